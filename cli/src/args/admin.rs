@@ -1,0 +1,65 @@
+//! Arguments of the verbs for operators: `admin`, `config`, `doctor`, `completions`.
+
+use clap::{Args, Subcommand};
+
+use super::SettingsArgs;
+
+/// Arguments of `navvy admin`.
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    #[command(subcommand)]
+    pub(crate) verb: AdminVerb,
+}
+
+/// Work of an operator.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminVerb {
+    /// Create or update streams, buckets and consumers. Idempotent; needs rights that the running roles lack.
+    Migrate(Box<MigrateArgs>),
+}
+
+/// Arguments of `navvy admin migrate`.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// A pool that workers will serve; may repeat [default: `worker.pool`].
+    #[arg(long, value_name = "POOL", value_parser = parse_pool)]
+    pub(crate) pool: Vec<proto::PoolName>,
+    /// Change nothing; exit 1 when something is missing or wrong.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Arguments of `navvy config`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) verb: ConfigVerb,
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Check file, environment and flags; list every key with its value and where it came from. Secrets are masked.
+    Check(SettingsArgs),
+}
+
+/// Arguments of `navvy doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// Arguments of `navvy completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+fn parse_pool(text: &str) -> Result<proto::PoolName, String> {
+    text.parse().map_err(|error: proto::ids::BadId| error.to_string())
+}

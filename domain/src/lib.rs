@@ -1,0 +1,13 @@
+//! What may happen next. Pure: state in, decision out. No clock, no chance, no I/O, no async (`clippy.toml` of this crate
+//! holds the line, and so does its list of dependencies).
+//!
+//! - [`run`]: a run, what can happen to it ([`run::Input`]), what is decided ([`run::Event`]), and what must be done in the
+//!   outside world as a function of its state ([`run::Effect`]).
+//! - [`lock`]: who gets a lock next; sets are taken all or none.
+//! - [`terraform`]: what a terraform run may be asked to do.
+//!
+//! Doing is the scheduler's part (`scheduler`), saying is `proto`'s.
+
+pub mod lock;
+pub mod run;
+pub mod terraform;

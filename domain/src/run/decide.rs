@@ -1,0 +1,237 @@
+//! The transition function. A refusal leaves the run as it was; events have been applied to it already and must be
+//! committed (if they cannot be, the caller forgets this run and reads its log again).
+
+use super::{
+    event::Event,
+    evolve::found,
+    input::{Input, Policy},
+    plan_jobs::{jobs_of, locks_of},
+    refusal::Refusal,
+    report,
+    state::{AttemptEnd, GateState, JobState, LockState, Run},
+    turn::Turn,
+    view::status,
+};
+use jiff::Timestamp;
+use proto::{AttemptNo, JobNo, WorkerId, message::{Failure, Trigger}};
+
+/// Makes a run of a trigger: the run, and the events of its first entry.
+pub fn accept(trigger: &Trigger, now: Timestamp, policy: &Policy) -> (Run, Vec<Event>) {
+    let jobs = jobs_of(&trigger.spec);
+    let locks = locks_of(&trigger.spec);
+    let mut run = found(trigger, &locks, &jobs);
+    let mut events = vec![Event::Accepted { trigger: Box::new(trigger.clone()), locks, jobs }];
+    let mut turn = Turn::new(&mut run, now, policy);
+    turn.start_ready();
+    events.extend(turn.finish());
+    (run, events)
+}
+
+/// Decides what follows from an input.
+pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> Result<Vec<Event>, Refusal> {
+    let mut turn = Turn::new(run, now, policy);
+    match input {
+        Input::LocksGranted => locks_granted(&mut turn)?,
+        Input::Begin { job, attempt, worker, nonce } => begin(&mut turn, *job, *attempt, worker, nonce)?,
+        Input::StartEffects { job, attempt, worker, nonce } => start_effects(&mut turn, *job, *attempt, worker, nonce)?,
+        Input::Report { job, attempt, worker, what } => report::reported(&mut turn, *job, *attempt, worker, what)?,
+        Input::WorkerLost { job, attempt, seen } => report::worker_lost(&mut turn, *job, *attempt, seen)?,
+        Input::Approve { by, plan_sha256 } => approve(&mut turn, by, plan_sha256.as_deref())?,
+        Input::Reject { by } => reject(&mut turn, by)?,
+        Input::Cancel { by, force } => cancel(&mut turn, by, *force)?,
+        Input::Resolve { by, succeeded, reason } => resolve(&mut turn, by, *succeeded, reason)?,
+        Input::Tick => tick(&mut turn)?,
+    }
+    Ok(turn.finish())
+}
+
+fn locks_granted(turn: &mut Turn<'_>) -> Result<(), Refusal> {
+    match turn.run.lock {
+        LockState::Wanted if !turn.run.is_over() => {
+            turn.emit(Event::LocksGranted);
+            turn.start_ready();
+            Ok(())
+        }
+        LockState::Wanted | LockState::NotNeeded | LockState::Held => Err(Refusal::NotWaitingForLocks),
+    }
+}
+
+/// I6: a permit is granted at most once per attempt. The same worker with the same nonce may ask again (its answer was
+/// lost): that is the same grant, and the caller repeats the answer.
+fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, nonce: &str) -> Result<(), Refusal> {
+    let job = turn.run.job(no).ok_or(Refusal::NoSuchJob)?;
+    let current = job.current().ok_or(Refusal::NotQueued)?;
+    if current.no != given {
+        return Err(Refusal::StaleAttempt { given, current: current.no });
+    }
+    match job.state {
+        JobState::Queued => {}
+        JobState::Running if current.worker.as_ref() == Some(worker) && current.nonce.as_deref() == Some(nonce) => return Err(Refusal::AlreadySo),
+        JobState::Running => return Err(Refusal::AlreadyPermitted),
+        JobState::Unknown | JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => return Err(Refusal::AttemptOver),
+        JobState::Blocked | JobState::Waiting => return Err(Refusal::NotQueued),
+    }
+    if turn.run.cancel.is_some() {
+        return Err(Refusal::Cancelling);
+    }
+    if turn.run.lock == LockState::Wanted {
+        return Err(Refusal::LocksNotHeld);
+    }
+    turn.emit(Event::Permitted { job: no, attempt: given, worker: worker.clone(), nonce: nonce.to_owned() });
+    Ok(())
+}
+
+/// The last word before the tool changes the world. Until here a lost worker costs a retry; from here on, certainty.
+fn start_effects(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, nonce: &str) -> Result<(), Refusal> {
+    let job = turn.run.job(no).ok_or(Refusal::NoSuchJob)?;
+    let current = job.current().ok_or(Refusal::NotQueued)?;
+    if current.no != given {
+        return Err(Refusal::StaleAttempt { given, current: current.no });
+    }
+    if job.state != JobState::Running {
+        return Err(Refusal::AttemptOver);
+    }
+    if current.worker.as_ref() != Some(worker) || current.nonce.as_deref() != Some(nonce) {
+        return Err(Refusal::NotYours);
+    }
+    if !job.kind.has_effects() {
+        return Err(Refusal::NoEffects);
+    }
+    if turn.run.cancel.is_some() {
+        return Err(Refusal::Cancelling);
+    }
+    if turn.run.lock != LockState::Held {
+        return Err(Refusal::LocksNotHeld);
+    }
+    if current.effects_at.is_some() {
+        return Err(Refusal::AlreadySo);
+    }
+    turn.emit(Event::EffectsStarted { job: no, attempt: given });
+    Ok(())
+}
+
+/// The gate that was asked last; terraform runs have one.
+fn last_gate(run: &Run) -> Option<(JobNo, GateState)> {
+    let gate = |(no, job): (usize, &super::state::Job)| job.gate.as_ref().map(|gate| (JobNo(no as u32), gate.state));
+    run.jobs.iter().enumerate().rev().find_map(gate)
+}
+
+fn approve(turn: &mut Turn<'_>, by: &str, plan_sha256: Option<&str>) -> Result<(), Refusal> {
+    let wrong = Refusal::WrongState(status(turn.run));
+    let (no, state) = last_gate(turn.run).ok_or(wrong.clone())?;
+    match state {
+        GateState::Approved => return Err(Refusal::AlreadySo),
+        GateState::Expired => return Err(Refusal::ApprovalExpired),
+        GateState::Closed | GateState::Rejected => return Err(wrong),
+        GateState::Waiting => {}
+    }
+    if turn.run.job(no).is_none_or(|job| job.state != JobState::Waiting) {
+        return Err(wrong);
+    }
+    if is_expired(turn.run, no, turn.now) {
+        return Err(Refusal::ApprovalExpired);
+    }
+    // I5: what is approved is this plan and no other.
+    let waiting = turn.run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.as_str());
+    if plan_sha256.is_some_and(|asked| waiting != Some(asked)) {
+        return Err(Refusal::PlanChanged);
+    }
+    turn.emit(Event::ApprovalGiven { job: no, by: by.to_owned() });
+    turn.succeed(no);
+    Ok(())
+}
+
+fn reject(turn: &mut Turn<'_>, by: &str) -> Result<(), Refusal> {
+    let wrong = Refusal::WrongState(status(turn.run));
+    let (no, state) = last_gate(turn.run).ok_or(wrong.clone())?;
+    match state {
+        GateState::Rejected => Err(Refusal::AlreadySo),
+        GateState::Expired => Err(Refusal::ApprovalExpired),
+        GateState::Closed | GateState::Approved => Err(wrong),
+        GateState::Waiting if turn.run.job(no).is_none_or(|job| job.state != JobState::Waiting) => Err(wrong),
+        GateState::Waiting => {
+            turn.emit(Event::ApprovalRefused { job: no, by: by.to_owned() });
+            turn.cancel_job(no);
+            Ok(())
+        }
+    }
+}
+
+fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
+    if turn.run.is_over() {
+        return Err(Refusal::WrongState(status(turn.run)));
+    }
+    match &turn.run.cancel {
+        // More than asked for already: nothing new.
+        Some(before) if before.force || !force => return Err(Refusal::AlreadySo),
+        // An unknown outcome cannot be cancelled: nothing runs that could be stopped.
+        Some(_) | None if turn.run.unknown_jobs == turn.run.open_jobs => return Err(Refusal::WrongState(status(turn.run))),
+        Some(_) | None => {}
+    }
+    turn.emit(Event::CancelRequested { by: by.to_owned(), force });
+    for no in (0..turn.run.jobs.len() as u32).map(JobNo) {
+        let Some(job) = turn.run.job(no) else { continue };
+        match job.state {
+            JobState::Queued => {
+                let attempt = job.current().map_or(AttemptNo::FIRST, |attempt| attempt.no);
+                turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::NotStarted, result: None });
+                turn.cancel_job(no);
+            }
+            JobState::Blocked | JobState::Waiting => turn.cancel_job(no),
+            // Stopped by its worker, settled by a report or a person.
+            JobState::Running | JobState::Unknown => {}
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => {}
+        }
+    }
+    Ok(())
+}
+
+fn resolve(turn: &mut Turn<'_>, by: &str, succeeded: bool, reason: &str) -> Result<(), Refusal> {
+    let unknown = turn.run.jobs.iter().position(|job| job.state == JobState::Unknown);
+    let Some(no) = unknown.map(|no| JobNo(no as u32)) else { return Err(Refusal::WrongState(status(turn.run))) };
+    turn.emit(Event::Resolved { job: no, by: by.to_owned(), succeeded, reason: reason.to_owned() });
+    if succeeded {
+        turn.succeed(no);
+    } else {
+        let phase = turn.run.phase.clone();
+        let message = format!("settled as failed by {by}: {reason}");
+        turn.fail(no, Failure { kind: "resolved".to_owned(), phase, message, next_action: String::new() });
+    }
+    Ok(())
+}
+
+fn is_expired(run: &Run, no: JobNo, now: Timestamp) -> bool {
+    let expires_at = run.job(no).and_then(|job| job.gate.as_ref()).and_then(|gate| gate.expires_at);
+    expires_at.is_some_and(|expires_at| now >= expires_at)
+}
+
+fn tick(turn: &mut Turn<'_>) -> Result<(), Refusal> {
+    if turn.run.is_over() {
+        return Err(Refusal::NothingDue);
+    }
+    let mut due = false;
+    if let Some((no, GateState::Waiting)) = last_gate(turn.run)
+        && is_expired(turn.run, no, turn.now)
+    {
+        turn.emit(Event::ApprovalExpired { job: no });
+        turn.cancel_job(no);
+        due = true;
+    }
+    if let Some(deadline) = turn.policy.queue_deadline {
+        let late = |job: &super::state::Job| job.state == JobState::Queued && job.current().is_some_and(|a| turn.now.duration_since(a.queued_at) > deadline);
+        let late: Vec<JobNo> = (0_u32..).zip(&turn.run.jobs).filter(|(_, job)| late(job)).map(|(no, _)| JobNo(no)).collect();
+        for no in late {
+            let attempt = turn.run.job(no).and_then(|job| job.current()).map_or(AttemptNo::FIRST, |attempt| attempt.no);
+            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::NotStarted, result: None });
+            let failure = Failure {
+                kind: "queue_deadline".to_owned(),
+                phase: turn.run.phase.clone(),
+                message: format!("no worker of the pool `{}` took the job in time", turn.run.pool),
+                next_action: "start a worker for this pool, then submit again".to_owned(),
+            };
+            turn.fail(no, failure);
+            due = true;
+        }
+    }
+    if due { Ok(()) } else { Err(Refusal::NothingDue) }
+}

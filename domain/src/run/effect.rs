@@ -1,0 +1,92 @@
+//! What must be done in the outside world, as a function of a run's state. Performing an effect twice is harmless: that is
+//! what makes a crash at any line, a redelivery and a sweep the same thing.
+
+use super::state::{Job, JobKind, JobState, LockState, Run};
+use proto::{
+    AttemptNo, JobNo, WorkerId,
+    ids::AttemptId,
+    lock::LockKey,
+    message::{JobOrder, RunSpec, StopMode, StopSignal, Work},
+};
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Take the locks, or stand in line for them.
+    WantLocks(Vec<LockKey>),
+    /// Give the locks (and places in line) back and wake who is next.
+    ReleaseLocks(Vec<LockKey>),
+    /// Tell a pool that there is a job.
+    PublishOrder(JobOrder),
+    /// Tell a worker to stop an attempt; repeated until it has ended.
+    Stop { worker: WorkerId, signal: StopSignal },
+    /// The run is over: its secrets are no longer needed.
+    DeleteSecrets,
+}
+
+/// Everything that is due now.
+pub fn outstanding(run: &Run) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if run.is_over() {
+        if !run.locks.is_empty() {
+            effects.push(Effect::ReleaseLocks(run.locks.clone()));
+        }
+        if run.has_secrets {
+            effects.push(Effect::DeleteSecrets);
+        }
+        return effects;
+    }
+    match run.lock {
+        LockState::Wanted => effects.push(Effect::WantLocks(run.locks.clone())),
+        LockState::Held | LockState::NotNeeded => {}
+    }
+    effects.extend((0_u32..).zip(&run.jobs).filter_map(|(no, job)| due(run, JobNo(no), job)));
+    effects
+}
+
+fn due(run: &Run, no: JobNo, job: &Job) -> Option<Effect> {
+    let attempt = job.current()?;
+    let id = AttemptId { run: run.id, job: no, attempt: attempt.no };
+    match job.state {
+        JobState::Queued => Some(Effect::PublishOrder(JobOrder {
+            id,
+            pool: run.pool.clone(),
+            action: job.kind.action().to_owned(),
+            traceparent: run.traceparent.clone(),
+        })),
+        JobState::Running => {
+            let cancel = run.cancel.as_ref()?;
+            let mode = if cancel.force { StopMode::Kill } else { StopMode::Interrupt };
+            Some(Effect::Stop { worker: attempt.worker.clone()?, signal: StopSignal { id, mode } })
+        }
+        JobState::Blocked | JobState::Waiting | JobState::Unknown => None,
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => None,
+    }
+}
+
+/// What an attempt is to do, and how long it may take in milliseconds: the content of its permit.
+pub fn work_of(run: &Run, no: JobNo, attempt: AttemptNo) -> Option<(Work, u64)> {
+    let job = run.job(no).filter(|job| job.current().is_some_and(|current| current.no == attempt))?;
+    let work = match (job.kind, &run.spec) {
+        (JobKind::TerraformPlan, RunSpec::Terraform(spec)) => Work::TerraformPlan { spec: spec.clone(), commit: run.commit.clone() },
+        (JobKind::TerraformApply, RunSpec::Terraform(spec)) => Work::TerraformApply {
+            spec: spec.clone(),
+            plan: run.plan.as_ref()?.artifact.clone(),
+            approved_by: run.jobs.iter().find_map(|job| job.gate.as_ref()?.by.clone()),
+        },
+        (JobKind::Probe, RunSpec::Probe(spec)) => Work::Probe { spec: spec.clone() },
+        (JobKind::Approval, RunSpec::Terraform(_) | RunSpec::Probe(_))
+        | (JobKind::Probe, RunSpec::Terraform(_))
+        | (JobKind::TerraformPlan | JobKind::TerraformApply, RunSpec::Probe(_)) => return None,
+    };
+    Some((work, budget_ms(run)))
+}
+
+/// What is left of the run's time limit. Never 0: an attempt with nothing left is interrupted at once and says so.
+fn budget_ms(run: &Run) -> u64 {
+    let minutes = match &run.spec {
+        RunSpec::Terraform(spec) => spec.timeout_minutes,
+        RunSpec::Probe(_) => 1,
+    };
+    (u64::from(minutes) * 60_000).saturating_sub(run.spent_ms).max(1)
+}

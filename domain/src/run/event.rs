@@ -1,0 +1,79 @@
+//! What was decided: the entries of a run's log. Names are in the past tense; the log is the audit trail and the truth.
+
+use super::{
+    evolve,
+    state::{AttemptEnd, Ending, JobKind, Run},
+};
+use jiff::Timestamp;
+use proto::{
+    AttemptNo, JobNo, WorkerId,
+    git::CommitId,
+    lock::LockKey,
+    message::{Evidence, Failure, JobResult, Trigger},
+};
+use serde::{Deserialize, Serialize};
+
+/// One decision: everything it changed, in one message of the run's log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Random, to recognise one's own entry after a commit whose answer was lost.
+    pub nonce: String,
+    pub at: Timestamp,
+    pub events: Vec<Event>,
+}
+
+/// A job as the run was made with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobPlan {
+    pub name: String,
+    pub kind: JobKind,
+    #[serde(default)]
+    pub needs: Vec<JobNo>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Accepted { trigger: Box<Trigger>, locks: Vec<LockKey>, jobs: Vec<JobPlan> },
+    LocksGranted,
+    JobQueued { job: JobNo, attempt: AttemptNo },
+    ApprovalOpened { job: JobNo, expires_at: Timestamp },
+    ApprovalGiven { job: JobNo, by: String },
+    ApprovalRefused { job: JobNo, by: String },
+    ApprovalExpired { job: JobNo },
+    Permitted { job: JobNo, attempt: AttemptNo, worker: WorkerId, nonce: String },
+    EffectsStarted { job: JobNo, attempt: AttemptNo },
+    PhaseEntered { job: JobNo, attempt: AttemptNo, phase: String },
+    CommitPinned { commit: CommitId },
+    AttemptEnded {
+        job: JobNo,
+        attempt: AttemptNo,
+        end: AttemptEnd,
+        #[serde(default)]
+        result: Option<JobResult>,
+    },
+    JobSucceeded { job: JobNo },
+    JobFailed { job: JobNo, failure: Failure },
+    JobCancelled { job: JobNo },
+    JobSkipped { job: JobNo },
+    JobUnknown { job: JobNo, evidence: Evidence },
+    CancelRequested { by: String, force: bool },
+    Resolved { job: JobNo, by: String, succeeded: bool, reason: String },
+    RunEnded { ending: Ending },
+}
+
+/// The run that a log tells of; `None` for an empty log or one that does not begin with the run's acceptance.
+pub fn fold<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Run> {
+    let mut run = None;
+    for entry in entries {
+        for event in &entry.events {
+            match (&mut run, event) {
+                (None, Event::Accepted { trigger, locks, jobs }) => run = Some(evolve::found(trigger, locks, jobs)),
+                (None, _) => return None,
+                (Some(run), event) => evolve(run, event, entry.at),
+            }
+        }
+    }
+    run
+}

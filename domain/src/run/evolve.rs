@@ -1,0 +1,218 @@
+//! How an event changes the state. The only place that does, live and when a log is read back.
+
+use super::{
+    event::{Event, JobPlan},
+    state::{Attempt, AttemptEnd, Cancel, Gate, GateState, Job, JobKind, JobState, LockState, Resolution, Run},
+};
+use jiff::Timestamp;
+use proto::{
+    AttemptNo, JobNo,
+    lock::LockKey,
+    message::{JobResult, RunSpec, Trigger},
+};
+
+/// The run as it is when it has just been accepted.
+pub(super) fn found(trigger: &Trigger, locks: &[LockKey], plans: &[JobPlan]) -> Run {
+    let mut jobs: Vec<Job> = plans.iter().map(job).collect();
+    for (no, plan) in plans.iter().enumerate() {
+        for need in &plan.needs {
+            if let Some(needed) = jobs.get_mut(need.0 as usize) {
+                needed.feeds.push(JobNo(no as u32));
+            }
+        }
+    }
+    Run {
+        id: trigger.run,
+        by: trigger.by.clone(),
+        accepted_at: trigger.accepted_at,
+        spec: trigger.spec.clone(),
+        pool: trigger.pool.clone(),
+        has_secrets: trigger.has_secrets,
+        request_digest: trigger.request_digest.clone(),
+        traceparent: trigger.traceparent.clone(),
+        locks: locks.to_vec(),
+        lock: if locks.is_empty() { LockState::NotNeeded } else { LockState::Wanted },
+        open_jobs: jobs.len() as u32,
+        unknown_jobs: 0,
+        waiting_gates: 0,
+        jobs,
+        commit: None,
+        phase: "initializing".to_owned(),
+        spent_ms: 0,
+        cancel: None,
+        failure: None,
+        plan: None,
+        applied: None,
+        evidence: None,
+        resolution: None,
+        ended: None,
+    }
+}
+
+fn job(plan: &JobPlan) -> Job {
+    Job {
+        name: plan.name.clone(),
+        kind: plan.kind,
+        needs: plan.needs.clone(),
+        feeds: Vec::new(),
+        unmet: plan.needs.len() as u32,
+        state: JobState::Blocked,
+        attempts: Vec::new(),
+        gate: (plan.kind == JobKind::Approval).then_some(Gate {
+            state: GateState::Closed,
+            opened_at: None,
+            expires_at: None,
+            by: None,
+            answered_at: None,
+        }),
+    }
+}
+
+/// Changes the state by one event. Events come from `decide` or from a log that it wrote, so what they name exists; one
+/// that does not is ignored rather than a reason to crash on somebody's history.
+pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
+    match event {
+        // A second acceptance is never committed; see `accept`.
+        Event::Accepted { .. } => {}
+        Event::LocksGranted => run.lock = LockState::Held,
+        Event::JobQueued { job, attempt } => queued(run, *job, *attempt, at),
+        Event::ApprovalOpened { job, expires_at } => {
+            set_state(run, *job, JobState::Waiting);
+            with_gate(run, *job, |gate| {
+                gate.state = GateState::Waiting;
+                gate.opened_at = Some(at);
+                gate.expires_at = Some(*expires_at);
+            });
+        }
+        Event::ApprovalGiven { job, by } => answered(run, *job, GateState::Approved, Some(by), at),
+        Event::ApprovalRefused { job, by } => answered(run, *job, GateState::Rejected, Some(by), at),
+        Event::ApprovalExpired { job } => answered(run, *job, GateState::Expired, None, at),
+        Event::Permitted { job, attempt, worker, nonce } => {
+            set_state(run, *job, JobState::Running);
+            with_attempt(run, *job, *attempt, |attempt| {
+                attempt.worker = Some(worker.clone());
+                attempt.nonce = Some(nonce.clone());
+                attempt.permitted_at = Some(at);
+            });
+        }
+        Event::EffectsStarted { job, attempt } => with_attempt(run, *job, *attempt, |attempt| attempt.effects_at = Some(at)),
+        Event::PhaseEntered { job, attempt, phase } => {
+            run.phase.clone_from(phase);
+            with_attempt(run, *job, *attempt, |attempt| attempt.phase = Some(phase.clone()));
+        }
+        Event::CommitPinned { commit } => run.commit = Some(commit.clone()),
+        Event::AttemptEnded { job, attempt, end, result } => attempt_ended(run, *job, *attempt, (*end, result.as_ref()), at),
+        Event::JobSucceeded { job } => set_state(run, *job, JobState::Succeeded),
+        Event::JobFailed { job, failure } => {
+            set_state(run, *job, JobState::Failed);
+            // The first failure is the run's: the others follow from it or stand beside it in the jobs.
+            run.failure.get_or_insert_with(|| failure.clone());
+        }
+        Event::JobCancelled { job } => set_state(run, *job, JobState::Cancelled),
+        Event::JobSkipped { job } => set_state(run, *job, JobState::Skipped),
+        Event::JobUnknown { job, evidence } => {
+            set_state(run, *job, JobState::Unknown);
+            run.evidence = Some(evidence.clone());
+        }
+        Event::CancelRequested { by, force } => run.cancel = Some(Cancel { by: by.clone(), at, force: *force }),
+        Event::Resolved { by, succeeded, reason, .. } => {
+            run.resolution = Some(Resolution { by: by.clone(), at, succeeded: *succeeded, reason: reason.clone() });
+        }
+        Event::RunEnded { ending } => {
+            run.ended = Some((at, *ending));
+            "completed".clone_into(&mut run.phase);
+        }
+    }
+}
+
+fn queued(run: &mut Run, job: JobNo, attempt: AttemptNo, at: Timestamp) {
+    let phase = match run.job(job).map(|job| job.kind) {
+        Some(JobKind::TerraformApply) => apply_phase(&run.spec),
+        Some(JobKind::TerraformPlan | JobKind::Approval | JobKind::Probe) | None => "initializing",
+    };
+    phase.clone_into(&mut run.phase);
+    set_state(run, job, JobState::Queued);
+    if let Some(job) = run.jobs.get_mut(job.0 as usize) {
+        job.attempts.push(Attempt {
+            no: attempt,
+            queued_at: at,
+            worker: None,
+            nonce: None,
+            permitted_at: None,
+            effects_at: None,
+            phase: None,
+            ended: None,
+        });
+    }
+}
+
+/// The phase word of the applying job.
+pub(super) fn apply_phase(spec: &RunSpec) -> &'static str {
+    match spec {
+        RunSpec::Terraform(spec) if spec.destroy => "destroy",
+        RunSpec::Terraform(_) | RunSpec::Probe(_) => "apply",
+    }
+}
+
+fn answered(run: &mut Run, job: JobNo, state: GateState, by: Option<&String>, at: Timestamp) {
+    with_gate(run, job, |gate| {
+        gate.state = state;
+        gate.by = by.cloned();
+        gate.answered_at = Some(at);
+    });
+}
+
+fn attempt_ended(run: &mut Run, job: JobNo, attempt: AttemptNo, (end, result): (AttemptEnd, Option<&JobResult>), at: Timestamp) {
+    let mut spent = 0;
+    with_attempt(run, job, attempt, |attempt| {
+        if let (Some(began), None) = (attempt.permitted_at, attempt.ended) {
+            spent = at.duration_since(began).as_millis().max(0) as u64;
+        }
+        attempt.ended = Some((at, end));
+    });
+    run.spent_ms = run.spent_ms.saturating_add(spent);
+    match result {
+        Some(JobResult::Plan(plan)) => run.plan = Some((**plan).clone()),
+        Some(JobResult::Apply(applied)) => run.applied = Some(applied.clone()),
+        Some(JobResult::Nothing) | None => {}
+    }
+}
+
+/// Moves a job, and keeps the counts and the feeds' `unmet` right.
+fn set_state(run: &mut Run, no: JobNo, to: JobState) {
+    let Some(job) = run.jobs.get_mut(no.0 as usize) else { return };
+    let from = std::mem::replace(&mut job.state, to);
+    if !from.is_over() && to.is_over() {
+        run.open_jobs = run.open_jobs.saturating_sub(1);
+    }
+    run.unknown_jobs = counted(run.unknown_jobs, from == JobState::Unknown, to == JobState::Unknown);
+    run.waiting_gates = counted(run.waiting_gates, from == JobState::Waiting, to == JobState::Waiting);
+    if to == JobState::Succeeded && from != JobState::Succeeded {
+        for feed in run.jobs[no.0 as usize].feeds.clone() {
+            if let Some(fed) = run.jobs.get_mut(feed.0 as usize) {
+                fed.unmet = fed.unmet.saturating_sub(1);
+            }
+        }
+    }
+}
+
+fn counted(count: u32, was: bool, is: bool) -> u32 {
+    match (was, is) {
+        (false, true) => count + 1,
+        (true, false) => count.saturating_sub(1),
+        (true, true) | (false, false) => count,
+    }
+}
+
+fn with_attempt(run: &mut Run, job: JobNo, attempt: AttemptNo, change: impl FnOnce(&mut Attempt)) {
+    let attempts = run.jobs.get_mut(job.0 as usize).map(|job| &mut job.attempts);
+    if let Some(attempt) = attempts.and_then(|attempts| attempts.iter_mut().rev().find(|a| a.no == attempt)) {
+        change(attempt);
+    }
+}
+
+fn with_gate(run: &mut Run, job: JobNo, change: impl FnOnce(&mut Gate)) {
+    if let Some(gate) = run.jobs.get_mut(job.0 as usize).and_then(|job| job.gate.as_mut()) {
+        change(gate);
+    }
+}

@@ -1,0 +1,42 @@
+//! Everything that can happen to a run, and the settings that decisions depend on.
+
+use jiff::SignedDuration;
+use proto::{AttemptNo, JobNo, WorkerId, message::ReportWhat};
+
+/// Something happened, or somebody wants something.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The lock records name this run as holder of everything it wants.
+    LocksGranted,
+    /// A worker asks to begin an attempt.
+    Begin { job: JobNo, attempt: AttemptNo, worker: WorkerId, nonce: String },
+    /// A worker asks to start the side effects.
+    StartEffects { job: JobNo, attempt: AttemptNo, worker: WorkerId, nonce: String },
+    /// A worker tells.
+    Report { job: JobNo, attempt: AttemptNo, worker: WorkerId, what: ReportWhat },
+    /// The worker of this attempt has not been heard of for longer than a lease, or says that it does not have it.
+    WorkerLost { job: JobNo, attempt: AttemptNo, seen: String },
+    Approve { by: String, plan_sha256: Option<String> },
+    Reject { by: String },
+    Cancel { by: String, force: bool },
+    Resolve { by: String, succeeded: bool, reason: String },
+    /// Time has passed.
+    Tick,
+}
+
+/// Settings that decisions depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How long an approval may wait (default 24 h, as in the replaced runner).
+    pub approval_ttl: SignedDuration,
+    /// How many times a job without side effects is started before it is given up (default 3).
+    pub max_starts: u32,
+    /// How long a job may wait for a worker; absent: for ever.
+    pub queue_deadline: Option<SignedDuration>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { approval_ttl: SignedDuration::from_hours(24), max_starts: 3, queue_deadline: None }
+    }
+}

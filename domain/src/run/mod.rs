@@ -1,0 +1,30 @@
+//! A run: one accepted trigger turned into a graph of jobs.
+//!
+//! [`accept`] makes a run of a trigger; [`decide`] answers everything that can happen to it with events or a
+//! [`Refusal`]; events are the only way the state changes ([`evolve`]), live and when a log is read back; what must be
+//! done in the outside world is a function of the state ([`outstanding`]), so doing it again after a crash is the normal
+//! case. Who does it is not known here.
+
+mod decide;
+mod effect;
+mod event;
+mod evolve;
+mod input;
+mod plan_jobs;
+mod refusal;
+mod report;
+mod state;
+mod turn;
+mod view;
+
+pub use decide::{accept, decide};
+pub use effect::{Effect, outstanding, work_of};
+pub use event::{Entry, Event, JobPlan, fold};
+pub use evolve::evolve;
+pub use input::{Input, Policy};
+pub use refusal::Refusal;
+pub use state::{Attempt, AttemptEnd, Cancel, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Resolution, Run};
+pub use view::{status, view};
+
+#[cfg(test)]
+mod tests;

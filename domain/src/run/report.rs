@@ -1,0 +1,161 @@
+//! What follows from what workers tell, and from their silence.
+
+use super::{
+    event::Event,
+    refusal::Refusal,
+    state::{Attempt, AttemptEnd, Job, JobState},
+    turn::Turn,
+};
+use proto::{
+    AttemptNo, JobNo, WorkerId,
+    message::{AttemptOutcome, Evidence, Failure, ReportWhat},
+};
+
+/// Attempts that may come back unstarted before the job is given up: a fleet that always says "not now" must not spin.
+const MAX_NOT_STARTED: usize = 20;
+
+/// A worker tells something about an attempt.
+pub(super) fn reported(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, what: &ReportWhat) -> Result<(), Refusal> {
+    let job = turn.run.job(no).ok_or(Refusal::NoSuchJob)?;
+    let current = live_attempt(job, given, worker)?;
+    match what {
+        ReportWhat::Phase { phase } => {
+            if current.phase.as_deref() == Some(phase) {
+                return Err(Refusal::AlreadySo);
+            }
+            turn.emit(Event::PhaseEntered { job: no, attempt: given, phase: phase.clone() });
+        }
+        ReportWhat::CommitResolved { commit } => match &turn.run.commit {
+            Some(bound) if bound == commit => return Err(Refusal::AlreadySo),
+            Some(_) => return Err(Refusal::OtherCommit),
+            None => turn.emit(Event::CommitPinned { commit: commit.clone() }),
+        },
+        ReportWhat::Ended(outcome) => ended(turn, no, given, outcome)?,
+    }
+    Ok(())
+}
+
+/// I7: only the current attempt of the worker that got the permit is heard, and only until it has ended. An unknown
+/// outcome may still be told by the one who knows: a genuine late result.
+fn live_attempt<'j>(job: &'j Job, given: AttemptNo, worker: &WorkerId) -> Result<&'j Attempt, Refusal> {
+    let current = job.current().ok_or(Refusal::NotQueued)?;
+    if current.no != given {
+        return Err(Refusal::StaleAttempt { given, current: current.no });
+    }
+    match job.state {
+        JobState::Running | JobState::Unknown if current.worker.as_ref() == Some(worker) => Ok(current),
+        JobState::Running | JobState::Unknown => Err(Refusal::NotYours),
+        JobState::Queued | JobState::Blocked | JobState::Waiting => Err(Refusal::NotYours),
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => Err(Refusal::AttemptOver),
+    }
+}
+
+fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOutcome) -> Result<(), Refusal> {
+    let was_unknown = turn.run.job(no).is_some_and(|job| job.state == JobState::Unknown);
+    let effects = has_started_effects(turn, no);
+    match outcome {
+        AttemptOutcome::Succeeded { result } => {
+            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Succeeded, result: Some(result.clone()) });
+            turn.succeed(no);
+        }
+        AttemptOutcome::Failed { failure } => {
+            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Failed, result: None });
+            turn.fail(no, failure.clone());
+        }
+        AttemptOutcome::Stopped { clean, timed_out } => stopped(turn, no, attempt, *clean || !effects, *timed_out),
+        AttemptOutcome::Unclear { .. } if was_unknown => return Err(Refusal::AlreadySo),
+        AttemptOutcome::Unclear { evidence } if effects => unclear(turn, no, attempt, evidence.clone()),
+        // Its worker cannot say, but we can: it never had the word to start.
+        AttemptOutcome::Unclear { .. } => retry(turn, no, attempt, AttemptEnd::Lost, "the worker lost it before it changed anything"),
+        // An attempt whose effects were released never says that nothing was started; if it does, it is not believed.
+        AttemptOutcome::NotStarted { reason } if effects => {
+            unclear(turn, no, attempt, Evidence { seen: format!("the worker says it started nothing, but it had the word to start: {reason}"), ..Evidence::default() });
+        }
+        AttemptOutcome::NotStarted { reason } => retry(turn, no, attempt, AttemptEnd::NotStarted, reason),
+    }
+    Ok(())
+}
+
+fn has_started_effects(turn: &Turn<'_>, no: JobNo) -> bool {
+    turn.run.job(no).and_then(Job::current).is_some_and(|attempt| attempt.effects_at.is_some())
+}
+
+fn stopped(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, clean: bool, timed_out: bool) {
+    if !clean {
+        let seen = if timed_out { "killed at the time limit during its side effects" } else { "killed during its side effects" };
+        unclear(turn, no, attempt, Evidence { seen: seen.to_owned(), ..Evidence::default() });
+        return;
+    }
+    turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Stopped, result: None });
+    let phase = turn.run.phase.clone();
+    if timed_out {
+        let failure = Failure {
+            kind: "timeout".to_owned(),
+            phase,
+            message: "the time limit of the run was reached; the tool was interrupted and has stopped".to_owned(),
+            next_action: "raise `timeout`, or find out what is slow".to_owned(),
+        };
+        turn.fail(no, failure);
+    } else if turn.run.cancel.is_some() {
+        turn.cancel_job(no);
+    } else {
+        let message = "the worker was told to stop and interrupted the tool, which has stopped".to_owned();
+        turn.fail(no, Failure { kind: "stopped".to_owned(), phase, message, next_action: "submit again".to_owned() });
+    }
+}
+
+fn unclear(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, evidence: Evidence) {
+    turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Unclear, result: None });
+    turn.emit(Event::JobUnknown { job: no, evidence });
+}
+
+/// The worker of an attempt is gone.
+pub(super) fn worker_lost(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, seen: &str) -> Result<(), Refusal> {
+    let job = turn.run.job(no).ok_or(Refusal::NoSuchJob)?;
+    let current = job.current().ok_or(Refusal::NotQueued)?;
+    if current.no != given {
+        return Err(Refusal::StaleAttempt { given, current: current.no });
+    }
+    if job.state != JobState::Running {
+        return Err(Refusal::AttemptOver);
+    }
+    if has_started_effects(turn, no) {
+        // I4: not failed, not retried, its lock stays held.
+        let evidence = Evidence {
+            seen: seen.to_owned(),
+            check: vec![
+                "whether the tool still runs on that worker's machine".to_owned(),
+                "the state's serial and what the last apply changed".to_owned(),
+                "whether terraform's own state lock is held; never force it while the tool may still run".to_owned(),
+            ],
+            ..Evidence::default()
+        };
+        unclear(turn, no, given, evidence);
+    } else {
+        retry(turn, no, given, AttemptEnd::Lost, seen);
+    }
+    Ok(())
+}
+
+/// An attempt that changed nothing has ended: the job is tried again, within limits.
+fn retry(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, end: AttemptEnd, reason: &str) {
+    turn.emit(Event::AttemptEnded { job: no, attempt, end, result: None });
+    if turn.run.cancel.is_some() {
+        turn.cancel_job(no);
+        return;
+    }
+    let attempts = turn.run.job(no).map(|job| job.attempts.as_slice()).unwrap_or_default();
+    let unstarted = attempts.iter().filter(|a| matches!(a.ended, Some((_, AttemptEnd::NotStarted)))).count();
+    let started = attempts.len() - unstarted;
+    if started >= turn.policy.max_starts as usize || unstarted >= MAX_NOT_STARTED {
+        let failure = Failure {
+            kind: "worker_lost".to_owned(),
+            phase: turn.run.phase.clone(),
+            message: format!("given up after {} attempts; the last one: {reason}", attempts.len()),
+            next_action: "look at the workers' logs; submit again when they are well".to_owned(),
+        };
+        turn.fail(no, failure);
+    } else {
+        turn.queue_again(no);
+    }
+}

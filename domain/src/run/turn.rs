@@ -1,0 +1,126 @@
+//! One decision in the making: events are applied as they are decided, so that what follows sees what came before, and
+//! what follows from an event is decided here. Each step looks only at the jobs it touches.
+
+use super::{
+    event::Event,
+    evolve,
+    input::Policy,
+    state::{Ending, JobKind, JobState, LockState, Run},
+};
+use jiff::Timestamp;
+use proto::{AttemptNo, JobNo, message::Failure};
+
+/// A decision in the making.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) run: &'a mut Run,
+    pub(super) now: Timestamp,
+    pub(super) policy: &'a Policy,
+    events: Vec<Event>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(run: &'a mut Run, now: Timestamp, policy: &'a Policy) -> Self {
+        Self { run, now, policy, events: Vec::new() }
+    }
+
+    /// Decides an event.
+    pub(super) fn emit(&mut self, event: Event) {
+        evolve(self.run, &event, self.now);
+        self.events.push(event);
+    }
+
+    /// Everything that was decided, after the run's end has been decided where it is due.
+    pub(super) fn finish(mut self) -> Vec<Event> {
+        if self.run.open_jobs == 0 && !self.run.is_over() {
+            let ending = self.ending();
+            self.emit(Event::RunEnded { ending });
+        }
+        self.events
+    }
+
+    fn ending(&self) -> Ending {
+        // Once a run: all jobs are over, so looking at each is paid for by the run's life.
+        let any = |state| self.run.jobs.iter().any(|job| job.state == state);
+        if any(JobState::Failed) {
+            Ending::Failed
+        } else if any(JobState::Cancelled) || any(JobState::Skipped) {
+            Ending::Cancelled
+        } else {
+            Ending::Success
+        }
+    }
+
+    /// Starts every job that needs nothing any more.
+    pub(super) fn start_ready(&mut self) {
+        let ready: Vec<JobNo> = (0..self.run.jobs.len() as u32).map(JobNo).filter(|no| self.is_ready(*no)).collect();
+        for job in ready {
+            self.start(job);
+        }
+    }
+
+    fn is_ready(&self, no: JobNo) -> bool {
+        self.run.job(no).is_some_and(|job| job.state == JobState::Blocked && job.unmet == 0)
+    }
+
+    fn start(&mut self, no: JobNo) {
+        let Some(job) = self.run.job(no) else { return };
+        match job.kind {
+            JobKind::Approval => {
+                let expires_at = self.now.checked_add(self.policy.approval_ttl).unwrap_or(Timestamp::MAX);
+                self.emit(Event::ApprovalOpened { job: no, expires_at });
+            }
+            // I1: nothing of a run goes out before it holds its locks.
+            JobKind::TerraformPlan | JobKind::TerraformApply | JobKind::Probe => match self.run.lock {
+                LockState::NotNeeded | LockState::Held => {
+                    let attempt = job.current().map_or(AttemptNo::FIRST, |attempt| attempt.no.next());
+                    self.emit(Event::JobQueued { job: no, attempt });
+                }
+                LockState::Wanted => {}
+            },
+        }
+    }
+
+    /// The job is to be tried again.
+    pub(super) fn queue_again(&mut self, no: JobNo) {
+        self.start(no);
+    }
+
+    pub(super) fn succeed(&mut self, no: JobNo) {
+        self.emit(Event::JobSucceeded { job: no });
+        let feeds = self.run.job(no).map(|job| job.feeds.clone()).unwrap_or_default();
+        for feed in feeds {
+            // I11: once a cancel is accepted, nothing new starts.
+            if self.run.cancel.is_some() {
+                self.cancel_job(feed);
+            } else if self.is_ready(feed) {
+                self.start(feed);
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, no: JobNo, failure: Failure) {
+        self.emit(Event::JobFailed { job: no, failure });
+        self.close_feeds(no);
+    }
+
+    /// Ends a job that runs nowhere; what needs it is skipped.
+    pub(super) fn cancel_job(&mut self, no: JobNo) {
+        let over = self.run.job(no).is_none_or(|job| job.state.is_over());
+        if !over {
+            self.emit(Event::JobCancelled { job: no });
+            self.close_feeds(no);
+        }
+    }
+
+    /// What needs a job that did not succeed is skipped, and what needs that. A work list, not recursion: a chain may be
+    /// ten thousand jobs deep.
+    fn close_feeds(&mut self, no: JobNo) {
+        let mut pending = self.run.job(no).map(|job| job.feeds.clone()).unwrap_or_default();
+        while let Some(next) = pending.pop() {
+            let Some(job) = self.run.job(next).filter(|job| job.state == JobState::Blocked) else { continue };
+            pending.extend(job.feeds.iter().copied());
+            self.emit(Event::JobSkipped { job: next });
+        }
+    }
+}

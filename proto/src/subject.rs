@@ -1,0 +1,130 @@
+//! Where things travel and stand: every subject, stream, bucket and key, in one place.
+
+use crate::ids::{AttemptId, PoolName, RunId, ShardNo, WorkerId};
+
+/// Triggers, commands and reports on their way to the scheduler.
+pub const INBOX: &str = "INBOX";
+/// One subject per run: every decision about it, in order.
+pub const RUNS: &str = "RUNS";
+/// Job orders, a work queue.
+pub const WORK: &str = "WORK";
+/// Output of attempts.
+pub const LOGS: &str = "LOGS";
+/// Bucket of locks.
+pub const LOCKS: &str = "LOCKS";
+/// Bucket of what the API shows; derived, can be rebuilt.
+pub const VIEWS: &str = "VIEWS";
+/// Bucket of live workers.
+pub const FLEET: &str = "FLEET";
+/// Bucket of sealed secrets of open runs.
+pub const SECRETS: &str = "SECRETS";
+/// Bucket of API keys (hashed) and of the scheduler's public sealing key.
+pub const KEYS: &str = "KEYS";
+/// Object store of plans and archived logs.
+pub const ARTIFACTS: &str = "ARTIFACTS";
+
+/// Header that carries the W3C trace context.
+pub const TRACEPARENT_HEADER: &str = "traceparent";
+
+/// A trigger, command or report for a run.
+pub fn inbox(run: RunId) -> String {
+    format!("inbox.{}.{run}", run.shard())
+}
+
+/// Everything for one shard.
+pub fn inbox_of_shard(shard: ShardNo) -> String {
+    format!("inbox.{shard}.>")
+}
+
+/// The log of decisions of a run.
+pub fn run(run: RunId) -> String {
+    format!("run.{}.{run}", run.shard())
+}
+
+/// Every run of a shard.
+pub fn runs_of_shard(shard: ShardNo) -> String {
+    format!("run.{shard}.*")
+}
+
+/// Job orders of a pool. One lane for now; lanes are priorities.
+pub fn work(pool: &PoolName) -> String {
+    format!("work.{pool}.normal")
+}
+
+/// The durable consumer that a pool's workers share.
+pub fn pool_consumer(pool: &PoolName) -> String {
+    format!("pool-{pool}")
+}
+
+/// The durable consumer that a shard's schedulers share.
+pub fn shard_consumer(shard: ShardNo) -> String {
+    format!("scheduler-{shard}")
+}
+
+/// Output of one attempt.
+pub fn log(id: AttemptId) -> String {
+    format!("log.{}.{}.{}", id.run, id.job, id.attempt)
+}
+
+/// Output of every attempt of a run.
+pub fn logs_of_run(run: RunId) -> String {
+    format!("log.{run}.>")
+}
+
+/// Request: may this attempt begin, may it start its side effects? Answered by the shard's scheduler.
+pub fn begin(shard: ShardNo) -> String {
+    format!("begin.{shard}")
+}
+
+/// Stop signals for one worker; not stored, repeated until the attempt has ended.
+pub fn control(worker: &WorkerId) -> String {
+    format!("control.{worker}")
+}
+
+/// A run was changed: wakes whoever watches. Carries nothing; VIEWS tells.
+pub fn changed(run: RunId) -> String {
+    format!("changed.{run}")
+}
+
+/// Key in VIEWS.
+pub fn view_key(run: RunId) -> String {
+    format!("run.{run}")
+}
+
+/// Key in FLEET.
+pub fn worker_key(worker: &WorkerId) -> String {
+    format!("worker.{worker}")
+}
+
+/// Key in SECRETS.
+pub fn secrets_key(run: RunId) -> String {
+    format!("run.{run}")
+}
+
+/// Key in KEYS of the scheduler's public sealing key.
+pub const SEALING_KEY: &str = "sealing.public";
+
+/// Key in KEYS of an API key.
+pub fn api_key(id: &str) -> String {
+    format!("api.{id}")
+}
+
+/// Object of a plan bundle.
+pub fn plan_object(id: AttemptId) -> String {
+    format!("plan/{id}")
+}
+
+/// Object of an attempt's archived log.
+pub fn log_object(id: AttemptId) -> String {
+    format!("log/{id}")
+}
+
+/// Object of a state file that terraform could not save.
+pub fn errored_state_object(id: AttemptId) -> String {
+    format!("errored-state/{id}")
+}
+
+/// De-duplication id of a job order.
+pub fn order_message_id(id: AttemptId) -> String {
+    format!("order.{id}")
+}

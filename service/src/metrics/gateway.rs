@@ -1,0 +1,55 @@
+//! What a gateway counts: requests and live readers.
+//!
+//! A route is the pattern (`/deploy/{id}/status`), never the path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{HistogramVec, IntGauge};
+
+use super::labels::{FirstSeen, one_of};
+use super::register::{Held, Register};
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// Route patterns are written in code; the limit only guards against a caller that passes paths.
+const ROUTES: usize = 200;
+/// 1 ms to 30 s: a webhook has to be stored within 50 ms.
+const REQUEST_SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+
+/// The gateway's metrics. Clones are the same metrics.
+#[derive(Debug, Clone)]
+pub struct GatewayMetrics {
+    requests: HistogramVec,
+    routes: Arc<FirstSeen>,
+    sse_clients: IntGauge,
+}
+
+impl GatewayMetrics {
+    pub(super) fn register(register: &Register<'_>) -> Self {
+        let about = ("navvy_http_request_seconds", "Time until a request was answered, streams until their head.");
+        Self {
+            requests: register.seconds_by(about, &["route", "method", "status"], &REQUEST_SECONDS),
+            routes: Arc::new(FirstSeen::new(ROUTES)),
+            sse_clients: register.gauge("navvy_sse_clients", "Live streams that are open now."),
+        }
+    }
+
+    /// A request was answered. `route` is the matched pattern, `None` when nothing matched; `status` the HTTP code, of
+    /// which only the class (`2xx`) is kept.
+    pub fn request(&self, route: Option<&str>, method: &str, status: u16, took: Duration) {
+        let route = route.map_or("unmatched", |pattern| self.routes.admit(pattern));
+        let class = match status / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.with_label_values(&[route, one_of(method, &METHODS), class]).observe(took.as_secs_f64());
+    }
+
+    /// A live stream is open while the guard lives.
+    pub fn sse_client(&self) -> Held {
+        Held::new(&self.sse_clients)
+    }
+}

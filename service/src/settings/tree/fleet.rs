@@ -1,0 +1,114 @@
+//! The sections of the roles behind the gateway: NATS, scheduler, worker and its tools, git.
+//!
+//! Only keys and their meaning; rules between keys are in `settings::check`.
+
+use std::path::PathBuf;
+
+use crate::settings::describe::section;
+use crate::settings::period::Period;
+use crate::settings::secret::Secret;
+
+section! {
+    /// How every role reaches NATS.
+    Nats {
+        /// Servers, comma separated: `nats://host:4222` or `tls://host:4222`. No user or password in it: see the keys below. Absent: only `navvy up`, which then starts its own server on loopback.
+        url: Option<String> = None,
+        /// User name, together with `nats.password`.
+        user: Option<String> = None,
+        /// Password of `nats.user`.
+        password: Option<Secret> = None,
+        /// A NATS credentials file (JWT and seed), mode 0600.
+        creds_file: Option<PathBuf> = None,
+        /// Token, where the server asks for one.
+        token: Option<Secret> = None,
+        /// PEM file with the authorities that may have signed the server's certificate. Absent: those of the system.
+        tls_ca_file: Option<PathBuf> = None,
+        /// The `nats-server` program that `navvy up` starts. Absent: the one in PATH, else the pinned copy in `.tools/`.
+        server_binary: Option<PathBuf> = None,
+        /// Copies of every stream and bucket that `navvy admin migrate` creates: 1 alone, 3 or 5 in a cluster.
+        replicas: u32 = 1,
+    }
+}
+
+section! {
+    /// The scheduler: decides what may happen next, and is the only writer of run state.
+    Scheduler {
+        /// Into how many parts runs are divided, by repository. Each part has its own stream, locks and turn. Change only with the fleet stopped and empty.
+        shards: u32 = 1,
+        /// How long a running attempt may go on without a heartbeat until its worker counts as lost. At least three times `worker.heartbeat`.
+        lease: Period = Period::seconds(45),
+        /// How often the scheduler looks for runs that a lost message left behind.
+        sweep: Period = Period::seconds(30),
+        /// How long an approval may wait for a person until it expires.
+        approval_ttl: Period = Period::hours(24),
+        /// How long a job may wait for a worker until it fails. Absent: forever.
+        queue_deadline: Option<Period> = None,
+        /// How often a job without side effects is tried in all. Jobs with side effects are never retried by themselves.
+        max_attempts: u32 = 3,
+        /// The private key to which the gateway seals the secrets of a run: 64 hexadecimal digits. All schedulers share it. Absent: one is generated into `sealing-key` in the data folder, mode 0600.
+        sealing_key: Option<Secret> = None,
+        /// How long a finished run, its logs and its artifacts are kept.
+        run_retention: Period = Period::days(90),
+    }
+}
+
+section! {
+    /// The worker: runs one tool per slot and reports.
+    Worker {
+        /// Name shown in the fleet: letters, digits, `-` and `_`, at most 63, unique. Absent: made of the host name and a random part.
+        name: Option<String> = None,
+        /// The pool this worker serves: lower-case letters, digits, `-` and `_`, at most 63.
+        pool: String = "default".into(),
+        /// How many jobs run at a time.
+        slots: u32 = 2,
+        /// How often a running attempt says that it lives.
+        heartbeat: Period = Period::seconds(5),
+        /// How long an interrupted tool gets to save its state. After it only a person may force the end.
+        stop_grace: Period = Period::minutes(10),
+        /// Names of variables of the worker's own environment that tools get, such as `AWS_REGION`. Everything else is withheld.
+        pass_env: Vec<String> = Vec::new(),
+        /// The folder under which every attempt gets its own. Absent: `work` in the data folder.
+        work_dir: Option<PathBuf> = None,
+        /// How much output of one attempt is stored, in bytes; what comes after is counted and marked as cut.
+        log_limit_bytes: u64 = 256 * 1024 * 1024,
+        /// Address of a private module and provider registry, such as `https://registry.example.com`. Also read from `REGISTRY_HOST`.
+        registry_host: Option<String> = None,
+        /// Fail a job when the registry gives no token, instead of going on without one.
+        registry_token_required: bool = false,
+        tools: Tools = Tools::default(),
+    }
+}
+
+section! {
+    /// The terraform and tofu versions a worker has.
+    Tools {
+        /// Folder with one sub-folder per installed version. Absent: `tools` in the data folder.
+        dir: Option<PathBuf> = None,
+        /// terraform version used when neither request nor repository names one. Absent: the one in PATH.
+        default_terraform: Option<String> = None,
+        /// tofu version used when neither request nor repository names one. Absent: the one in PATH.
+        default_tofu: Option<String> = None,
+        /// Address of a mirror with terraform releases. Absent: the releases of the maker.
+        mirror_terraform: Option<String> = None,
+        /// Address of a mirror with tofu releases. Absent: the releases of the maker.
+        mirror_tofu: Option<String> = None,
+        /// File with the public keys that may have signed terraform releases. Absent: the built-in ones.
+        keyring_terraform: Option<PathBuf> = None,
+        /// File with the public keys that may have signed tofu releases. Absent: the built-in ones.
+        keyring_tofu: Option<PathBuf> = None,
+        /// May the worker download a version it lacks? Checksum and signature are verified in any case.
+        may_download: bool = false,
+    }
+}
+
+section! {
+    /// Which git servers may be used, and how.
+    Git {
+        /// Git hosts that runs may name: `host` (the usual port of the scheme) or `host:port`, exact. Loopback and private addresses only when listed. Empty: none.
+        allowed_hosts: Vec<String> = Vec::new(),
+        /// How long one clone or fetch may take.
+        timeout: Period = Period::minutes(5),
+        /// How large a worker's cache of repositories may grow, in bytes; the least recently used go first.
+        cache_max_bytes: u64 = 10 * 1024 * 1024 * 1024,
+    }
+}

@@ -1,0 +1,38 @@
+//! The `gateway` section: the outside door.
+//!
+//! Only keys and their meaning; what the gateway does with them is in its own crate.
+
+use crate::settings::describe::section;
+use crate::settings::listen::Listen;
+use crate::settings::period::Period;
+use crate::settings::secret::Secret;
+
+section! {
+    /// The gateway: HTTP API, web UI, live logs.
+    Gateway {
+        /// Where the HTTP API listens. Plain HTTP: put a TLS proxy in front of anything but loopback.
+        listen: Listen = Listen::loopback(8080),
+        /// The address people and forges use to reach the gateway, such as `https://navvy.example.com`; used in links. Absent: links use the address it listens on.
+        public_url: Option<String> = None,
+        /// Browser origins that may call the API, each exact: `https://host` or `https://host:port`, no `*`, no path. Empty: none but the gateway's own. Also read from `ALLOWED_ORIGINS`.
+        allowed_origins: Vec<String> = Vec::new(),
+        /// Answer without any token, as an administrator. Only allowed while `gateway.listen` is a loopback address.
+        anonymous: bool = false,
+        /// The token with every right, at least 32 characters. Absent: one is generated into `admin-token` in the data folder, mode 0600.
+        admin_token: Option<Secret> = None,
+        /// Largest request body, in bytes.
+        body_limit_bytes: u64 = 1024 * 1024,
+        /// How long a request may take until it is answered with 503; live streams are exempt.
+        request_timeout: Period = Period::seconds(30),
+        /// How often an idle live stream sends a heartbeat.
+        sse_heartbeat: Period = Period::seconds(15),
+        /// How many live streams one gateway serves at a time; the next one gets 503.
+        sse_max_readers: u32 = 2_000,
+        /// How many connections one gateway holds at a time; further ones wait in the system's listen queue.
+        connections_max: u32 = 4_096,
+        /// How many connections one client address may hold; further ones are closed. Loopback and `gateway.trusted_proxies` are exempt.
+        connections_per_ip: u32 = 64,
+        /// IP addresses of reverse proxies, which are exempt from `gateway.connections_per_ip`.
+        trusted_proxies: Vec<String> = Vec::new(),
+    }
+}

@@ -1,0 +1,4 @@
+
+// pub mod attempt_log;
+pub mod mask;
+// pub mod runner;
