@@ -6,22 +6,21 @@
 #
 #   ensure-tools.sh          all that `make test` needs
 #   ensure-tools.sh --demo   only what `make demo` needs
+#   ensure-tools.sh --rust   only what compiling and linting need
 #   ensure-tools.sh --tofu   also OpenTofu, even where terraform is present
 set -euo pipefail
-# shellcheck source=scripts/paths.sh
-. "$(dirname "${BASH_SOURCE[0]}")/paths.sh"
+# shellcheck source=scripts/programs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 
-NATS_MINIMUM=2.12.0 # atomic batch publish
-TOOL_MINIMUM=1.4.0  # terraform_data, which the example uses
-
-for_tests=yes
+scope="test"
 want_tofu=no
 for arg in "$@"; do
   case "$arg" in
-    --demo) for_tests=no ;;
+    --demo) scope=demo ;;
+    --rust) scope=rust ;;
     --tofu) want_tofu=yes ;;
     *)
-      echo "ensure-tools: unknown option $arg (known: --demo, --tofu)" >&2
+      echo "ensure-tools: unknown option $arg (known: --demo, --rust, --tofu)" >&2
       exit 2
       ;;
   esac
@@ -40,28 +39,6 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# True when the dotted version $1 is $2 or newer.
-at_least() { printf '%s\n%s\n' "$2" "$1" | sort -C -t. -k1,1n -k2,2n -k3,3n; }
-
-# Prints the version of the named program, or nothing when it is missing or broken.
-version_of() {
-  local text
-  case "$1" in
-    nats-server) text="$(nats-server --version 2>/dev/null || true)" ;;
-    *) text="$("$1" version 2>/dev/null || true)" ;;
-  esac
-  # terraform prints warnings about its own configuration before the version.
-  if [[ "$text" =~ (nats-server:|Terraform|OpenTofu)\ v([0-9]+\.[0-9]+\.[0-9]+) ]]; then
-    echo "${BASH_REMATCH[2]}"
-  fi
-}
-
-has_version() {
-  local have
-  have="$(version_of "$1")"
-  [[ -n "$have" ]] && at_least "$have" "$2"
-}
-
 # --- what the machine must bring ---------------------------------------------
 
 check_toolchain() {
@@ -69,7 +46,7 @@ check_toolchain() {
     die "cargo is missing. Install Rust (https://rustup.rs), then run this again."
   command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null ||
     die "a C compiler is missing (Debian: apt-get install gcc libc6-dev)."
-  [[ "$for_tests" == yes ]] || return 0
+  [[ "$scope" != demo ]] || return 0
   local component
   for component in rustfmt clippy; do
     cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 && continue
@@ -86,10 +63,11 @@ missing_packages=()
 need() { command -v "$1" >/dev/null || missing_packages+=("$2"); }
 
 collect_missing_packages() {
+  missing_packages=()
   need git git
   need python3 python3
   # The tests clone over SSH from a real sshd and check release signatures.
-  if [[ "$for_tests" == yes ]]; then
+  if [[ "$scope" == test ]]; then
     need sshd openssh-server
     need ssh-keygen openssh-client
     need gpg gnupg
@@ -135,11 +113,15 @@ ensure_packages() {
     fi
     say "installing ${missing_packages[*]}"
     install_packages "${missing_packages[@]}"
+    hash -r
+    collect_missing_packages
+    [[ ${#missing_packages[@]} -eq 0 ]] ||
+      die "installed, and yet its program is not on PATH: ${missing_packages[*]}"
   fi
   [[ -x "$(git --exec-path)/git-http-backend" ]] ||
     die "this git has no http-backend, which the example repository is served with. Some systems keep it in a package of its own (git-daemon, git-core)."
   # sshd run by root refuses to start without it; a container never made it.
-  if [[ "$for_tests" == yes && "$(id -u)" == 0 && "$(uname -s)" == Linux ]]; then
+  if [[ "$scope" == test && "$(id -u)" == 0 && "$(uname -s)" == Linux ]]; then
     install -d -m 0755 /run/sshd
   fi
 }
@@ -175,6 +157,7 @@ ensure_tool() {
 }
 
 check_toolchain
+[[ "$scope" != rust ]] || exit 0
 ensure_packages
 ensure_nats_server
 ensure_tool

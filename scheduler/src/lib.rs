@@ -1,1 +1,118 @@
+//! The scheduler: the only writer of run state. It takes what gateways and workers say, asks `domain` what follows,
+//! commits that to the run's log, and does what is due.
+//!
+//! - `shard`: one shard's state in memory (all of it can be rebuilt) and the way to one run;
+//! - `turn`: load, decide, commit, perform: the whole loop;
+//! - `effects`, `locks`, `permit`: what is performed;
+//! - `inbox`, `asks`, `leases`, `sweep`: what sets a turn off. A message only wakes; the sweep finds what was lost.
+//!
+//! It holds no outside credential: secrets pass through sealed, opened only to be sealed again to one attempt's key.
 
+mod answer;
+mod asks;
+mod effects;
+mod inbox;
+mod leases;
+mod locks;
+mod permit;
+mod shard;
+mod sweep;
+mod turn;
+
+use bus::{Bus, BusError, seal::KeyPair};
+use domain::run::Policy;
+use jiff::SignedDuration;
+use proto::{ShardNo, subject};
+use serde::{Deserialize, Serialize};
+use service::{metrics::Metrics, settings::Settings, shutdown::Tasks};
+use shard::Shard;
+use std::sync::Arc;
+
+/// What a scheduler needs.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    pub bus: Bus,
+    pub settings: Arc<Settings>,
+    pub metrics: Metrics,
+    /// The key that gateways seal secrets to. The same for all schedulers of a cluster.
+    pub sealing: Arc<KeyPair>,
+    pub tasks: Tasks,
+}
+
+/// Why a scheduler cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    #[error("the message layer refused")]
+    Bus(#[from] BusError),
+    #[error(
+        "this cluster's secrets are sealed to another key ({theirs}) than this scheduler has ({ours}): give every scheduler the same scheduler.sealing_key"
+    )]
+    OtherSealingKey { theirs: String, ours: String },
+    #[error("the loop `{0}` ended by itself")]
+    LoopEnded(&'static str),
+}
+
+/// What stands in KEYS for gateways: where to seal to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicSealingKey {
+    pub public: String,
+    pub key_id: String,
+}
+
+/// Runs a scheduler for every shard until it is told to drain. Dying at any line loses nothing: what was not acknowledged
+/// comes again, what was committed is found again.
+pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
+    publish_sealing_key(&deps).await?;
+    let policy = policy_of(&deps.settings);
+    let count = u8::try_from(deps.settings.scheduler.shards.clamp(1, 255)).unwrap_or(1);
+    let mut shards = Vec::new();
+    for number in 0..count {
+        let (shard, wakes) = Shard::open(&deps, ShardNo(number), policy);
+        let shard = Arc::new(shard);
+        sweep::recover(&shard).await?;
+        start(&deps, &shard, wakes);
+        shards.push(shard);
+    }
+    tracing::info!(shards = count, "scheduling");
+    deps.tasks.shutdown().drain_token().cancelled().await;
+    for shard in shards {
+        shard.settle().await;
+    }
+    Ok(())
+}
+
+fn start(deps: &Deps, shard: &Arc<Shard>, wakes: shard::Wakes) {
+    let drain = deps.tasks.shutdown().drain_token();
+    deps.tasks.spawn_vital("scheduler inbox", inbox::consume(shard.clone(), deps.tasks.clone(), drain.clone()));
+    deps.tasks.spawn_vital("scheduler asks", asks::serve(shard.clone(), deps.tasks.clone(), drain.clone()));
+    deps.tasks.spawn_vital("scheduler wakes", inbox::follow_wakes(shard.clone(), wakes, drain.clone()));
+    deps.tasks.spawn_vital("scheduler leases", leases::watch(shard.clone(), drain.clone()));
+    deps.tasks.spawn_vital("scheduler sweep", sweep::repeat(shard.clone(), drain));
+}
+
+fn policy_of(settings: &Settings) -> Policy {
+    let scheduler = &settings.scheduler;
+    let signed = |period: std::time::Duration| SignedDuration::try_from(period).unwrap_or(SignedDuration::MAX);
+    Policy {
+        approval_ttl: signed(scheduler.approval_ttl.into()),
+        max_starts: scheduler.max_attempts.max(1),
+        queue_deadline: scheduler.queue_deadline.map(|period| signed(period.into())),
+    }
+}
+
+/// Gateways learn the key from the store. A second scheduler with another key would make runs that the first cannot
+/// start, so it does not start itself.
+async fn publish_sealing_key(deps: &Deps) -> Result<(), SchedulerError> {
+    let ours = PublicSealingKey { public: deps.sealing.public_hex(), key_id: deps.sealing.key_id() };
+    let keys = deps.bus.keys();
+    match keys.create(subject::SEALING_KEY, &ours).await {
+        Ok(()) => return Ok(()),
+        Err(BusError::Conflict { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match keys.get::<PublicSealingKey>(subject::SEALING_KEY).await? {
+        Some(theirs) if theirs == ours => Ok(()),
+        Some(theirs) => Err(SchedulerError::OtherSealingKey { theirs: theirs.key_id, ours: ours.key_id }),
+        None => Ok(keys.create(subject::SEALING_KEY, &ours).await?),
+    }
+}

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 
@@ -17,6 +18,9 @@ pub const DEFAULT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Bytes beyond the limit that are kept free for the worker's own lines: they tell how the attempt ended.
 const RESERVE_BYTES: u64 = 64 * 1024;
+
+const HOLD_TRIES: u32 = 20;
+const HOLD_PAUSE: Duration = Duration::from_millis(10);
 
 /// An operation on the log file that failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +77,7 @@ impl AttemptLog {
             return Ok(());
         }
         self.mark_gap()?;
+        self.len = self.length_now();
         if self.len >= self.limit {
             self.dropped += bytes.len() as u64;
             return Ok(());
@@ -81,10 +86,10 @@ impl AttemptLog {
         if bytes.len() < room {
             return self.append(bytes);
         }
-        // One write for the last bytes and the mark: whoever opens a file beyond its limit may take the mark as written.
+        // One write for the last bytes and the mark: a file beyond its limit always has the mark, whoever asks.
         let kept = (0..=room.min(bytes.len())).rev().find(|&at| is_character_border(bytes, at)).unwrap_or(0);
         let mut last = bytes[..kept].to_vec();
-        last.extend_from_slice(format!("\n[log truncated at {} bytes; the run goes on]\n", self.limit).as_bytes());
+        last.extend_from_slice(self.truncation_mark().as_bytes());
         last.resize(last.len().max(room), b'\n');
         self.dropped += (bytes.len() - kept) as u64;
         self.append(&last)
@@ -93,21 +98,30 @@ impl AttemptLog {
     /// Appends one line of the worker's own, on a line of its own. The caller has masked it.
     pub fn line(&mut self, text: &str) -> Result<(), AttemptLogError> {
         self.mark_gap()?;
-        if self.len >= self.limit.saturating_add(RESERVE_BYTES) {
+        let before = self.length_now();
+        if before >= self.limit.saturating_add(RESERVE_BYTES) {
             self.dropped += text.len() as u64;
             return Ok(());
         }
-        let break_before = if self.ends_with_newline() { "" } else { "\n" };
-        self.append(format!("{break_before}{text}\n").as_bytes())
+        let break_before = if self.ends_with_newline(before) { "" } else { "\n" };
+        let mut line = format!("{break_before}{text}\n");
+        if before < self.limit && before + line.len() as u64 >= self.limit {
+            line.push_str(self.truncation_mark().trim_start());
+        }
+        self.append(line.as_bytes())
     }
 
-    /// Takes the file for this process until it ends: whoever asks [`is_held`] then knows that a tool still writes.
+    /// Takes the file for this process until it is dropped: whoever asks [`is_held`] then knows that a tool still
+    /// writes. Tries for a moment, because a worker that asks holds the file while it asks.
     pub fn hold(&self) -> Result<(), AttemptLogError> {
-        match self.file.try_lock() {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => Err(AttemptLogError::Held { path: self.path.clone() }),
-            Err(TryLockError::Error(source)) => Err(AttemptLogError::Lock { path: self.path.clone(), source }),
+        for _ in 0..HOLD_TRIES {
+            match self.file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(HOLD_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(AttemptLogError::Lock { path: self.path.clone(), source }),
+            }
         }
+        Err(AttemptLogError::Held { path: self.path.clone() })
     }
 
     /// Waits until the written bytes are on the disk.
@@ -131,9 +145,9 @@ impl AttemptLog {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), AttemptLogError> {
-        let before = self.len;
+        let before = self.length_now();
         let written = self.file.write_all(bytes);
-        self.len = self.file.metadata().map_or(before, |metadata| metadata.len());
+        self.len = self.length_now();
         written.map_err(|source| {
             let missing = (bytes.len() as u64).saturating_sub(self.len - before);
             self.lost += missing;
@@ -154,9 +168,16 @@ impl AttemptLog {
         marked
     }
 
-    fn ends_with_newline(&self) -> bool {
+    fn truncation_mark(&self) -> String {
+        format!("\n[log truncated at {} bytes; the run goes on]\n", self.limit)
+    }
+
+    fn length_now(&self) -> u64 {
+        self.file.metadata().map_or(self.len, |metadata| metadata.len())
+    }
+
+    fn ends_with_newline(&self, end: u64) -> bool {
         let mut last = [0];
-        let end = self.file.metadata().map_or(self.len, |metadata| metadata.len());
         end == 0 || self.file.read_exact_at(&mut last, end - 1).is_ok_and(|()| last == *b"\n")
     }
 }
@@ -215,6 +236,17 @@ mod tests {
         let mut again = AttemptLog::open_limited(&path, 10).expect("opens");
         again.write(b"more").expect("dropped");
         assert_eq!(fs::read_to_string(&path).expect("reads"), text, "a second opener adds no second mark");
+    }
+
+    #[test]
+    fn a_line_of_the_worker_that_reaches_the_limit_says_so() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.log");
+        let mut log = AttemptLog::open_limited(&path, 10).expect("opens");
+        log.line("exit code 1").expect("writes");
+        log.write(b"more").expect("dropped");
+        let text = fs::read_to_string(&path).expect("reads");
+        assert_eq!(text, "exit code 1\n[log truncated at 10 bytes; the run goes on]\n");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What must be done in the outside world, as a function of a run's state. Performing an effect twice is harmless: that is
 //! what makes a crash at any line, a redelivery and a sweep the same thing.
 
-use super::state::{Job, JobKind, JobState, LockState, Run};
+use super::{
+    event::Event,
+    state::{Job, JobKind, JobState, LockState, Run},
+};
 use proto::{
     AttemptNo, JobNo, WorkerId,
     ids::AttemptId,
@@ -89,4 +92,18 @@ fn budget_ms(run: &Run) -> u64 {
         RunSpec::Probe(_) => 1,
     };
     (u64::from(minutes) * 60_000).saturating_sub(run.spent_ms).max(1)
+}
+
+/// What a decision just made asks for: the part of [`outstanding`] that its events touch, so that an event of a run of
+/// ten thousand jobs costs what an event of a run of ten does.
+pub fn due_after(run: &Run, events: &[Event]) -> Vec<Effect> {
+    if run.is_over() || events.iter().any(|event| matches!(event, Event::Accepted { .. })) {
+        return outstanding(run);
+    }
+    // A cancel touches every running job.
+    if events.iter().any(|event| matches!(event, Event::CancelRequested { .. })) {
+        return outstanding(run);
+    }
+    let queued = |event: &Event| if let Event::JobQueued { job, .. } = event { Some(*job) } else { None };
+    events.iter().filter_map(queued).filter_map(|no| due(run, no, run.job(no)?)).collect()
 }

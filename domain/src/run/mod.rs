@@ -18,7 +18,7 @@ mod turn;
 mod view;
 
 pub use decide::{accept, decide};
-pub use effect::{Effect, outstanding, work_of};
+pub use effect::{Effect, due_after, outstanding, work_of};
 pub use event::{Entry, Event, JobPlan, fold};
 pub use evolve::evolve;
 pub use input::{Input, Policy};

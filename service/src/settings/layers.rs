@@ -10,6 +10,7 @@ use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKin
 
 use super::catalog::{Catalog, VARIABLE_PREFIX, entries};
 use super::describe::Entry;
+use super::environment::FOREIGN;
 use super::layer::Layer;
 use super::origin::{LayerName, Origin, Row};
 use super::problem::{Problem, SettingsError};
@@ -18,20 +19,12 @@ use super::tree::Settings;
 /// The most bytes a configuration file may have.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Variables of other conventions, weaker than `NAVVY__…`: of the runner that Navvy replaces, and of OpenTelemetry.
-/// An empty one counts as absent, as it did there.
-const FOREIGN: [(&str, &str); 3] = [
-    ("REGISTRY_HOST", "worker.registry_host"),
-    ("ALLOWED_ORIGINS", "gateway.allowed_origins"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "ops.otlp_endpoint"),
-];
-
 /// The layers above the defaults.
 #[derive(Clone, Default)]
 pub struct Layers {
     /// The TOML file of `--config`; `None` reads no file.
     pub file: Option<PathBuf>,
-    /// The environment, usually `std::env::vars()`. Only `NAVVY__…` and three foreign names are looked at.
+    /// The environment: [`super::environment()`] of `std::env::vars_os()`. Variables that are not ours are passed over.
     pub env: Vec<(String, String)>,
     /// Dotted key and value of each flag, in order. A list key may repeat (the items add up); of others the last wins.
     pub flags: Vec<(String, String)>,
@@ -41,7 +34,10 @@ pub struct Layers {
 impl std::fmt::Debug for Layers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let flags: Vec<_> = self.flags.iter().map(|(key, _)| key).collect();
-        f.debug_struct("Layers").field("file", &self.file).field("flags", &flags).finish_non_exhaustive()
+        f.debug_struct("Layers")
+            .field("file", &self.file)
+            .field("flags", &flags)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,7 +70,9 @@ impl Layers {
         }
         let typed = layers
             .iter()
-            .fold(Config::builder(), |builder, layer| builder.add_source(layer.clone()))
+            .fold(Config::builder(), |builder, layer| {
+                builder.add_source(layer.clone())
+            })
             .build()
             .and_then(Config::try_deserialize::<Settings>);
         match typed {
@@ -87,7 +85,9 @@ impl Layers {
 impl Loaded {
     /// Where the value of `key` came from; the default when no layer has it.
     pub fn origin(&self, key: &str) -> Origin {
-        strongest(&self.layers, key).cloned().unwrap_or(Origin::DEFAULT)
+        strongest(&self.layers, key)
+            .cloned()
+            .unwrap_or(Origin::DEFAULT)
     }
 
     /// Every key with its value and origin, in the order of the reference page.
@@ -97,7 +97,12 @@ impl Loaded {
             Entry::Key { key, .. } => Some(key),
             Entry::Section { .. } => None,
         });
-        keys.map(|key| Row { value: text_at(&tree, &key), origin: self.origin(&key), key }).collect()
+        keys.map(|key| Row {
+            value: text_at(&tree, &key),
+            origin: self.origin(&key),
+            key,
+        })
+        .collect()
     }
 }
 
@@ -111,28 +116,52 @@ pub(super) fn text_at(tree: &serde_json::Value, key: &str) -> String {
     match found {
         None | Some(serde_json::Value::Null) => String::new(),
         Some(serde_json::Value::String(text)) => text.clone(),
-        Some(serde_json::Value::Array(items)) => {
-            items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(",")
-        }
-        Some(other @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::Object(_))) => {
-            other.to_string()
-        }
+        Some(serde_json::Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().unwrap_or_default())
+            .collect::<Vec<_>>()
+            .join(","),
+        Some(
+            other @ (serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::Object(_)),
+        ) => other.to_string(),
     }
 }
 
-fn file_layer(catalog: &Catalog, path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, SettingsError> {
-    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
+fn file_layer(
+    catalog: &Catalog,
+    path: &Path,
+    problems: &mut Vec<Problem>,
+) -> Result<Layer, SettingsError> {
+    let unreadable = |source| SettingsError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut text = String::new();
-    file.take(FILE_LIMIT + 1).read_to_string(&mut text).map_err(unreadable)?;
+    file.take(FILE_LIMIT + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     if text.len() as u64 > FILE_LIMIT {
-        return Err(SettingsError::TooLarge { path: path.to_owned(), limit: FILE_LIMIT });
+        return Err(SettingsError::TooLarge {
+            path: path.to_owned(),
+            limit: FILE_LIMIT,
+        });
     }
     let table = File::from_str(&text, FileFormat::Toml)
         .collect()
-        .map_err(|error| SettingsError::Syntax { path: path.to_owned(), what: without_source_lines(&error) })?;
+        .map_err(|error| SettingsError::Syntax {
+            path: path.to_owned(),
+            what: without_source_lines(&error),
+        })?;
     let origin = Origin::new(LayerName::File, path.display().to_string());
-    let mut walk = Walk { catalog, origin, layer: Layer::default(), problems };
+    let mut walk = Walk {
+        catalog,
+        origin,
+        layer: Layer::default(),
+        problems,
+    };
     walk.table("", table);
     Ok(walk.layer)
 }
@@ -140,8 +169,14 @@ fn file_layer(catalog: &Catalog, path: &Path, problems: &mut Vec<Problem>) -> Re
 /// The parser's message without the lines that quote the file, because a quoted line may hold a secret.
 fn without_source_lines(error: &ConfigError) -> String {
     let text = error.to_string();
-    let quotes = |line: &&str| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|');
-    text.lines().filter(|line| !quotes(line)).collect::<Vec<_>>().join(": ")
+    let quotes = |line: &&str| {
+        line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
+            .starts_with('|')
+    };
+    text.lines()
+        .filter(|line| !quotes(line))
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Walks a TOML table into a layer.
@@ -161,7 +196,9 @@ impl Walk<'_> {
             match value.kind {
                 ValueKind::Table(inside) => self.table(&key, inside),
                 leaf => {
-                    let put = self.layer.put(self.catalog, &key, leaf, self.origin.clone());
+                    let put = self
+                        .layer
+                        .put(self.catalog, &key, leaf, self.origin.clone());
                     self.problems.extend(put.err());
                 }
             }
@@ -169,10 +206,17 @@ impl Walk<'_> {
     }
 }
 
-fn foreign_layer(catalog: &Catalog, env: &[(String, String)], problems: &mut Vec<Problem>) -> Layer {
+fn foreign_layer(
+    catalog: &Catalog,
+    env: &[(String, String)],
+    problems: &mut Vec<Problem>,
+) -> Layer {
     let mut layer = Layer::default();
     for (name, key) in FOREIGN {
-        let Some((_, value)) = env.iter().find(|(variable, value)| variable == name && !value.is_empty()) else {
+        let Some((_, value)) = env
+            .iter()
+            .find(|(variable, value)| variable == name && !value.is_empty())
+        else {
             continue;
         };
         let origin = Origin::new(LayerName::Environment, name);
@@ -181,9 +225,16 @@ fn foreign_layer(catalog: &Catalog, env: &[(String, String)], problems: &mut Vec
     layer
 }
 
-fn environment_layer(catalog: &Catalog, env: &[(String, String)], problems: &mut Vec<Problem>) -> Layer {
+fn environment_layer(
+    catalog: &Catalog,
+    env: &[(String, String)],
+    problems: &mut Vec<Problem>,
+) -> Layer {
     let mut layer = Layer::default();
-    for (name, value) in env.iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
+    for (name, value) in env
+        .iter()
+        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+    {
         match catalog.key_of_variable(name) {
             Some(key) => {
                 let origin = Origin::new(LayerName::Environment, name);
@@ -198,10 +249,17 @@ fn environment_layer(catalog: &Catalog, env: &[(String, String)], problems: &mut
 fn unknown_variable(catalog: &Catalog, name: &str) -> Problem {
     let fix = match catalog.suggest_variable(name) {
         Some(near) => format!("did you mean {near}?"),
-        None => "unset it, or see docs/reference/configuration.md for the variables there are".into(),
+        None => {
+            "unset it, or see docs/reference/configuration.md for the variables there are".into()
+        }
     };
     let why = "variables that begin with NAVVY__ are settings, and a misspelt one would be ignored silently";
-    Problem::new(format!("{name} (environment)"), "nobody knows this variable", why, fix)
+    Problem::new(
+        format!("{name} (environment)"),
+        "nobody knows this variable",
+        why,
+        fix,
+    )
 }
 
 fn flag_layer(catalog: &Catalog, flags: &[(String, String)], problems: &mut Vec<Problem>) -> Layer {

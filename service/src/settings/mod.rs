@@ -8,6 +8,7 @@
 mod catalog;
 mod check;
 mod describe;
+mod environment;
 mod kind;
 mod layer;
 mod layers;
@@ -23,6 +24,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use environment::environment;
 pub use kind::Kind;
 pub use layers::{Layers, Loaded};
 pub use listen::{Listen, ListenError};

@@ -25,13 +25,23 @@ impl Problem {
         why: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self { key: key.into(), what: what.into(), why: why.into(), fix: fix.into() }
+        Self {
+            key: key.into(),
+            what: what.into(),
+            why: why.into(),
+            fix: fix.into(),
+        }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, what, why, fix } = self;
+        let Self {
+            key,
+            what,
+            why,
+            fix,
+        } = self;
         write!(f, "{key}: {what} ({why}); {fix}")
     }
 }
@@ -70,5 +80,7 @@ pub enum SettingsError {
 }
 
 fn listed(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("\n  - {problem}")).collect()
+    problems.iter().fold(String::new(), |list, problem| {
+        format!("{list}\n  - {problem}")
+    })
 }

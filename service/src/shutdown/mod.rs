@@ -6,6 +6,7 @@
 
 mod tasks;
 
+use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -31,6 +32,15 @@ impl Reason {
         match self {
             Self::Failed(_) => true,
             Self::Signal(_) | Self::Requested(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(name) => f.write_str(name),
+            Self::Requested(words) | Self::Failed(words) => f.write_str(words),
         }
     }
 }
@@ -63,9 +73,11 @@ impl Shutdown {
     /// Begins to drain. The first reason counts; later calls change nothing, except that a failure is never lost
     /// behind a clean reason in the log.
     pub fn begin(&self, reason: Reason) {
-        match self.reason.set(reason.clone()) {
-            Ok(()) => tracing::info!(?reason, "shutting down"),
-            Err(_) if reason.is_failure() => tracing::error!(?reason, "failed while shutting down"),
+        let failure = reason.is_failure();
+        let said = reason.to_string();
+        match self.reason.set(reason) {
+            Ok(()) => tracing::info!(reason = said, "shutting down"),
+            Err(_) if failure => tracing::error!(reason = said, "failed while shutting down"),
             Err(_) => {}
         }
         self.drain.cancel();
@@ -85,7 +97,8 @@ impl Shutdown {
     /// Waits until the process drains, and says why.
     pub async fn draining(&self) -> Reason {
         self.drain.cancelled().await;
-        self.reason().unwrap_or_else(|| Reason::Requested("cancelled".into()))
+        self.reason()
+            .unwrap_or_else(|| Reason::Requested("cancelled".into()))
     }
 
     /// Why the process stops; `None` while it does not.

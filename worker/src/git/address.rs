@@ -60,7 +60,12 @@ impl Endpoint {
                 IpAddr::V6(v6) => format!("[{v6}]"),
             })
             .collect();
-        Some(format!("{}:{}:{}", self.host, self.port, addresses.join(",")))
+        Some(format!(
+            "{}:{}:{}",
+            self.host,
+            self.port,
+            addresses.join(",")
+        ))
     }
 }
 
@@ -117,7 +122,7 @@ fn never(address: IpAddr) -> Option<&'static str> {
             [169, 254, ..] => Some("a link-local address (cloud metadata services live there)"),
             // Alibaba Cloud, Azure and Oracle Cloud keep theirs elsewhere.
             [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192] => Some(METADATA),
-            [0, ..] | [224.., ..] => Some(SPECIAL),
+            [0 | 224..=255, ..] => Some(SPECIAL),
             _ => None,
         },
         IpAddr::V6(v6) => {
@@ -192,10 +197,22 @@ mod tests {
 
     #[test]
     fn a_name_may_lead_into_a_private_network_but_not_to_this_machine() {
-        for address in ["10.0.0.5", "192.168.1.1", "100.64.0.1", "fd12::1", "93.184.216.34"] {
+        for address in [
+            "10.0.0.5",
+            "192.168.1.1",
+            "100.64.0.1",
+            "fd12::1",
+            "93.184.216.34",
+        ] {
             assert!(!refused("git.example", address), "{address}");
         }
-        for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::ffff:10.0.0.1"] {
+        for address in [
+            "127.0.0.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(refused("git.example", address), "{address}");
         }
         assert!(!refused("127.0.0.1", "127.0.0.1"));
@@ -215,7 +232,10 @@ mod tests {
         let endpoint = Endpoint {
             host: "git.example".into(),
             port: 443,
-            addresses: vec!["10.0.0.1".parse().expect("v4"), "fd12::1".parse().expect("v6")],
+            addresses: vec![
+                "10.0.0.1".parse().expect("v4"),
+                "fd12::1".parse().expect("v6"),
+            ],
             literal: false,
         };
         assert_eq!(

@@ -18,6 +18,8 @@ pub(super) struct Lines<'a> {
     redactor: &'a Redactor,
     buffer: Vec<u8>,
     overlong: bool,
+    /// The last byte was a carriage return.
+    returned: bool,
     shown: usize,
     progress_at: Option<Instant>,
     last: VecDeque<String>,
@@ -29,6 +31,7 @@ impl<'a> Lines<'a> {
             redactor,
             buffer: Vec::new(),
             overlong: false,
+            returned: false,
             shown: 0,
             progress_at: None,
             last: VecDeque::new(),
@@ -38,9 +41,14 @@ impl<'a> Lines<'a> {
     /// Takes bytes as they came.
     pub(super) fn feed(&mut self, bytes: &[u8], sink: &mut Sink<'_>) {
         for &byte in bytes {
+            // ssh ends its lines with both; git's progress has the carriage return alone.
+            if self.returned && byte != b'\n' {
+                self.finish(false, sink);
+            }
+            self.returned = byte == b'\r';
             match byte {
                 b'\n' => self.finish(true, sink),
-                b'\r' => self.finish(false, sink),
+                b'\r' => {}
                 _ if self.buffer.len() < LONGEST => self.buffer.push(byte),
                 _ => self.overlong = true,
             }
@@ -101,14 +109,20 @@ mod tests {
         let mut seen = Vec::new();
         let mut sink = |line: &str| seen.push(line.to_owned());
         lines.feed(b"Receiving: 1%\rReceiving: 2%\rReceiving: 100", &mut sink);
-        lines.feed(b"%, done.\nfatal: hunter2\n\n", &mut sink);
+        lines.feed(b"%, done.\nfatal: hunter2\r", &mut sink);
+        lines.feed(b"\n\n", &mut sink);
         lines.feed(&[b'x'; 5000], &mut sink);
         let last = lines.into_last(&mut sink);
         let long = "(a very long line of git's output is not shown)";
         assert_eq!(last, ["Receiving: 100%, done.", "fatal: ***", long]);
         assert_eq!(
             seen,
-            ["Receiving: 1%", "Receiving: 100%, done.", "fatal: ***", long]
+            [
+                "Receiving: 1%",
+                "Receiving: 100%, done.",
+                "fatal: ***",
+                long
+            ]
         );
     }
 }

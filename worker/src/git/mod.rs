@@ -6,17 +6,18 @@
 //! Which paths inside a checkout a job may use is decided in [`crate::confine`], not here.
 //!
 //! The map: `address` says which machines may be reached, `login` carries credentials, `command` runs git, `remote` asks
-//! a server, `cache` and `store` keep objects, `resolve` picks a reference, `checkout` writes files.
+//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `checkout` writes files.
 
 mod address;
 pub mod askpass;
 mod cache;
 mod checkout;
 mod command;
+mod entry;
 mod error;
 mod lines;
-mod login;
 mod lock;
+mod login;
 mod private_dir;
 mod redact;
 mod remote;

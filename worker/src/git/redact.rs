@@ -16,13 +16,15 @@ impl Redactor {
     pub(super) fn new(username: &str, secret: &str) -> Self {
         use base64::{Engine, engine::general_purpose::STANDARD};
         let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        let forms = [
+        let mut forms = [
             secret.to_owned(),
             encoded.replace('+', "%20"),
             encoded,
             STANDARD.encode(secret),
             STANDARD.encode(format!("{username}:{secret}")),
         ];
+        // The longest first: it may hold a shorter one.
+        forms.sort_unstable_by_key(|form| std::cmp::Reverse(form.len()));
         // Shorter texts would blot out ordinary words without hiding anything worth it.
         let hidden = forms
             .into_iter()
@@ -99,7 +101,10 @@ mod tests {
             ("q=p%40ss%20word%2F1", "q=***"),
             ("q=p%40ss+word%2F1", "q=***"),
             ("Basic Y2k6cEBzcyB3b3JkLzE=", "Basic ***"),
-            ("at 'https://a:b@h/x' and http://c@h:1/", "at 'https://***@h/x' and http://***@h:1/"),
+            (
+                "at 'https://a:b@h/x' and http://c@h:1/",
+                "at 'https://***@h/x' and http://***@h:1/",
+            ),
             ("\u{1b}[31mred\u{1b}[0m\u{7}", "red"),
             ("git@host:path stays", "git@host:path stays"),
         ] {

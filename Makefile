@@ -1,0 +1,46 @@
+# The commands of this repository. Each line is short on purpose: what needs more
+# than a line is a script in scripts/, which can be run by hand too.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Programs that ensure-tools.sh fetched come first.
+IN := . scripts/programs.sh &&
+# One feature set for every command, so that nothing is compiled twice.
+CARGO_FLAGS := --workspace --locked
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: tools
+tools: ## install what building, demo and tests need
+	@scripts/ensure-tools.sh
+
+.PHONY: build
+build: ## compile everything, unoptimised (target/debug/navvy)
+	@$(IN) cargo build $(CARGO_FLAGS)
+
+.PHONY: demo
+demo: ## deploy examples/terraform-hello on a fleet of its own; Ctrl-C ends it
+	@scripts/demo.sh
+
+.PHONY: test
+test: ## everything CI runs
+	@scripts/test.sh
+
+.PHONY: lint
+lint: ## formatting and clippy, warnings denied
+	@scripts/test.sh lint
+
+.PHONY: doc
+doc: ## the code's documentation (target/doc), warnings denied
+	@scripts/test.sh doc
+
+.PHONY: audit
+audit: ## known vulnerabilities in dependencies; needs cargo-deny and the network
+	@$(IN) cargo deny --locked check advisories
+
+.PHONY: bench
+bench: tools ## measure this machine with an optimised build; BENCH_ARGS=--json for numbers
+	@$(IN) cargo build $(CARGO_FLAGS) --release && "$$TARGET_DIR/release/navvy" bench $(BENCH_ARGS)

@@ -1,0 +1,159 @@
+//! VIEWS: what the scheduler shows of runs, and following it. A view never replaces a newer one.
+
+use crate::bucket::{Bucket, is_marker, value_of};
+use crate::error::{BusError, Op};
+use crate::link::{Link, headers};
+use crate::watch::{BucketWatch, Change};
+use proto::view::RunView;
+use proto::{RunId, subject};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Lost races for one view before giving up; each one means that somebody else wrote it.
+const TRIES: usize = 20;
+/// Views whose last write is remembered. More, and all are forgotten: then they are read again.
+const REMEMBERED: usize = 10_000;
+
+/// The last write of a view: its revision, and the sequence of the decision it shows.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    revision: u64,
+    seq: u64,
+}
+
+/// The views of runs.
+#[derive(Debug, Clone)]
+pub struct Views {
+    bucket: Bucket,
+    last: Arc<Mutex<HashMap<RunId, Last>>>,
+}
+
+impl Views {
+    pub(crate) fn new(link: Link) -> Self {
+        Self { bucket: Bucket::new(link, subject::VIEWS), last: Arc::default() }
+    }
+
+    /// Shows a view, unless a newer one is shown already, and wakes whoever watches the run.
+    pub async fn put(&self, view: &RunView) -> Result<(), BusError> {
+        let key = subject::view_key(view.id);
+        let mut last = self.remembered(view.id);
+        for _ in 0..TRIES {
+            let current = match last.take() {
+                Some(last) => last,
+                None => self.current(view.id).await?,
+            };
+            if current.seq > view.seq {
+                self.remember(view.id, current);
+                return Ok(());
+            }
+            match self.bucket.put_if(&key, view, current.revision).await {
+                Ok(revision) => {
+                    self.remember(view.id, Last { revision, seq: view.seq });
+                    return self.ring(view.id).await;
+                }
+                Err(BusError::Conflict { .. }) => {}
+                Err(other) => {
+                    self.forget(view.id);
+                    return Err(other);
+                }
+            }
+        }
+        Err(BusError::Conflict { what: format!("put {key}") })
+    }
+
+    /// A view, as the leader has it.
+    pub async fn get(&self, run: RunId) -> Result<Option<RunView>, BusError> {
+        Ok(self.bucket.get(&subject::view_key(run)).await?.value)
+    }
+
+    /// Every view, then every change.
+    pub async fn watch(&self) -> Result<ViewWatch, BusError> {
+        Ok(ViewWatch { watch: BucketWatch::start(self.bucket.clone()).await?, seen: HashMap::new() })
+    }
+
+    async fn current(&self, run: RunId) -> Result<Last, BusError> {
+        let entry = self.bucket.get::<RunView>(&subject::view_key(run)).await;
+        match entry {
+            Ok(entry) => Ok(Last { revision: entry.revision, seq: entry.value.map_or(0, |view| view.seq) }),
+            // Derived data of an unknown shape is replaced by what is derived now.
+            Err(BusError::Corrupt { .. }) => {
+                let subject = self.bucket.subject(&subject::view_key(run));
+                let stored = self.bucket.link.last(&self.bucket.stream(), &subject).await?;
+                Ok(Last { revision: stored.map_or(0, |s| s.seq), seq: 0 })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn ring(&self, run: RunId) -> Result<(), BusError> {
+        let subject = subject::changed(run);
+        self.bucket.link.tell(Op("ring", &subject), headers(&[]), bytes::Bytes::new()).await
+    }
+
+    fn remembered(&self, run: RunId) -> Option<Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).get(&run).copied()
+    }
+
+    fn remember(&self, run: RunId, last: Last) {
+        let mut all = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= REMEMBERED {
+            all.clear();
+        }
+        all.insert(run, last);
+    }
+
+    fn forget(&self, run: RunId) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+    }
+}
+
+/// What happened to the views.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly all events are views, and they are moved once")]
+pub enum ViewEvent {
+    /// A run looks like this now.
+    Put(RunView),
+    /// A run's view is gone: it has aged out.
+    Gone(RunId),
+    /// Everything that is there has been told; comes again after a lost connection.
+    CaughtUp,
+}
+
+/// The views being followed.
+#[derive(Debug)]
+pub struct ViewWatch {
+    watch: BucketWatch,
+    /// The decision each run's view showed last.
+    seen: HashMap<RunId, u64>,
+}
+
+impl ViewWatch {
+    /// The next event; waits for one, over reconnections. Never `None` while the process lives. Never tells an older view of
+    /// a run after a newer one. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<ViewEvent> {
+        loop {
+            match self.watch.next().await {
+                Change::CaughtUp => return Some(ViewEvent::CaughtUp),
+                Change::Gone(key) => {
+                    if let Some(run) = run_of(&key) {
+                        self.seen.remove(&run);
+                        return Some(ViewEvent::Gone(run));
+                    }
+                }
+                Change::Put(stored) if is_marker(&stored) => {}
+                Change::Put(stored) => match value_of::<RunView>(&stored) {
+                    Ok(Some(view)) if self.seen.get(&view.id).is_none_or(|seq| *seq <= view.seq) => {
+                        self.seen.insert(view.id, view.seq);
+                        return Some(ViewEvent::Put(view));
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "a view that cannot be read is not shown"),
+                },
+            }
+        }
+    }
+}
+
+fn run_of(key: &str) -> Option<RunId> {
+    key.strip_prefix("run.")?.parse().ok()
+}

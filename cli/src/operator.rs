@@ -1,0 +1,79 @@
+//! The verbs of an operator that need no gateway: `config check`, `admin migrate`, `completions`.
+
+use clap::CommandFactory as _;
+use serde_json::json;
+use service::settings::{Problem, Settings, SettingsError};
+
+use crate::args::{AdminArgs, AdminVerb, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, MigrateArgs};
+use crate::exit::Exit;
+use crate::output::{self, Out};
+use crate::problem::CliError;
+use crate::roles;
+
+/// `navvy config`.
+pub(crate) fn config(out: &Out, args: &ConfigArgs) -> Result<Exit, CliError> {
+    let ConfigVerb::Check(settings) = &args.verb;
+    let loaded = match settings.layers().load() {
+        Ok(loaded) => loaded,
+        Err(SettingsError::Refused(problems)) if out.is_json() => {
+            out.json(&output::settings::json(&[], &problems))?;
+            return Ok(Exit::Configuration);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let problems: Vec<Problem> = loaded.settings.check().err().unwrap_or_default();
+    if out.is_json() {
+        out.json(&output::settings::json(&loaded.rows(), &problems))?;
+        return Ok(if problems.is_empty() { Exit::Ok } else { Exit::Configuration });
+    }
+    out.line(&output::settings::text(&loaded.rows(), out.style()))?;
+    if problems.is_empty() {
+        out.hint("the configuration is accepted");
+        return Ok(Exit::Ok);
+    }
+    Err(SettingsError::Refused(problems).into())
+}
+
+/// `navvy admin`.
+pub(crate) async fn admin(out: &Out, args: &AdminArgs) -> Result<Exit, CliError> {
+    let AdminVerb::Migrate(args) = &args.verb;
+    let settings = roles::load(args.settings.layers())?;
+    let bus = roles::connect(&settings, "navvy-admin").await?;
+    let layout = layout(args, &settings);
+    if args.check {
+        out.waiting("comparing streams and buckets");
+        bus.check_layout(&layout).await.map_err(roles::nats_failed("check streams and buckets"))?;
+        return say(out, &[], "everything is as it should be");
+    }
+    out.waiting("creating and updating streams and buckets");
+    let done = bus.migrate(&layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
+    say(out, &done, "nothing to do: everything is as it should be")
+}
+
+/// `navvy completions`.
+pub(crate) fn completions(out: &Out, args: &CompletionsArgs) -> Result<Exit, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "navvy", &mut script);
+    out.line(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(Exit::Ok)
+}
+
+fn layout(args: &MigrateArgs, settings: &Settings) -> bus::Layout {
+    let mut layout = roles::layout(settings);
+    if !args.pool.is_empty() {
+        layout.pools.clone_from(&args.pool);
+    }
+    layout
+}
+
+fn say(out: &Out, done: &[String], nothing: &str) -> Result<Exit, CliError> {
+    out.done_waiting();
+    if out.is_json() {
+        out.json(&json!({ "done": done }))?;
+    } else if done.is_empty() {
+        out.line(nothing)?;
+    } else {
+        out.line(&done.join("\n"))?;
+    }
+    Ok(Exit::Ok)
+}

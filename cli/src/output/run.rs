@@ -1,0 +1,174 @@
+//! The picture of one run: where it stands, what it waits for, what it would change, what it brought.
+
+use proto::Timestamp;
+use proto::message::RunSpec;
+use proto::view::{ApprovalView, AttemptView, JobView};
+
+use super::style::{Ink, Style};
+use super::table::{Cell, Table};
+use super::{ansi, outputs, plan, time, words};
+use crate::api::Run;
+
+/// Lines under a title, with a margin for the names of things.
+struct Picture {
+    style: Style,
+    text: String,
+}
+
+impl Picture {
+    fn field(&mut self, name: &str, value: &str) {
+        self.text.push_str(&format!("\n  {}  {value}", self.style.paint(Ink::Dim, &format!("{name:<9}"))));
+    }
+
+    fn block(&mut self, lines: impl Iterator<Item = String>) {
+        for line in lines {
+            self.text.push_str(&format!("\n             {line}"));
+        }
+    }
+}
+
+/// A run, whole.
+pub(crate) fn picture(run: &Run, now: Timestamp, style: Style) -> String {
+    let status = run.status.as_str().replace('_', " ");
+    let title = format!("run {}  {}", style.paint(Ink::Strong, &run.id), style.paint(words::status_ink(run.status), &status));
+    let mut picture = Picture { style, text: title };
+    standing(&mut picture, run, now);
+    request(&mut picture, run);
+    trouble(&mut picture, run);
+    if let Some(summary) = &run.plan {
+        picture.field("plan", &plan::counts(summary, style));
+        picture.block(plan::resources(summary, style));
+    }
+    if let Some(approval) = &run.approval {
+        picture.field("approval", &approval_text(approval, now));
+    }
+    let mut values = outputs::lines(&run.outputs);
+    if let Some(first) = values.next() {
+        picture.field("outputs", &first);
+        picture.block(values);
+    }
+    if !run.jobs.is_empty() {
+        picture.field("jobs", "");
+        picture.block(jobs(&run.jobs, now, style).lines().map(str::to_owned));
+    }
+    if let Some(step) = words::next_step(run.status, &run.id) {
+        picture.field("next", &step);
+    }
+    picture.text
+}
+
+fn standing(picture: &mut Picture, run: &Run, now: Timestamp) {
+    let phase = match &run.failed_phase {
+        Some(failed) => format!("{} (failed in {})", ansi::plain(&run.phase), ansi::plain(failed)),
+        None => ansi::plain(&run.phase),
+    };
+    picture.field("phase", &phase);
+    if let Some(waiting) = &run.waiting_for {
+        picture.field("waits for", &words::waiting_for(waiting));
+    }
+    let accepted = time::instant(run.accepted_at);
+    let accepted = match run.ended_at {
+        Some(end) => format!("{accepted}, took {}", time::span(run.accepted_at, end)),
+        None => format!("{accepted}, {}", time::relative(run.accepted_at, now)),
+    };
+    picture.field("accepted", &accepted);
+    picture.field("by", &ansi::plain(&run.by));
+}
+
+fn request(picture: &mut Picture, run: &Run) {
+    match &run.spec {
+        RunSpec::Terraform(spec) => {
+            let verb = if spec.destroy { "destroy" } else { "apply" };
+            let version = spec.tool_version.as_ref().map_or_else(String::new, |v| format!(" {}", ansi::plain(v)));
+            let approval = if spec.auto_approve { ", without approval" } else { "" };
+            picture.field("request", &format!("{}{version} {verb}{approval}", spec.tool));
+            let url = ansi::plain(&spec.git_url.to_string());
+            picture.field("source", &format!("{url} @ {}", ansi::plain(&spec.git_ref.to_string())));
+            if let Some(commit) = &run.commit {
+                picture.field("commit", &commit.to_string());
+            }
+            let workspace = ansi::plain(&spec.workspace);
+            picture.field("directory", &format!("{} (workspace {workspace})", ansi::plain(spec.path.as_str())));
+        }
+        RunSpec::Probe(_) => picture.field("request", "probe"),
+    }
+    if !run.pool.is_empty() && run.pool != "default" {
+        picture.field("pool", &ansi::plain(&run.pool));
+    }
+    for lock in &run.locks {
+        picture.field("lock", &ansi::plain(lock.as_str()));
+    }
+}
+
+fn trouble(picture: &mut Picture, run: &Run) {
+    if let Some(cancel) = &run.cancel {
+        let force = if cancel.force { ", by force" } else { "" };
+        picture.field("cancelled", &format!("by {}, {}{force}", ansi::plain(&cancel.by), time::instant(cancel.at)));
+    }
+    if let Some(failure) = &run.failure {
+        let mut lines = ansi::lines(&failure.message);
+        let first = lines.next().unwrap_or_default();
+        let kind = ansi::plain(&failure.kind);
+        picture.field("failure", &picture.style.paint(Ink::Bad, &format!("{kind}: {first}")));
+        picture.block(lines);
+        if !failure.next_action.is_empty() {
+            picture.field("do", &ansi::plain(&failure.next_action));
+        }
+    }
+    if let Some(evidence) = &run.evidence {
+        picture.field("seen", &ansi::plain(&evidence.seen));
+        let serial = evidence.serial_before.map(|serial| format!("state serial before: {serial}"));
+        let lock = evidence.state_lock.as_ref().map(|id| format!("state lock: {}", ansi::plain(id)));
+        let saved = evidence.errored_state.as_ref().map(|name| format!("state saved as: {}", ansi::plain(name)));
+        let checks = evidence.check.iter().map(|check| format!("check: {}", ansi::plain(check)));
+        picture.block(serial.into_iter().chain(lock).chain(saved).chain(checks));
+    }
+    if let Some(resolution) = &run.resolution {
+        let how = if resolution.succeeded { "succeeded" } else { "failed" };
+        let (by, reason) = (ansi::plain(&resolution.by), ansi::plain(&resolution.reason));
+        picture.field("resolved", &format!("as {how} by {by}, {}: {reason}", time::instant(resolution.at)));
+    }
+}
+
+fn approval_text(approval: &ApprovalView, now: Timestamp) -> String {
+    let mut text = ansi::plain(&approval.state);
+    if let Some(by) = &approval.by {
+        text.push_str(&format!(" by {}", ansi::plain(by)));
+    }
+    if let Some(at) = approval.at {
+        text.push_str(&format!(", {}", time::instant(at)));
+    } else if let Some(end) = approval.expires_at {
+        text.push_str(&format!(", expires {}", time::relative(end, now)));
+    }
+    text
+}
+
+fn jobs(jobs: &[JobView], now: Timestamp, style: Style) -> String {
+    let mut table = Table::headless();
+    for job in jobs {
+        let status = Cell::new(words::job_ink(&job.status), ansi::plain(&job.status));
+        let what = ansi::plain(&job.name);
+        match job.attempts.split_first() {
+            None => table.row([job.n.to_string().into(), what.into(), status]),
+            Some((first, more)) => {
+                table.row([job.n.to_string().into(), what.into(), status, attempt(first, now).into()]);
+                for each in more {
+                    table.row(["".into(), "".into(), "".into(), attempt(each, now).into()]);
+                }
+            }
+        }
+    }
+    table.text(style, 0)
+}
+
+fn attempt(attempt: &AttemptView, now: Timestamp) -> String {
+    let worker = attempt.worker.as_ref().map_or_else(String::new, |worker| format!(" on {worker}"));
+    let phase = attempt.phase.as_ref().filter(|_| attempt.ended_at.is_none());
+    let phase = phase.map_or_else(String::new, |phase| format!(", {}", ansi::plain(phase)));
+    let span = match (attempt.started_at, attempt.ended_at) {
+        (Some(start), Some(end)) => format!(", {}", time::span(start, end)),
+        (Some(start), None) => format!(", {} so far", time::span(start, now)),
+        (None, Some(_) | None) => String::new(),
+    };
+    format!("attempt {}{worker}: {}{phase}{span}", attempt.n, ansi::plain(&attempt.status))
+}

@@ -1,0 +1,64 @@
+//! The verbs that talk to a gateway: each makes its requests and hands the answer to the output module.
+//!
+//! No text for people and no HTTP details here.
+
+mod decide;
+mod deploy;
+mod deploy_request;
+mod follow;
+mod keys;
+mod lists;
+mod run;
+mod wait;
+
+use crate::api::{self, Client};
+use crate::args::{Global, Verb};
+use crate::exit::Exit;
+use crate::output::Out;
+use crate::problem::CliError;
+
+/// What a client verb works with.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) out: &'a Out,
+    pub(crate) client: Client,
+}
+
+impl<'a> Session<'a> {
+    /// A client for the gateway and key of the global options.
+    pub(crate) fn open(out: &'a Out, global: &Global) -> Result<Self, CliError> {
+        if global.token.is_some() {
+            out.warn("--token can be seen by every user of this machine; better use NAVVY_TOKEN or --token-file");
+        }
+        let token = api::token(global)?;
+        Ok(Self { out, client: Client::new(&global.url, token.as_ref())? })
+    }
+}
+
+/// Runs a client verb; `None` when the verb is none of these.
+pub(crate) async fn run(out: &Out, global: &Global, verb: &Verb) -> Option<Result<Exit, CliError>> {
+    let session = match Session::open(out, global) {
+        Ok(session) => session,
+        Err(error) => return Some(Err(error)),
+    };
+    Some(match verb {
+        Verb::Deploy(args) => deploy::deploy(&session, args).await,
+        Verb::Runs(args) => lists::runs(&session, args).await,
+        Verb::Run(args) => run::run(&session, args).await,
+        Verb::Logs(args) => follow::logs(&session, args).await,
+        Verb::Approve(args) => decide::approve(&session, args).await,
+        Verb::Reject(args) => decide::reject(&session, args.id).await,
+        Verb::Cancel(args) => decide::cancel(&session, args).await,
+        Verb::Locks => lists::locks(&session).await,
+        Verb::Workers => lists::workers(&session).await,
+        Verb::Keys(args) => keys::keys(&session, &args.verb).await,
+        Verb::Up(_)
+        | Verb::Gateway(_)
+        | Verb::Scheduler(_)
+        | Verb::Worker(_)
+        | Verb::Doctor(_)
+        | Verb::Config(_)
+        | Verb::Admin(_)
+        | Verb::Completions(_) => return None,
+    })
+}

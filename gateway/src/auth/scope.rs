@@ -1,0 +1,115 @@
+//! What a caller may do, and the one function that says so.
+//!
+//! Every route names an [`Access`]; nothing else in the gateway decides about rights. Deny by default: a route that is not
+//! listed with an access does not exist.
+
+use super::Principal;
+use crate::answers::Refusal;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use utoipa::ToSchema;
+
+/// A right that a key can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// See runs, logs, locks, workers.
+    Read,
+    /// Start and cancel runs.
+    Deploy,
+    /// Approve and reject.
+    Approve,
+    /// Everything, and keys, forced cancels and settling unknown outcomes.
+    Admin,
+}
+
+impl Scope {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Read, Self::Deploy, Self::Approve, Self::Admin];
+
+    /// The word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Deploy => "deploy",
+            Self::Approve => "approve",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a route asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing: whoever asks is told that we live.
+    Open,
+    /// Nothing on a loopback address; else a key with any scope.
+    OpenOnLoopback,
+    /// A valid key, whatever it may do.
+    AnyKey,
+    /// A key with this scope.
+    Needs(Scope),
+}
+
+/// May this caller do this? `None` is a caller without a key. The scope `admin` includes the others.
+pub(crate) fn authorize(caller: Option<&Principal>, access: Access, loopback: bool) -> Result<(), Refusal> {
+    match (access, caller) {
+        (Access::Open, _) | (Access::AnyKey, Some(_)) => Ok(()),
+        (Access::OpenOnLoopback, caller) if loopback || caller.is_some() => Ok(()),
+        (Access::Needs(scope), Some(caller)) if caller.has(scope) => Ok(()),
+        (Access::Needs(scope), Some(_)) => Err(Refusal::MissingScope(scope)),
+        (Access::OpenOnLoopback | Access::AnyKey | Access::Needs(_), _) => Err(Refusal::NoKey),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_table_of_callers_and_accesses() {
+        let key = |scopes: &[Scope]| Some(Principal::key("k", "ci", scopes));
+        let callers = [
+            ("nobody", None),
+            ("no scope", key(&[])),
+            ("read", key(&[Scope::Read])),
+            ("deploy", key(&[Scope::Deploy])),
+            ("approve", key(&[Scope::Approve])),
+            ("admin", key(&[Scope::Admin])),
+            ("read+deploy", key(&[Scope::Read, Scope::Deploy])),
+        ];
+        let accesses = [Access::Open, Access::OpenOnLoopback, Access::AnyKey]
+            .into_iter()
+            .chain(Scope::ALL.map(Access::Needs))
+            .flat_map(|access| [(access, true), (access, false)]);
+        // Columns: Open, OpenOnLoopback, AnyKey, read, deploy, approve, admin; each on loopback and elsewhere.
+        // `+` allowed, `?` needs a key, `x` lacks the scope.
+        let expected = [
+            ("nobody", "++ +? ?? ?? ?? ?? ??"),
+            ("no scope", "++ ++ ++ xx xx xx xx"),
+            ("read", "++ ++ ++ ++ xx xx xx"),
+            ("deploy", "++ ++ ++ xx ++ xx xx"),
+            ("approve", "++ ++ ++ xx xx ++ xx"),
+            ("admin", "++ ++ ++ ++ ++ ++ ++"),
+            ("read+deploy", "++ ++ ++ ++ ++ xx xx"),
+        ];
+        for ((name, caller), (_, row)) in callers.into_iter().zip(expected) {
+            let told: String = accesses
+                .clone()
+                .map(|(access, loopback)| match authorize(caller.as_ref(), access, loopback) {
+                    Ok(()) => '+',
+                    Err(Refusal::NoKey) => '?',
+                    Err(Refusal::MissingScope(_)) => 'x',
+                    Err(other) => panic!("{other:?}"),
+                })
+                .collect();
+            assert_eq!(told, row.replace(' ', ""), "{name}");
+        }
+    }
+}

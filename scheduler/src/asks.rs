@@ -1,0 +1,110 @@
+//! Workers ask: may I begin, may I start the side effects? Answered at once from the run's state; a lost answer is asked
+//! for again with the same nonce.
+
+use crate::{
+    permit::{self, PermitError},
+    shard::{Shard, Slot},
+    turn::{Cause, Outcome, TurnError},
+};
+use bus::BusError;
+use domain::run::{Input, Refusal};
+use proto::{
+    ids::AttemptId,
+    message::{Ask, AskAnswer, AskWhat, AttemptOutcome, Failure, ReportWhat},
+};
+use service::shutdown::Tasks;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Questions worked on at a time; the rest waits in the connection.
+const MAX_AT_ONCE: usize = 256;
+
+/// Answers until told to drain.
+pub(crate) async fn serve(shard: Arc<Shard>, tasks: Tasks, drain: CancellationToken) -> Result<(), BusError> {
+    let mut requests = shard.bus.asks().serve(shard.number).await?;
+    let room = Arc::new(tokio::sync::Semaphore::new(MAX_AT_ONCE));
+    loop {
+        let request = tokio::select! {
+            () = drain.cancelled() => return Ok(()),
+            request = requests.next() => request,
+        };
+        let Some(request) = request else { return Ok(()) };
+        let Ok(place) = room.clone().acquire_owned().await else { return Ok(()) };
+        let shard = shard.clone();
+        tasks.spawn("scheduler ask", async move {
+            let answer = answer(&shard, &request.ask).await;
+            request.answer(&answer).await;
+            drop(place);
+        });
+    }
+}
+
+async fn answer(shard: &Shard, ask: &Ask) -> AskAnswer {
+    let result = match &ask.what {
+        AskWhat::Begin { public_key } => begin(shard, ask, public_key).await,
+        AskWhat::StartEffects => start_effects(shard, ask).await,
+    };
+    result.unwrap_or_else(|error| {
+        tracing::warn!(attempt = %ask.id, worker = %ask.worker, %error, "a worker's question could not be answered");
+        // I8: an error is never a yes.
+        AskAnswer::Later { reason: "the scheduler cannot decide at the moment".to_owned() }
+    })
+}
+
+async fn begin(shard: &Shard, ask: &Ask, public_key: &str) -> Result<AskAnswer, TurnError> {
+    let AttemptId { run, job, attempt } = ask.id;
+    let slot = shard.slot(run);
+    let mut slot = slot.lock().await;
+    slot.load(shard, run).await?;
+    let Some(state) = slot.run.as_ref() else { return Ok(AskAnswer::Refused { reason: "there is no such run".to_owned() }) };
+    // Opened before the permit is committed: a permit without its secrets would be spent for nothing.
+    let secrets = match permit::secrets_for(shard, state, ask.id, public_key).await {
+        Ok(secrets) => secrets,
+        Err(PermitError::Bus(error)) => return Err(error.into()),
+        Err(error @ (PermitError::SecretsMissing | PermitError::Seal(_) | PermitError::NoWork)) => {
+            return give_up(shard, &mut slot, ask, &error).await;
+        }
+    };
+    let input = Input::Begin { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone() };
+    match shard.turn_in(&mut slot, run, Cause::Input(input)).await? {
+        Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => {}
+        Outcome::Refused { refusal, .. } => return Ok(AskAnswer::Refused { reason: refusal.to_string() }),
+        Outcome::NoSuchRun => return Ok(AskAnswer::Refused { reason: "there is no such run".to_owned() }),
+    }
+    let permit = slot.run.as_ref().ok_or(PermitError::NoWork).and_then(|state| permit::write(state, job, attempt, &ask.nonce, secrets));
+    match permit {
+        Ok(permit) => Ok(AskAnswer::Permit(Box::new(permit))),
+        Err(error) => give_up(shard, &mut slot, ask, &error).await,
+    }
+}
+
+/// The attempt can never begin: the job fails with the reason, instead of coming back for ever.
+async fn give_up(shard: &Shard, slot: &mut Slot, ask: &Ask, error: &PermitError) -> Result<AskAnswer, TurnError> {
+    let AttemptId { run, job, attempt } = ask.id;
+    let begin = Input::Begin { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone() };
+    match shard.turn_in(slot, run, Cause::Input(begin)).await? {
+        Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => {
+            let failure = Failure {
+                kind: "secrets".to_owned(),
+                phase: "initializing".to_owned(),
+                message: format!("the job cannot start: {error}"),
+                next_action: "submit the request again; if it happens again, every scheduler must have the same scheduler.sealing_key".to_owned(),
+            };
+            let what = ReportWhat::Ended(AttemptOutcome::Failed { failure });
+            let report = Input::Report { job, attempt, worker: ask.worker.clone(), what };
+            shard.turn_in(slot, run, Cause::Input(report)).await?;
+        }
+        Outcome::Refused { .. } | Outcome::NoSuchRun => {}
+    }
+    Ok(AskAnswer::Refused { reason: error.to_string() })
+}
+
+async fn start_effects(shard: &Shard, ask: &Ask) -> Result<AskAnswer, TurnError> {
+    let AttemptId { run, job, attempt } = ask.id;
+    let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone() };
+    Ok(match shard.turn(run, Cause::Input(input)).await? {
+        Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => AskAnswer::Go,
+        Outcome::Refused { refusal, .. } => AskAnswer::Refused { reason: refusal.to_string() },
+        Outcome::NoSuchRun => AskAnswer::Refused { reason: "there is no such run".to_owned() },
+    })
+}

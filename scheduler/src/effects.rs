@@ -1,0 +1,114 @@
+//! Doing what is due. Each effect may be done twice; none is done before the decision that asks for it is stored.
+
+use crate::{
+    locks,
+    shard::{Shard, Slot},
+    turn::TurnError,
+};
+use domain::run::{self, AttemptEnd, Effect, Ending, Event, JobKind, Run};
+use proto::{JobNo, ids::AttemptId, message::JobOrder};
+use service::metrics::{DeploymentStatus, SchedulerMetrics};
+use std::time::Duration;
+
+/// Performs effects. `true`: the run was just given the locks it wanted.
+pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) -> Result<bool, TurnError> {
+    let mut granted = false;
+    for effect in due {
+        let Some(run) = slot.run.as_ref().map(|run| run.id) else { break };
+        match effect {
+            Effect::WantLocks(keys) => granted |= locks::want(shard, run, &keys).await?,
+            Effect::ReleaseLocks(keys) => locks::release(shard, run, &keys).await?,
+            Effect::PublishOrder(order) => publish_order(shard, slot, &order).await?,
+            Effect::Stop { worker, signal } => {
+                // Not stored: repeated by `leases` until the attempt has ended.
+                if let Err(error) = shard.bus.control().signal(&worker, &signal).await {
+                    tracing::warn!(%worker, attempt = %signal.id, %error, "a stop signal was not sent; it will be repeated");
+                }
+            }
+            Effect::DeleteSecrets => shard.bus.sealed().delete(run).await?,
+        }
+    }
+    Ok(granted)
+}
+
+/// Tells the pool, unless the order is known to lie there still.
+async fn publish_order(shard: &Shard, slot: &mut Slot, order: &JobOrder) -> Result<(), TurnError> {
+    let AttemptId { job, attempt, .. } = order.id;
+    if let Some(seq) = slot.orders.get(&(job, attempt))
+        && shard.bus.work().is_waiting(*seq).await?
+    {
+        return Ok(());
+    }
+    let stored = shard.bus.work().publish(order).await?;
+    slot.orders.retain(|(no, _), _| *no != job);
+    slot.orders.insert((job, attempt), stored.seq);
+    Ok(())
+}
+
+/// Publishes the view when it does not show the newest decision. A view is derived: failing to publish one delays what
+/// people see, and nothing else; the sweep tries again.
+pub(crate) async fn show(shard: &Shard, slot: &mut Slot) {
+    let Some(run) = slot.run.as_ref().filter(|_| slot.shown < slot.seq) else { return };
+    match shard.bus.views().put(&run::view(run, slot.seq)).await {
+        Ok(()) => slot.shown = slot.seq,
+        Err(error) => tracing::warn!(run = %run.id, %error, "the view was not published; it will be tried again"),
+    }
+}
+
+/// Counts what was decided.
+pub(crate) fn count(metrics: &SchedulerMetrics, run: &Run, event: &Event) {
+    let terraform = run.jobs.first().is_some_and(|job| job.kind != JobKind::Probe);
+    match event {
+        Event::Accepted { .. } if terraform => metrics.deployment_started(),
+        Event::LocksGranted => metrics.lock_waited(since(run.accepted_at)),
+        Event::Permitted { job, .. } => {
+            if let Some(attempt) = run.job(*job).and_then(run::Job::current) {
+                metrics.waited_to_start(run.pool.as_str(), since(attempt.queued_at));
+            }
+        }
+        Event::AttemptEnded { job, end, .. } => metrics.attempt_ended(action(run, *job), result(*end)),
+        Event::RunEnded { ending } if terraform => {
+            let status = match ending {
+                Ending::Success => DeploymentStatus::Success,
+                Ending::Failed => DeploymentStatus::Failed,
+                Ending::Cancelled => DeploymentStatus::Cancelled,
+            };
+            metrics.deployment_ended(status, since(run.accepted_at));
+        }
+        Event::Accepted { .. }
+        | Event::RunEnded { .. }
+        | Event::JobQueued { .. }
+        | Event::ApprovalOpened { .. }
+        | Event::ApprovalGiven { .. }
+        | Event::ApprovalRefused { .. }
+        | Event::ApprovalExpired { .. }
+        | Event::EffectsStarted { .. }
+        | Event::PhaseEntered { .. }
+        | Event::CommitPinned { .. }
+        | Event::JobSucceeded { .. }
+        | Event::JobFailed { .. }
+        | Event::JobCancelled { .. }
+        | Event::JobSkipped { .. }
+        | Event::JobUnknown { .. }
+        | Event::CancelRequested { .. }
+        | Event::Resolved { .. } => {}
+    }
+}
+
+fn since(from: jiff::Timestamp) -> Duration {
+    Duration::try_from(jiff::Timestamp::now().duration_since(from)).unwrap_or_default()
+}
+
+fn action(run: &Run, job: JobNo) -> &'static str {
+    run.job(job).map_or("other", |job| job.kind.action())
+}
+
+fn result(end: AttemptEnd) -> &'static str {
+    match end {
+        AttemptEnd::Succeeded => "succeeded",
+        AttemptEnd::Failed => "failed",
+        AttemptEnd::NotStarted => "refused",
+        AttemptEnd::Stopped => "cancelled",
+        AttemptEnd::Lost | AttemptEnd::Unclear => "unknown",
+    }
+}

@@ -1,0 +1,214 @@
+//! One shard in memory. Everything here is a cache or an index: losing it costs a read.
+
+use crate::Deps;
+use bus::{Bus, BusError, seal::KeyPair};
+use domain::run::{self, Entry, Event, Input, Policy, Run};
+use proto::{AttemptNo, JobNo, RunId, ShardNo, WorkerId, codec, ids::AttemptId};
+use service::metrics::{Metrics, SchedulerMetrics};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+
+/// A shard.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) number: ShardNo,
+    pub(crate) bus: Bus,
+    pub(crate) policy: Policy,
+    pub(crate) sealing: Arc<KeyPair>,
+    pub(crate) metrics: SchedulerMetrics,
+    pub(crate) all_metrics: Metrics,
+    pub(crate) lease: Duration,
+    pub(crate) sweep_every: Duration,
+    pub(crate) started: Instant,
+    runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Slot>>>>,
+    index: Mutex<Index>,
+    wakes: mpsc::UnboundedSender<Wake>,
+}
+
+/// Something to feed to another run, found while working on one: done after it, never inside it, so that two runs that
+/// hand locks to one another cannot wait for one another.
+#[derive(Debug)]
+pub(crate) struct Wake {
+    pub(crate) run: RunId,
+    pub(crate) input: Input,
+}
+
+pub(crate) type Wakes = mpsc::UnboundedReceiver<Wake>;
+
+/// A run's state as far as this process knows it.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    pub(crate) run: Option<Run>,
+    /// Sequence of the last entry; 0 before the first.
+    pub(crate) seq: u64,
+    pub(crate) loaded: bool,
+    /// Sequence that the published view shows.
+    pub(crate) shown: u64,
+    /// Where in WORK the orders of queued attempts lie, as far as this process published them.
+    pub(crate) orders: BTreeMap<(JobNo, AttemptNo), u64>,
+}
+
+/// What has to be looked at regularly.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    /// Runs that are not over.
+    pub(crate) open: BTreeSet<RunId>,
+    /// Attempts that run, their worker and since when this process knows.
+    pub(crate) running: BTreeMap<AttemptId, RunningAttempt>,
+    /// Runs with a stop signal to repeat.
+    pub(crate) stopping: BTreeSet<RunId>,
+}
+
+/// An attempt that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct RunningAttempt {
+    pub(crate) worker: WorkerId,
+    pub(crate) since: Instant,
+}
+
+impl Shard {
+    pub(crate) fn open(deps: &Deps, number: ShardNo, policy: Policy) -> (Self, Wakes) {
+        let (wakes, receiver) = mpsc::unbounded_channel();
+        let shard = Self {
+            number,
+            bus: deps.bus.clone(),
+            policy,
+            sealing: deps.sealing.clone(),
+            metrics: deps.metrics.scheduler(),
+            all_metrics: deps.metrics.clone(),
+            lease: deps.settings.scheduler.lease.into(),
+            sweep_every: deps.settings.scheduler.sweep.into(),
+            started: Instant::now(),
+            runs: Mutex::default(),
+            index: Mutex::default(),
+            wakes,
+        };
+        (shard, receiver)
+    }
+
+    /// The one place in this process where a run is worked on.
+    pub(crate) fn slot(&self, run: RunId) -> Arc<tokio::sync::Mutex<Slot>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).entry(run).or_default().clone()
+    }
+
+    /// Forgets runs that are over and that nobody works on.
+    pub(crate) fn evict_ended(&self) {
+        let index = self.index();
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.retain(|run, slot| index.open.contains(run) || Arc::strong_count(slot) > 1);
+    }
+
+    pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn wake(&self, run: RunId, input: Input) {
+        // The receiver lives as long as the process; when it is gone, the sweep of the next process does the same.
+        let _ = self.wakes.send(Wake { run, input });
+    }
+
+    /// Waits until nobody works on a run: every turn that has begun is committed and performed.
+    pub(crate) async fn settle(&self) {
+        let slots: Vec<_> = self.runs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for slot in slots {
+            drop(slot.lock().await);
+        }
+    }
+
+    /// Keeps the index in step with what was just committed.
+    pub(crate) fn note(&self, run: &Run, events: &[Event]) {
+        let mut index = self.index();
+        if run.is_over() {
+            index.open.remove(&run.id);
+            index.stopping.remove(&run.id);
+            index.running.retain(|id, _| id.run != run.id);
+            return;
+        }
+        index.open.insert(run.id);
+        if run.cancel.is_some() {
+            index.stopping.insert(run.id);
+        }
+        for event in events {
+            match event {
+                Event::Permitted { job, attempt, worker, .. } => {
+                    let id = AttemptId { run: run.id, job: *job, attempt: *attempt };
+                    index.running.insert(id, RunningAttempt { worker: worker.clone(), since: Instant::now() });
+                }
+                Event::AttemptEnded { job, attempt, .. } => {
+                    index.running.remove(&AttemptId { run: run.id, job: *job, attempt: *attempt });
+                }
+                Event::Accepted { .. }
+                | Event::LocksGranted
+                | Event::JobQueued { .. }
+                | Event::ApprovalOpened { .. }
+                | Event::ApprovalGiven { .. }
+                | Event::ApprovalRefused { .. }
+                | Event::ApprovalExpired { .. }
+                | Event::EffectsStarted { .. }
+                | Event::PhaseEntered { .. }
+                | Event::CommitPinned { .. }
+                | Event::JobSucceeded { .. }
+                | Event::JobFailed { .. }
+                | Event::JobCancelled { .. }
+                | Event::JobSkipped { .. }
+                | Event::JobUnknown { .. }
+                | Event::CancelRequested { .. }
+                | Event::Resolved { .. }
+                | Event::RunEnded { .. } => {}
+            }
+        }
+    }
+
+    /// Puts a run read from the store into the index.
+    pub(crate) fn note_loaded(&self, run: &Run) {
+        let mut index = self.index();
+        if run.is_over() {
+            return;
+        }
+        index.open.insert(run.id);
+        if run.cancel.is_some() {
+            index.stopping.insert(run.id);
+        }
+        for (no, job) in (0_u32..).zip(&run.jobs) {
+            let Some(attempt) = job.current().filter(|attempt| job.state == run::JobState::Running && attempt.ended.is_none()) else { continue };
+            let Some(worker) = attempt.worker.clone() else { continue };
+            let id = AttemptId { run: run.id, job: JobNo(no), attempt: attempt.no };
+            index.running.entry(id).or_insert(RunningAttempt { worker, since: Instant::now() });
+        }
+    }
+}
+
+impl Slot {
+    /// Reads the run's log if this process does not know it.
+    pub(crate) async fn load(&mut self, shard: &Shard, run: RunId) -> Result<(), BusError> {
+        if self.loaded {
+            return Ok(());
+        }
+        let stored = shard.bus.run_log().load(run).await?;
+        let mut entries = Vec::with_capacity(stored.len());
+        for (seq, bytes) in &stored {
+            let entry: Entry = codec::decode(bytes).map_err(|source| BusError::Corrupt {
+                what: format!("entry {seq} of the log of run {run}"),
+                source: Some(source.into()),
+            })?;
+            entries.push(entry);
+        }
+        self.seq = stored.last().map_or(0, |(seq, _)| *seq);
+        self.run = run::fold(&entries);
+        self.loaded = true;
+        if let Some(run) = &self.run {
+            shard.note_loaded(run);
+        }
+        Ok(())
+    }
+
+    /// Forgets the run: what is in memory may not be what is in the store.
+    pub(crate) fn forget(&mut self) {
+        let orders = std::mem::take(&mut self.orders);
+        *self = Self { orders, shown: self.shown, ..Self::default() };
+    }
+}

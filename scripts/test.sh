@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Everything CI runs, in the order that fails soonest. `make test` is this.
+#
+#   test.sh          all steps
+#   test.sh STEP…    only the named ones: lint, deny, fixtures, cargo, doc
+set -euo pipefail
+# shellcheck source=scripts/programs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
+
+skipped=()
+say() { printf '\n== %s\n' "$*"; }
+
+step_lint() {
+  say "formatting"
+  cargo fmt --all --check
+  say "clippy"
+  cargo clippy --workspace --all-targets --locked -- -D warnings
+}
+
+# Licences, banned crates and sources. Not advisories: those change without a
+# commit, so that a pass would depend on the day; `make audit` asks for them.
+step_deny() {
+  say "dependency rules (deny.toml)"
+  if cargo deny --version >/dev/null 2>&1; then
+    cargo deny --locked check bans licenses sources
+  else
+    echo "SKIPPED: cargo-deny is not installed (cargo install --locked cargo-deny)"
+    skipped+=("dependency rules")
+  fi
+}
+
+step_fixtures() {
+  say "fixture servers"
+  python3 -B tests/fixtures/fixtures_check.py
+}
+
+step_cargo() {
+  say "build"
+  # System tests start the binary itself, which `cargo test` alone may leave old.
+  cargo build --workspace --locked
+  say "tests"
+  cargo test --workspace --locked
+}
+
+step_doc() {
+  say "documentation"
+  RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" cargo doc --workspace --no-deps --locked
+}
+
+steps=("$@")
+[[ $# -gt 0 ]] || steps=(lint deny fixtures cargo doc)
+# Before the first step, so that nothing is found missing after minutes of compiling.
+case " ${steps[*]} " in
+  *" cargo "* | *" fixtures "*) scripts/ensure-tools.sh ;;
+  *) scripts/ensure-tools.sh --rust ;;
+esac
+for step in "${steps[@]}"; do
+  if ! declare -F "step_$step" >/dev/null; then
+    echo "test.sh: unknown step $step (known: lint, deny, fixtures, cargo, doc)" >&2
+    exit 2
+  fi
+  "step_$step"
+done
+
+printf '\npassed: %s' "${steps[*]}"
+if [[ ${#skipped[@]} -gt 0 ]]; then
+  printf '; SKIPPED: %s' "${skipped[*]}"
+fi
+printf '\n'

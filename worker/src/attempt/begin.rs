@@ -1,0 +1,93 @@
+//! Asking the scheduler: the permit, and the last word before side effects. A lost answer is asked for again with the
+//! same nonce; an answer that comes too late is not used.
+
+use crate::crew::Crew;
+use bus::{BusError, seal::KeyPair};
+use nix::time::{ClockId, clock_gettime};
+use proto::{
+    ids::AttemptId,
+    message::{Ask, AskAnswer, AskWhat, PERMIT_LIFE_MS, Permit},
+};
+use std::time::Duration;
+
+/// How long one question waits for its answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
+/// How often a question is asked before the order is given back. Together within a permit's life.
+const TRIES: u32 = 4;
+
+/// What came of asking to begin.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    Permit(Box<Permit>),
+    /// Permitted, but the answer took longer than a permit lives: it must not be used, and must be reported unused.
+    TooLate,
+    /// Never for this attempt.
+    Refused(String),
+    /// Nobody answered, or nobody could decide.
+    Later,
+}
+
+/// The questions of one attempt.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    id: AttemptId,
+    nonce: String,
+    pub(crate) keys: KeyPair,
+}
+
+impl Asking {
+    pub(crate) fn new(id: AttemptId) -> Self {
+        Self { id, nonce: uuid::Uuid::new_v4().simple().to_string(), keys: KeyPair::generate() }
+    }
+
+    /// Asks to begin.
+    pub(crate) async fn begin(&self, crew: &Crew) -> Begun {
+        let asked = since_boot();
+        let what = AskWhat::Begin { public_key: self.keys.public_hex() };
+        match self.ask(crew, what).await {
+            Some(AskAnswer::Permit(permit)) if permit.nonce == self.nonce && permit.id == self.id => {
+                if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) { Begun::TooLate } else { Begun::Permit(permit) }
+            }
+            Some(AskAnswer::Refused { reason }) => Begun::Refused(reason),
+            Some(AskAnswer::Permit(_) | AskAnswer::Go | AskAnswer::Later { .. }) | None => Begun::Later,
+        }
+    }
+
+    /// Asks for the last word. `Err`: do not start; the text says why.
+    pub(crate) async fn start_effects(&self, crew: &Crew) -> Result<(), String> {
+        let asked = since_boot();
+        match self.ask(crew, AskWhat::StartEffects).await {
+            // I8 and M5: an old yes is a no. The machine may have slept in between.
+            Some(AskAnswer::Go) if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) => {
+                Err("the scheduler's word to start came too late to be used".to_owned())
+            }
+            Some(AskAnswer::Go) => Ok(()),
+            Some(AskAnswer::Refused { reason }) => Err(reason),
+            Some(AskAnswer::Later { reason }) => Err(reason),
+            Some(AskAnswer::Permit(_)) => Err("the scheduler answered another question".to_owned()),
+            None => Err("the scheduler did not answer".to_owned()),
+        }
+    }
+
+    async fn ask(&self, crew: &Crew, what: AskWhat) -> Option<AskAnswer> {
+        let ask = Ask { id: self.id, worker: crew.id.clone(), nonce: self.nonce.clone(), what };
+        for _ in 0..TRIES {
+            match crew.bus.asks().ask(&ask, ANSWER_WAIT).await {
+                Ok(AskAnswer::Later { reason }) => tracing::debug!(attempt = %self.id, reason, "the scheduler asks to come back"),
+                Ok(answer) => return Some(answer),
+                Err(BusError::Timeout { .. } | BusError::Unavailable { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(attempt = %self.id, %error, "the scheduler could not be asked");
+                    return None;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        None
+    }
+}
+
+/// Time since boot, time asleep included. When the clock cannot be read, no time counts as short: `MAX - 0` is too late.
+fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
+}

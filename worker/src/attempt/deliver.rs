@@ -1,0 +1,135 @@
+//! The end of an attempt: its report is written down first, then delivered until it is stored, then its log is archived,
+//! then its folder goes. Dying anywhere in between leaves a folder from which the rest is done.
+
+use super::{
+    folder::{Folder, PhaseMark, cut},
+    ship::{Shipper, Shipping},
+};
+use crate::crew::Crew;
+use bus::BusError;
+use proto::{
+    Timestamp,
+    ids::AttemptId,
+    log::CHUNK_BYTES,
+    message::{AttemptOutcome, InboxMessage, Report, ReportWhat},
+    subject,
+};
+use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
+use tokio::io::AsyncWriteExt as _;
+
+/// How long the end of the log may hold up the report. Losing sight of a log never holds up a result for longer.
+const LOG_WAIT: Duration = Duration::from_secs(5);
+const RETRY_AT_MOST: Duration = Duration::from_secs(10);
+
+/// Reports something about an attempt that goes on. A phase that is not told is only a word missing on a screen; a commit
+/// that is not told must not be used, so the caller decides by the answer.
+pub(crate) async fn tell(crew: &Crew, id: AttemptId, what: ReportWhat) -> Result<(), BusError> {
+    let key = match &what {
+        ReportWhat::Phase { phase } => format!("report.{id}.phase.{phase}"),
+        ReportWhat::CommitResolved { .. } => format!("report.{id}.commit"),
+        ReportWhat::Ended(_) => format!("report.{id}.ended"),
+    };
+    let report = Report { id, worker: crew.id.clone(), at: Timestamp::now(), what };
+    crew.bus.inbox().publish(id.run, &InboxMessage::Report(Box::new(report)), &key, None).await.map(|_| ())
+}
+
+/// Delivers an attempt's outcome and cleans up. Returns only when the outcome is stored.
+pub(crate) async fn outcome(crew: &Crew, folder: &Folder, outcome: AttemptOutcome, shipping: Option<(&Shipping, tokio::task::JoinHandle<()>)>) {
+    let report = Report { id: folder.id, worker: crew.id.clone(), at: Timestamp::now(), what: ReportWhat::Ended(outcome) };
+    if let Err(error) = folder.write_report(&report) {
+        // The disk refuses: the report is still delivered from memory, only a crash would lose it (then: unknown).
+        tracing::error!(attempt = %folder.id, %error, "the report cannot be written down; delivering it from memory");
+    }
+    let mut sending = None;
+    if let Some((shipping, mut task)) = shipping {
+        shipping.end(log_len(folder));
+        if tokio::time::timeout(LOG_WAIT, &mut task).await.is_err() {
+            sending = Some(task);
+        }
+    }
+    send(crew, &report).await;
+    if let Some(task) = sending {
+        // NATS was away: the log follows the report.
+        let _ = task.await;
+    }
+    finish(crew, folder).await;
+}
+
+/// Delivers what a former process had written down.
+pub(crate) async fn spooled(crew: Arc<Crew>, folder: Folder, report: Report) {
+    let shipping = Arc::new(Shipping::resumed(folder.marks().unwrap_or_default()));
+    shipping.end(log_len(&folder));
+    send(&crew, &report).await;
+    let shipper = Shipper { bus: crew.bus.clone(), metrics: crew.metrics.clone(), folder: folder.clone(), shipping };
+    shipper.run().await;
+    finish(&crew, &folder).await;
+}
+
+/// Sends until it is stored. There is no giving up: the outcome exists nowhere else.
+async fn send(crew: &Crew, report: &Report) {
+    let key = format!("report.{}.ended", report.id);
+    let message = InboxMessage::Report(Box::new(report.clone()));
+    let mut pause = Duration::from_millis(100);
+    while let Err(error) = crew.bus.inbox().publish(report.id.run, &message, &key, None).await {
+        tracing::warn!(attempt = %report.id, %error, "the outcome could not be reported; trying again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_AT_MOST);
+    }
+}
+
+/// Archives the log and removes the folder. A log that cannot be archived stays in the stream for its days, and the
+/// folder stays for the next start.
+async fn finish(crew: &Crew, folder: &Folder) {
+    let result = async {
+        if log_len(folder) > 0 {
+            archive(crew, folder).await?;
+        }
+        folder.remove().map_err(FinishError::Folder)
+    };
+    if let Err(error) = result.await {
+        tracing::warn!(attempt = %folder.id, %error, "the attempt's folder stays; the next start tries again");
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FinishError {
+    #[error("the log cannot be archived")]
+    Bus(#[from] BusError),
+    #[error("the folder cannot be read or removed")]
+    Folder(#[source] io::Error),
+}
+
+/// The log as one object: header lines and bytes (`proto::log::ArchivedChunk`), through a pipe so that memory stays flat.
+async fn archive(crew: &Crew, folder: &Folder) -> Result<(), FinishError> {
+    let marks = folder.marks().map_err(FinishError::Folder)?;
+    let file = File::open(folder.log()).map_err(FinishError::Folder)?;
+    let len = log_len(folder);
+    let (mut writer, reader) = tokio::io::duplex(4 * CHUNK_BYTES);
+    let write = async move {
+        write_archive(&mut writer, &file, len, &marks).await?;
+        writer.shutdown().await
+    };
+    let artifacts = crew.bus.artifacts();
+    let name = subject::log_object(folder.id);
+    let (written, stored) = tokio::join!(write, artifacts.put(&name, reader));
+    written.map_err(FinishError::Folder)?;
+    stored?;
+    Ok(())
+}
+
+async fn write_archive(writer: &mut (impl tokio::io::AsyncWrite + Unpin), file: &File, len: u64, marks: &[PhaseMark]) -> io::Result<()> {
+    let mut bytes = vec![0; CHUNK_BYTES];
+    for chunk in cut(len, marks, CHUNK_BYTES as u64) {
+        let bytes = &mut bytes[..chunk.bytes as usize];
+        file.read_exact_at(bytes, chunk.offset)?;
+        let mut header = serde_json::to_vec(&chunk).map_err(io::Error::other)?;
+        header.push(b'\n');
+        writer.write_all(&header).await?;
+        writer.write_all(bytes).await?;
+    }
+    Ok(())
+}
+
+fn log_len(folder: &Folder) -> u64 {
+    std::fs::metadata(folder.log()).map_or(0, |metadata| metadata.len())
+}

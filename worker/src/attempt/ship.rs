@@ -1,0 +1,177 @@
+//! Sends an attempt's log while it grows. The file is the buffer: the tool never waits for the network, a lost connection
+//! loses nothing, and memory stays flat. A chunk whose answer was lost is sent again; readers know it by its offset.
+
+use super::folder::{Folder, PhaseMark, phase_at};
+use bus::{Bus, BusError, logs::PendingAck};
+use bytes::Bytes;
+use proto::{ids::AttemptId, log::CHUNK_BYTES};
+use service::metrics::WorkerMetrics;
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// Chunks on their way at a time (`nats.md` section 4).
+const WINDOW: usize = 8;
+/// A quiet log is sent at once; a busy one in chunks of up to this much time.
+const LINGER: Duration = Duration::from_millis(25);
+/// The file is looked at even if nobody says that it has grown.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// What the shipper and those who write the log tell one another.
+#[derive(Debug, Default)]
+pub(crate) struct Shipping {
+    grown: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    marks: Vec<PhaseMark>,
+    /// The log's final length, once it is known.
+    end: Option<u64>,
+}
+
+impl Shipping {
+    pub(crate) fn resumed(marks: Vec<PhaseMark>) -> Self {
+        Self { grown: Notify::new(), state: Mutex::new(State { marks, end: None }) }
+    }
+
+    pub(crate) fn grown(&self) {
+        self.grown.notify_one();
+    }
+
+    pub(crate) fn mark(&self, mark: PhaseMark) {
+        self.lock().marks.push(mark);
+    }
+
+    pub(crate) fn marks(&self) -> Vec<PhaseMark> {
+        self.lock().marks.clone()
+    }
+
+    /// Nothing will be written any more.
+    pub(crate) fn end(&self, len: u64) {
+        self.lock().end = Some(len);
+        self.grown.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends one attempt's log.
+#[derive(Debug)]
+pub(crate) struct Shipper {
+    pub(crate) bus: Bus,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) folder: Folder,
+    pub(crate) shipping: Arc<Shipping>,
+}
+
+impl Shipper {
+    /// Sends until the end has been sent and everything is stored.
+    pub(crate) async fn run(self) {
+        let id = self.folder.id;
+        let mut acked = self.folder.shipped();
+        loop {
+            match self.send_from(acked, &mut acked).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::debug!(attempt = %id, %error, "the log could not be sent; trying again");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// Sends everything from `from` on; `acked` is how far it is stored.
+    async fn send_from(&self, from: u64, acked: &mut u64) -> Result<(), ShipError> {
+        let id = self.folder.id;
+        let mut sent = from;
+        let mut window: VecDeque<(u64, PendingAck)> = VecDeque::new();
+        let mut last_sent: Option<Instant> = None;
+        loop {
+            let len = self.length()?;
+            let end = self.shipping.lock().end;
+            if sent < len {
+                let full = len - sent >= CHUNK_BYTES as u64;
+                if let (false, None, Some(last)) = (full, end, last_sent)
+                    && last.elapsed() < LINGER
+                {
+                    tokio::time::sleep_until(last + LINGER).await;
+                    continue;
+                }
+                let (phase, bytes) = self.read(sent, len)?;
+                let next = sent + bytes.len() as u64;
+                self.metrics.logged(bytes.len() as u64);
+                window.push_back((next, self.publish(id, sent, &phase, bytes, None).await?));
+                sent = next;
+                last_sent = Some(Instant::now());
+                if window.len() >= WINDOW {
+                    self.settle(&mut window, acked, WINDOW / 2).await?;
+                }
+                continue;
+            }
+            self.settle(&mut window, acked, 0).await?;
+            if end.is_some_and(|end| sent >= end) {
+                let (phase, _) = owned(phase_at(&self.shipping.marks(), sent));
+                return Ok(self.publish(id, sent, &phase, Bytes::new(), Some(sent)).await?.wait().await?);
+            }
+            let _ = tokio::time::timeout(LOOK_EVERY, self.shipping.grown.notified()).await;
+        }
+    }
+
+    async fn publish(&self, id: AttemptId, offset: u64, phase: &str, bytes: Bytes, end: Option<u64>) -> Result<PendingAck, BusError> {
+        self.bus.logs().publish(id, offset, phase, bytes, end).await
+    }
+
+    /// Waits until no more than `keep` chunks are on their way.
+    async fn settle(&self, window: &mut VecDeque<(u64, PendingAck)>, acked: &mut u64, keep: usize) -> Result<(), ShipError> {
+        if window.len() <= keep {
+            return Ok(());
+        }
+        while window.len() > keep {
+            let Some((offset, pending)) = window.pop_front() else { break };
+            pending.wait().await?;
+            *acked = offset;
+        }
+        self.folder.note_shipped(*acked);
+        Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        match std::fs::metadata(self.folder.log()) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The next chunk: up to the chunk size, and not across a phase.
+    fn read(&self, from: u64, len: u64) -> io::Result<(String, Bytes)> {
+        let (phase, next) = owned(phase_at(&self.shipping.marks(), from));
+        let until = next.unwrap_or(u64::MAX).min(len).min(from + CHUNK_BYTES as u64).max(from + 1);
+        let mut bytes = vec![0; (until - from) as usize];
+        File::open(self.folder.log())?.read_exact_at(&mut bytes, from)?;
+        Ok((phase, Bytes::from(bytes)))
+    }
+}
+
+fn owned((phase, next): (&str, Option<u64>)) -> (String, Option<u64>) {
+    (phase.to_owned(), next)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ShipError {
+    #[error("the log file cannot be read")]
+    File(#[from] io::Error),
+    #[error("the message layer refused")]
+    Bus(#[from] BusError),
+}

@@ -1,0 +1,134 @@
+//! One worker process: its slots, what they run, and what the attempts share.
+
+use crate::{
+    WorkerError,
+    attempt::folder::Folders,
+    git,
+    runner::RunnerExe,
+    stop::Stop,
+};
+use bus::Bus;
+use proto::{
+    PoolName, Timestamp, WorkerId,
+    git::AllowedHosts,
+    ids::AttemptId,
+    message::{Heartbeat, StopSignal},
+};
+use service::{
+    metrics::{Metrics, WorkerMetrics},
+    settings::Settings,
+    shutdown::Tasks,
+};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What all attempts of a worker share.
+#[derive(Debug)]
+pub struct Crew {
+    pub(crate) bus: Bus,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) tasks: Tasks,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) all_metrics: Metrics,
+    pub(crate) id: WorkerId,
+    pub(crate) pool: PoolName,
+    pub(crate) slots: u32,
+    pub(crate) folders: Folders,
+    pub(crate) runner: RunnerExe,
+    pub(crate) git: git::Cache,
+    pub(crate) tools: crate::tools::Toolbox,
+    started_at: Timestamp,
+    running: Mutex<BTreeMap<AttemptId, Stop>>,
+    tool_names: Mutex<Vec<String>>,
+}
+
+impl Crew {
+    /// Prepares the folders and the caches.
+    pub(crate) fn new(deps: &crate::Deps) -> Result<Self, WorkerError> {
+        let settings = &deps.settings;
+        let pool = settings.worker.pool.parse().map_err(WorkerError::Name)?;
+        let allowed = AllowedHosts::parse(&settings.git.allowed_hosts).map_err(WorkerError::AllowedHosts)?;
+        let program = PathBuf::from(deps.runner.program());
+        let mut cache = git::Settings::new(deps.work_dir.join("git"), allowed, program);
+        cache.limits.timeout = settings.git.timeout.into();
+        Ok(Self {
+            bus: deps.bus.clone(),
+            tasks: deps.tasks.clone(),
+            metrics: deps.metrics.worker(),
+            all_metrics: deps.metrics.clone(),
+            id: deps.name.clone(),
+            pool,
+            slots: settings.worker.slots.max(1),
+            folders: Folders::open(&deps.work_dir)?,
+            runner: deps.runner.clone(),
+            git: git::Cache::open(cache).map_err(WorkerError::GitCache)?,
+            tools: crate::tools::Toolbox::open(settings, &deps.work_dir)?,
+            started_at: Timestamp::now(),
+            running: Mutex::default(),
+            tool_names: Mutex::default(),
+            settings: settings.clone(),
+        })
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<AttemptId, Stop>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an attempt on the list that heartbeats show, until the returned entry is dropped. It stands there before the
+    /// scheduler is asked, so that it is never taken for lost.
+    pub(crate) fn enlist(self: &Arc<Self>, id: AttemptId) -> Enlisted {
+        let stop = Stop::default();
+        self.running().insert(id, stop.clone());
+        Enlisted { crew: self.clone(), id, stop }
+    }
+
+    /// Passes a stop signal on; one for an attempt that is not here is for nobody.
+    pub(crate) fn stop(&self, signal: StopSignal) {
+        if let Some(stop) = self.running().get(&signal.id) {
+            stop.raise(signal.mode);
+        }
+    }
+
+    /// Asks everything that runs to stop: the process is told to hurry.
+    pub(crate) fn stop_all(&self) {
+        for stop in self.running().values() {
+            stop.raise_drain();
+        }
+    }
+
+    pub(crate) fn set_tool_names(&self, names: Vec<String>) {
+        *self.tool_names.lock().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// The sign of life of this moment.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            worker: self.id.clone(),
+            pool: self.pool.clone(),
+            at: Timestamp::now(),
+            started_at: self.started_at,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            slots: self.slots,
+            running: self.running().keys().copied().collect(),
+            draining: self.tasks.shutdown().is_draining(),
+            tools: self.tool_names.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// An attempt on the list of what runs.
+#[derive(Debug)]
+pub(crate) struct Enlisted {
+    crew: Arc<Crew>,
+    id: AttemptId,
+    pub(crate) stop: Stop,
+}
+
+impl Drop for Enlisted {
+    fn drop(&mut self) {
+        self.crew.running().remove(&self.id);
+    }
+}
