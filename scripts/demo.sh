@@ -30,6 +30,7 @@ die() {
 start() {
   local name="$1"
   shift
+  : >"$DEMO_DIR/$name.out" # await_line may look before the child has opened it
   set -m
   "$@" >"$DEMO_DIR/$name.out" 2>"$DEMO_DIR/$name.err" </dev/null &
   set +m

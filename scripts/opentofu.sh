@@ -67,7 +67,10 @@ fetch() {
     curl --fail --silent --show-error --location --retry 3 --max-time 600 --output "$2" "$1"
   else
     python3 -c 'import shutil, sys, urllib.request
-with urllib.request.urlopen(sys.argv[1], timeout=60) as answer, open(sys.argv[2], "wb") as out:
-    shutil.copyfileobj(answer, out)' "$1" "$2"
+try:
+    with urllib.request.urlopen(sys.argv[1], timeout=60) as answer, open(sys.argv[2], "wb") as out:
+        shutil.copyfileobj(answer, out)
+except OSError as error:
+    sys.exit(f"tools: {sys.argv[1]}: {error}")' "$1" "$2"
   fi
 }

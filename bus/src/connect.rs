@@ -179,8 +179,7 @@ async fn first_connection(op: Op<'_>, options: &ConnectOptions, signs: &Signs) -
             | ConnectErrorKind::Dns
             | ConnectErrorKind::TimedOut
             | ConnectErrorKind::Io
-            | ConnectErrorKind::MaxReconnects
-            | ConnectErrorKind::ServerNotInPool => {}
+            | ConnectErrorKind::MaxReconnects => {}
         }
         if tokio::time::Instant::now() + pause > deadline {
             return Err(BusError::unavailable_because(op, error));

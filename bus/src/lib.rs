@@ -1,1 +1,54 @@
+//! The only crate that knows NATS: connecting, the streams and buckets, committing, consuming, objects, sealing, and a server
+//! of our own for `navvy up` and for tests.
+//!
+//! What travels is in `proto`; what may happen next is decided elsewhere. Every call here is bounded in time and says
+//! honestly whether something was stored, was not, or is unknown: see [`BusError`].
+//!
+//! The map: [`Bus`] gives every handle. `link` is the connection, `pull`, `scan`, `read` and `watch` are the ways to read,
+//! `batch` and `commit` the ways to write all or none, `bucket` is a KV bucket, `layout` is what must exist.
 
+mod artifacts;
+mod asks;
+mod batch;
+mod bucket;
+mod commit;
+mod connect;
+mod control;
+mod delivery;
+mod error;
+mod fleet;
+mod inbox;
+mod keys;
+mod layout;
+mod link;
+mod locks;
+mod logs;
+mod pull;
+mod read;
+mod run_log;
+mod scan;
+mod seal;
+mod sealed;
+mod server;
+mod signs;
+mod views;
+mod watch;
+mod work;
+
+pub use artifacts::{Artifacts, ObjectInfo, ObjectReader};
+pub use asks::{AskRequest, AskRequests, Asks};
+pub use connect::{Bus, ConnectOptions};
+pub use control::{Control, StopSignals};
+pub use error::{BusError, Cause};
+pub use fleet::{Fleet, FleetEvent, FleetWatch};
+pub use inbox::{Inbox, InboxDeliveries, InboxDelivery, ReplyBox, Stored};
+pub use keys::Keys;
+pub use layout::{Layout, STORED_PREFIX, table as layout_table};
+pub use locks::{Held, Locks};
+pub use logs::{LogChunk, Logs, PendingAck, Wake};
+pub use run_log::RunLog;
+pub use seal::{BlobKey, KeyPair, SealError, seal_to};
+pub use sealed::SealedSecrets;
+pub use server::{Server, ServerError, ServerOptions};
+pub use views::{ViewEvent, ViewWatch, Views};
+pub use work::{Order, Orders, WorkQueue};

@@ -1,6 +1,6 @@
 //! SECRETS: the sealed secrets of open runs, from the gateway to the scheduler. What is in there only the scheduler can open.
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, value_of};
 use crate::error::BusError;
 use crate::link::Link;
 use proto::message::Sealed;
@@ -20,6 +20,27 @@ impl SealedSecrets {
     /// Stores a run's bundle, before its trigger is published.
     pub async fn put(&self, run: RunId, sealed: &Sealed) -> Result<(), BusError> {
         self.bucket.put(&subject::secrets_key(run), sealed).await.map(|_| ())
+    }
+
+    /// Stores a run's bundle where none is. [`BusError::Conflict`]: there is one.
+    pub async fn create(&self, run: RunId, sealed: &Sealed) -> Result<(), BusError> {
+        let key = subject::secrets_key(run);
+        let there = self.bucket.get::<serde::de::IgnoredAny>(&key).await?;
+        if there.value.is_some() {
+            return Err(BusError::Conflict { what: format!("create {key}") });
+        }
+        self.bucket.put_if(&key, sealed, there.revision).await.map(|_| ())
+    }
+
+    /// The runs that have a bundle.
+    pub async fn list(&self) -> Result<Vec<RunId>, BusError> {
+        let mut runs = Vec::new();
+        for stored in self.bucket.all().await? {
+            let has_value = value_of::<serde::de::IgnoredAny>(&stored)?.is_some();
+            let run = self.bucket.key(&stored.subject).strip_prefix("run.").and_then(|id| id.parse::<RunId>().ok());
+            runs.extend(run.filter(|_| has_value));
+        }
+        Ok(runs)
     }
 
     /// A run's bundle, as the leader has it.

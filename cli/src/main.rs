@@ -6,11 +6,16 @@
 
 mod api;
 mod args;
+mod doctor;
 mod environment;
 mod exit;
 mod files;
+#[cfg(test)]
+mod golden;
 mod output;
 mod problem;
+#[cfg(test)]
+mod reference;
 mod verbs;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use crate::{
     shard::{Shard, Wakes},
     turn::{Cause, Outcome, TurnError},
 };
-use bus::{BusError, inbox::InboxDelivery};
+use bus::{BusError, InboxDelivery};
 use domain::run::Input;
 use proto::{
     RunId,
@@ -80,22 +80,33 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
         Err(error) => {
             // Written by a newer version, perhaps: leave it to one who can read it, loudly.
             tracing::error!(run = %delivery.run, seq = delivery.seq, %error, "a message in the inbox cannot be read; leaving it for later");
-            delivery.nak(Some(Duration::from_secs(30))).await;
+            give_back(&delivery, Duration::from_secs(30)).await;
             return;
         }
     };
     match feed(shard, delivery.run, &message).await {
         Ok(outcome) => {
             if let InboxMessage::Command(Command { reply_to: Some(reply_to), .. }) = &message {
-                shard.bus.inbox().answer(reply_to, &answer::to_command(&outcome)).await;
+                // Whoever asked may have gone; the run shows what was decided.
+                if let Err(error) = shard.bus.inbox().answer(reply_to, &answer::to_command(&outcome)).await {
+                    tracing::debug!(run = %delivery.run, %error, "an answer did not go out");
+                }
             }
             note_refused_report(&message, &outcome);
-            delivery.ack().await;
+            if let Err(error) = delivery.ack().await {
+                tracing::debug!(run = %delivery.run, %error, "not acknowledged; it comes again and finds its work done");
+            }
         }
         Err(error) => {
             tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a turn could not be made; the message will come again");
-            delivery.nak(Some(RETRY_AFTER)).await;
+            give_back(&delivery, RETRY_AFTER).await;
         }
+    }
+}
+
+async fn give_back(delivery: &InboxDelivery, away: Duration) {
+    if let Err(error) = delivery.nak(Some(away)).await {
+        tracing::debug!(run = %delivery.run, %error, "not given back; it comes again by itself");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     shard::Shard,
     turn::{Cause, Outcome},
 };
-use bus::BusError;
+use bus::{BusError, FleetEvent};
 use domain::run::Input;
 use proto::{WorkerId, ids::AttemptId};
 use std::{
@@ -38,9 +38,11 @@ pub(crate) async fn watch(shard: Arc<Shard>, drain: CancellationToken) -> Result
         tokio::select! {
             () = drain.cancelled() => return Ok(()),
             beat = beats.next() => match beat {
-                Some(beat) => {
+                Some(FleetEvent::Put(beat)) => {
                     heard.insert(beat.worker, Heard { at: Instant::now(), running: beat.running.into_iter().collect() });
                 }
+                // One who has left says nothing more: its lease runs out by itself.
+                Some(FleetEvent::Gone(_) | FleetEvent::CaughtUp) => {}
                 None => return Ok(()),
             },
             _ = look.tick() => {

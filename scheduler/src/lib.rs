@@ -19,7 +19,7 @@ mod shard;
 mod sweep;
 mod turn;
 
-use bus::{Bus, BusError, seal::KeyPair};
+use bus::{Bus, BusError, KeyPair};
 use domain::run::Policy;
 use jiff::SignedDuration;
 use proto::{ShardNo, subject};

@@ -1,7 +1,7 @@
 //! Taking and giving back locks: read, ask `domain::lock`, write with the expected revisions, all or none.
 
 use crate::{shard::Shard, turn::TurnError};
-use bus::{BusError, locks::Held};
+use bus::{BusError, Held};
 use domain::{
     lock::{self, Wanted},
     run::Input,

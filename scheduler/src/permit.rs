@@ -2,7 +2,7 @@
 //! nowhere else on the way, and are never written down in the clear.
 
 use crate::shard::Shard;
-use bus::{BusError, seal, seal::SealError};
+use bus::{BusError, SealError};
 use domain::run::{self, Run};
 use proto::{
     AttemptNo, JobNo,
@@ -30,7 +30,7 @@ pub(crate) async fn secrets_for(shard: &Shard, run: &Run, id: AttemptId, public_
     }
     let stored = shard.bus.sealed().get(run.id).await?.ok_or(PermitError::SecretsMissing)?;
     let plain = shard.sealing.open(&stored, &run.id.to_string())?;
-    Ok(Some(seal::seal_to(public_key, &id.to_string(), &plain)?))
+    Ok(Some(bus::seal_to(public_key, &id.to_string(), &plain)?))
 }
 
 /// The permit of an attempt that was just permitted.

@@ -1,9 +1,9 @@
 //! One shard in memory. Everything here is a cache or an index: losing it costs a read.
 
 use crate::Deps;
-use bus::{Bus, BusError, seal::KeyPair};
+use bus::{Bus, BusError, KeyPair};
 use domain::run::{self, Entry, Event, Input, Policy, Run};
-use proto::{AttemptNo, JobNo, RunId, ShardNo, WorkerId, codec, ids::AttemptId};
+use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec, ids::AttemptId};
 use service::metrics::{Metrics, SchedulerMetrics};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -61,6 +61,8 @@ pub(crate) struct Index {
     pub(crate) running: BTreeMap<AttemptId, RunningAttempt>,
     /// Runs with a stop signal to repeat.
     pub(crate) stopping: BTreeSet<RunId>,
+    /// Pools that runs have named since this process started.
+    pub(crate) pools: BTreeSet<PoolName>,
 }
 
 /// An attempt that runs.
@@ -129,6 +131,9 @@ impl Shard {
             return;
         }
         index.open.insert(run.id);
+        if !index.pools.contains(&run.pool) {
+            index.pools.insert(run.pool.clone());
+        }
         if run.cancel.is_some() {
             index.stopping.insert(run.id);
         }
@@ -170,6 +175,9 @@ impl Shard {
             return;
         }
         index.open.insert(run.id);
+        if !index.pools.contains(&run.pool) {
+            index.pools.insert(run.pool.clone());
+        }
         if run.cancel.is_some() {
             index.stopping.insert(run.id);
         }

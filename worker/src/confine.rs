@@ -124,7 +124,7 @@ impl Root {
         let path: RepoPath = path.parse()?;
         let held = self.open(path.as_str())?;
         if kind(&held, path.as_str())? != "directory" {
-            return Err(self.wrong_kind(&held, path.as_str(), "directory"));
+            return Err(wrong_kind(&held, path.as_str(), "directory"));
         }
         real_path(&held, path.as_str())
     }
@@ -135,7 +135,7 @@ impl Root {
         let path = path.as_str();
         let held = self.open(path)?;
         if kind(&held, path)? != "file" {
-            return Err(self.wrong_kind(&held, path, "file"));
+            return Err(wrong_kind(&held, path, "file"));
         }
         // Until here the file was only pointed at (O_PATH): opening a pipe or a device for reading could block or act.
         let unreadable = |source| Refused::Unreadable {
@@ -193,17 +193,17 @@ impl Root {
         }
         Err(Errno::EXDEV)
     }
+}
 
-    fn wrong_kind(&self, held: &OwnedFd, path: &str, wanted: &'static str) -> Refused {
-        kind(held, path).map_or_else(
-            |error| error,
-            |found| Refused::WrongKind {
-                path: path.to_owned(),
-                found,
-                wanted,
-            },
-        )
-    }
+fn wrong_kind(held: &OwnedFd, path: &str, wanted: &'static str) -> Refused {
+    kind(held, path).map_or_else(
+        |error| error,
+        |found| Refused::WrongKind {
+            path: path.to_owned(),
+            found,
+            wanted,
+        },
+    )
 }
 
 fn kind(held: &OwnedFd, path: &str) -> Result<&'static str, Refused> {

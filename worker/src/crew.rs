@@ -6,6 +6,7 @@ use crate::{
     git,
     runner::RunnerExe,
     stop::Stop,
+    tools::{self, Tools},
 };
 use bus::Bus;
 use proto::{
@@ -13,6 +14,7 @@ use proto::{
     git::AllowedHosts,
     ids::AttemptId,
     message::{Heartbeat, StopSignal},
+    terraform::Tool,
 };
 use service::{
     metrics::{Metrics, WorkerMetrics},
@@ -21,7 +23,6 @@ use service::{
 };
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,7 +40,7 @@ pub struct Crew {
     pub(crate) folders: Folders,
     pub(crate) runner: RunnerExe,
     pub(crate) git: git::Cache,
-    pub(crate) tools: crate::tools::Toolbox,
+    pub(crate) tools: Tools,
     started_at: Timestamp,
     running: Mutex<BTreeMap<AttemptId, Stop>>,
     tool_names: Mutex<Vec<String>>,
@@ -51,7 +52,7 @@ impl Crew {
         let settings = &deps.settings;
         let pool = settings.worker.pool.parse().map_err(WorkerError::Name)?;
         let allowed = AllowedHosts::parse(&settings.git.allowed_hosts).map_err(WorkerError::AllowedHosts)?;
-        let program = PathBuf::from(deps.runner.program());
+        let program = deps.runner.program.clone();
         let mut cache = git::Settings::new(deps.work_dir.join("git"), allowed, program);
         cache.limits.timeout = settings.git.timeout.into();
         Ok(Self {
@@ -65,7 +66,7 @@ impl Crew {
             folders: Folders::open(&deps.work_dir)?,
             runner: deps.runner.clone(),
             git: git::Cache::open(cache).map_err(WorkerError::GitCache)?,
-            tools: crate::tools::Toolbox::open(settings, &deps.work_dir)?,
+            tools: Tools::new(tool_settings(settings)),
             started_at: Timestamp::now(),
             running: Mutex::default(),
             tool_names: Mutex::default(),
@@ -99,7 +100,12 @@ impl Crew {
         }
     }
 
-    pub(crate) fn set_tool_names(&self, names: Vec<String>) {
+    /// Looks which tools are there, for the heartbeat.
+    pub(crate) async fn note_tools(&self) {
+        let mut names = Vec::new();
+        for tool in [Tool::Terraform, Tool::Tofu] {
+            names.extend(self.tools.installed(tool).await.into_iter().map(|used| format!("{} {}", used.tool, used.version)));
+        }
         *self.tool_names.lock().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
@@ -130,5 +136,20 @@ pub(crate) struct Enlisted {
 impl Drop for Enlisted {
     fn drop(&mut self) {
         self.crew.running().remove(&self.id);
+    }
+}
+
+fn tool_settings(settings: &Settings) -> tools::Settings {
+    let tools = &settings.worker.tools;
+    tools::Settings {
+        default_terraform: tools.default_terraform.clone(),
+        default_tofu: tools.default_tofu.clone(),
+        mirror_terraform: tools.mirror_terraform.clone(),
+        mirror_tofu: tools.mirror_tofu.clone(),
+        keyring_terraform: tools.keyring_terraform.clone(),
+        keyring_tofu: tools.keyring_tofu.clone(),
+        may_download: tools.may_download,
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+        dir: settings.tools_dir(),
     }
 }

@@ -1,7 +1,95 @@
+//! The worker: one job, one tool, an honest report. It is the only holder of cloud credentials, and holds each only
+//! while the attempt that it came for runs.
+//!
+//! - `crew` is a worker process, `slot` is one attempt at a time, [`attempt`] is an attempt's life, [`action`] is what it does;
+//! - [`git`], [`tools`], [`terraform`] know their programs; [`runner`] is the child process between worker and tool;
+//! - [`mask`], [`attempt_log`] and [`confine`] keep secrets out of logs and jobs inside their folder.
+//!
+//! What may run, and when, is not decided here: an attempt starts only with a permit.
 
+mod action;
+mod attempt;
 pub mod attempt_log;
 pub mod confine;
+mod crew;
 pub mod git;
+mod heartbeat;
 pub mod mask;
 pub mod runner;
+mod slot;
+mod stop;
+pub mod terraform;
 pub mod tools;
+
+use bus::{Bus, BusError};
+use crew::Crew;
+use proto::{WorkerId, git::BadGit, ids::BadId};
+use runner::RunnerExe;
+use service::{metrics::Metrics, settings::Settings, shutdown::Tasks};
+use std::{io, path::PathBuf, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// What a worker needs.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    pub bus: Bus,
+    pub settings: Arc<Settings>,
+    pub metrics: Metrics,
+    pub tasks: Tasks,
+    /// Kept over a restart together with `work_dir`, so that what the former process left can be delivered.
+    pub name: WorkerId,
+    /// Folder of this worker alone.
+    pub work_dir: PathBuf,
+    /// How a runner is started.
+    pub runner: RunnerExe,
+}
+
+/// Why a worker cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("the message layer refused")]
+    Bus(#[from] BusError),
+    #[error("worker.pool")]
+    Name(#[source] BadId),
+    #[error("git.allowed_hosts")]
+    AllowedHosts(#[source] BadGit),
+    #[error("the worker's folder {} cannot be used", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("the git cache cannot be opened")]
+    GitCache(#[source] git::GitError),
+}
+
+/// Works until told to drain, then finishes what runs. Told to hurry, it interrupts what runs and reports that.
+pub async fn run(deps: Deps) -> Result<(), WorkerError> {
+    let crew = Arc::new(Crew::new(&deps)?);
+    let found = attempt::recover::take_up(&crew).map_err(|source| WorkerError::Folder { path: deps.work_dir.clone(), source })?;
+    crew.note_tools().await;
+    crew.bus.fleet().beat(&crew.heartbeat()).await?;
+    tracing::info!(worker = %crew.id, pool = %crew.pool, slots = crew.slots, taken_up = found, "working");
+
+    let shutdown = deps.tasks.shutdown();
+    let (drain, over) = (shutdown.drain_token(), CancellationToken::new());
+    deps.tasks.spawn("worker heartbeat", heartbeat::beat(crew.clone(), over.clone()));
+    deps.tasks.spawn_vital("worker signals", heartbeat::listen(crew.clone(), over.clone()));
+    crew.metrics.add_slots(crew.slots);
+    let slots: Vec<_> = (0..crew.slots).map(|_| deps.tasks.spawn_vital("worker slot", slot::work(crew.clone(), drain.clone()))).collect();
+
+    let hurry = shutdown.hurry_token();
+    let finish = async {
+        for slot in slots {
+            // A slot that panicked has been reported; the others are still waited for.
+            let _ = slot.await;
+        }
+    };
+    tokio::pin!(finish);
+    tokio::select! {
+        () = &mut finish => {}
+        () = hurry.cancelled() => {
+            crew.stop_all();
+            finish.await;
+        }
+    }
+    over.cancel();
+    crew.bus.fleet().leave(&crew.id).await;
+    Ok(())
+}

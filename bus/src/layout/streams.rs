@@ -40,7 +40,7 @@ pub(crate) fn bucket_subject(bucket: &str, key: &str) -> String {
 }
 
 /// The stream under an object store.
-pub(crate) fn object_stream(store: &str) -> String {
+fn object_stream(store: &str) -> String {
     format!("OBJ_{store}")
 }
 
@@ -211,7 +211,8 @@ impl Layout {
                 subjects: vec![format!("$O.{store}.C.>"), format!("$O.{store}.M.>")],
                 discard: DiscardPolicy::New,
                 allow_rollup: true,
-                allow_direct: true,
+                // A plan that was just stored must be found: only the leader answers.
+                allow_direct: false,
                 ..self.stream(&object_stream(store), "", self.run_max_age)
             },
             consumers: Vec::new(),

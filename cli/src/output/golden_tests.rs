@@ -1,0 +1,133 @@
+//! Every picture and every error text against a golden file in `tests/golden`.
+
+use proto::Timestamp;
+use serde_json::{Value, json};
+
+use super::style::Style;
+use super::{findings, lists, problem, run, samples, words};
+use crate::api::{KeyList, LockList, RunPage, WorkerList};
+use crate::doctor::{Finding, State};
+use crate::exit::Exit;
+use crate::problem::{CliError, GatewayAnswer};
+
+const PLAIN: Style = Style::new(false);
+
+fn now() -> Timestamp {
+    "2026-11-21T04:00:00Z".parse().unwrap()
+}
+
+fn compare(name: &str, text: &str) {
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "control characters in {name}");
+    assert!(text.lines().all(|line| line.trim_end() == line), "trailing spaces in {name}");
+    crate::golden::compare(&format!("tests/golden/{name}.txt"), text);
+}
+
+#[test]
+fn runs_in_every_state_have_a_picture() {
+    for (name, sample) in [
+        ("run_in_line", samples::in_line()),
+        ("run_awaiting_approval", samples::awaiting_approval()),
+        ("run_succeeded", samples::succeeded()),
+        ("run_failed", samples::failed()),
+        ("run_unknown", samples::unknown()),
+    ] {
+        compare(name, &run::picture(&sample, now(), PLAIN));
+    }
+}
+
+#[test]
+fn a_coloured_picture_is_the_plain_one_in_colour() {
+    let sample = samples::awaiting_approval();
+    let colored = run::picture(&sample, now(), Style::new(true));
+    let bare: Vec<String> = colored.lines().map(|line| super::ansi::line(line, false)).collect();
+    assert!(colored.contains("\u{1b}[32m"));
+    assert_eq!(bare.join("\n"), run::picture(&sample, now(), PLAIN));
+}
+
+#[test]
+fn lists_are_tables() {
+    let all = vec![samples::awaiting_approval(), samples::in_line(), samples::failed(), samples::succeeded()];
+    compare("runs", &lists::runs(&RunPage { runs: all, next_cursor: None }, now(), PLAIN));
+    let locks: LockList = serde_json::from_value(json!({"locks": [
+        {"key": "git.example/acme/infra/network/default", "holder": {"run": samples::ID, "since": "2026-11-21T03:50:00Z"},
+         "queue": [{"run": "0192f0c1-7e3a-7abc-8def-012345678901", "since": "2026-11-21T03:59:00Z", "position": 1}]},
+        {"key": "git.example/acme/infra/dns/default", "holder": null, "queue": []}
+    ]}))
+    .unwrap();
+    compare("locks", &lists::locks(&locks, now(), PLAIN));
+    let workers: WorkerList = serde_json::from_value(json!({"workers": [
+        worker("up-1", false, json!([])),
+        worker("up-2", true, json!([{"run": samples::ID, "job": 0, "attempt": 1}]))
+    ]}))
+    .unwrap();
+    compare("workers", &lists::workers(&workers, PLAIN));
+    let keys: KeyList = serde_json::from_value(json!({"keys": [
+        {"id": "k1", "name": "ci", "scopes": ["read", "deploy"], "created_at": "2026-11-20T04:00:00Z", "expires_at": null},
+        {"id": "k2", "name": "old", "scopes": ["admin"], "created_at": "2026-10-20T04:00:00Z", "expires_at": "2026-11-20T04:00:00Z"}
+    ]}))
+    .unwrap();
+    compare("keys", &lists::keys(&keys, now(), PLAIN));
+}
+
+fn worker(name: &str, draining: bool, running: Value) -> Value {
+    json!({"worker": name, "pool": "default", "at": "2026-11-21T03:59:58Z", "started_at": "2026-11-21T03:00:00Z",
+           "version": "0.1.0", "slots": 2, "running": running, "draining": draining, "tools": ["terraform 1.11.4"],
+           "age_seconds": 2.4})
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_what_to_do() {
+    let answer = |http, message: &str, code: &str, field: Option<&str>, status: Option<&str>| {
+        CliError::Answer(Box::new(GatewayAnswer {
+            http,
+            message: message.into(),
+            code: code.into(),
+            field: field.map(Into::into),
+            status: status.map(Into::into),
+        }))
+    };
+    let below = std::io::Error::other("connection refused");
+    let errors = [
+        answer(400, "unknown tool `helm`: use terraform or tofu", "bad_field", Some("tool"), None),
+        answer(401, "no key", "no_key", None, None),
+        answer(403, "this key lacks the scope approve", "missing_scope", None, None),
+        answer(404, "run not found", "not_found", None, None),
+        answer(409, "the run is not waiting for an approval\u{1b}[2J", "wrong_state", None, Some("failed")),
+        answer(503, "NATS is not reachable (try again in 5 s)", "unavailable", None, None),
+        CliError::usage("--git-username alone logs nobody in", "add --git-password-file"),
+        CliError::WaitTimeout {
+            run: samples::ID.parse().unwrap(),
+            status: "running".into(),
+            waited: std::time::Duration::from_secs(90),
+        },
+        CliError::Strange { url: "http://x".into(), what: "no JSON".into() },
+        CliError::Role {
+            what: "cannot connect to NATS".into(),
+            next: "check nats.url".into(),
+            exit: Exit::Unreachable,
+            source: Some(Box::new(below)),
+        },
+    ];
+    let texts: Vec<String> = errors
+        .iter()
+        .map(|error| format!("exit {}\n{}", error.exit().code(), problem::text(error, PLAIN)))
+        .collect();
+    compare("errors", &texts.join("\n\n"));
+    let objects: Vec<String> = errors.iter().map(|error| problem::json(error).to_string()).collect();
+    crate::golden::compare("tests/golden/errors.jsonl", &objects.join("\n"));
+}
+
+#[test]
+fn findings_say_what_to_do() {
+    let finding = |check, state, advice: &str| Finding { check, state, found: "2.47.3".into(), advice: advice.into() };
+    let all = [finding("git", State::Ok, ""), finding("nats-server", State::Warn, "update it"), finding("disk", State::Fail, "make room")];
+    compare("doctor", &findings::text(&all, PLAIN));
+    assert_eq!(findings::json(&all)["healthy"], json!(false));
+    assert_eq!(findings::json(&all[..2])["healthy"], json!(true));
+}
+
+#[test]
+fn progress_lines_name_what_is_waited_for() {
+    let lines = [words::progress(&samples::in_line()), words::progress(&samples::awaiting_approval()), words::result(&samples::failed())];
+    compare("progress", &lines.join("\n"));
+}

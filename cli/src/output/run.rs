@@ -2,7 +2,7 @@
 
 use proto::Timestamp;
 use proto::message::RunSpec;
-use proto::view::{ApprovalView, AttemptView, JobView};
+use proto::view::{ApprovalView, AttemptView, JobView, RunStatus};
 
 use super::style::{Ink, Style};
 use super::table::{Cell, Table};
@@ -39,6 +39,10 @@ pub(crate) fn picture(run: &Run, now: Timestamp, style: Style) -> String {
         picture.field("plan", &plan::counts(summary, style));
         picture.block(plan::resources(summary, style));
     }
+    // What `navvy approve --plan-sha256` takes.
+    if let Some(digest) = run.plan_sha256.as_ref().filter(|_| run.status == RunStatus::AwaitingApproval) {
+        picture.field("digest", &ansi::plain(digest));
+    }
     if let Some(approval) = &run.approval {
         picture.field("approval", &approval_text(approval, now));
     }
@@ -47,9 +51,11 @@ pub(crate) fn picture(run: &Run, now: Timestamp, style: Style) -> String {
         picture.field("outputs", &first);
         picture.block(values);
     }
-    if !run.jobs.is_empty() {
-        picture.field("jobs", "");
-        picture.block(jobs(&run.jobs, now, style).lines().map(str::to_owned));
+    let jobs = jobs(&run.jobs, now, style);
+    let mut rows = jobs.lines().map(str::to_owned);
+    if let Some(first) = rows.next() {
+        picture.field("jobs", &first);
+        picture.block(rows);
     }
     if let Some(step) = words::next_step(run.status, &run.id) {
         picture.field("next", &step);
@@ -167,8 +173,8 @@ fn attempt(attempt: &AttemptView, now: Timestamp) -> String {
     let phase = phase.map_or_else(String::new, |phase| format!(", {}", ansi::plain(phase)));
     let span = match (attempt.started_at, attempt.ended_at) {
         (Some(start), Some(end)) => format!(", {}", time::span(start, end)),
-        (Some(start), None) => format!(", {} so far", time::span(start, now)),
-        (None, Some(_) | None) => String::new(),
+        (Some(start), None) if attempt.status == "running" => format!(", {} so far", time::span(start, now)),
+        (Some(_) | None, Some(_) | None) => String::new(),
     };
     format!("attempt {}{worker}: {}{phase}{span}", attempt.n, ansi::plain(&attempt.status))
 }

@@ -39,6 +39,8 @@ pub(crate) struct Archive {
     offset: u64,
     phase: String,
     left: usize,
+    /// A piece that was handed back.
+    held: Option<Piece>,
 }
 
 impl std::fmt::Debug for Archive {
@@ -50,11 +52,29 @@ impl std::fmt::Debug for Archive {
 impl Archive {
     /// Reads from an object's beginning.
     pub(crate) fn new(object: impl AsyncRead + Send + 'static) -> Self {
-        Self { object: BufReader::with_capacity(CHUNK_BYTES, Box::pin(object)), offset: 0, phase: String::new(), left: 0 }
+        Self { object: BufReader::with_capacity(CHUNK_BYTES, Box::pin(object)), offset: 0, phase: String::new(), left: 0, held: None }
+    }
+
+    /// The first piece that reaches beyond `offset`; `None` at the end.
+    pub(crate) async fn next_from(&mut self, offset: u64) -> Result<Option<Piece>, ArchiveError> {
+        loop {
+            match self.next().await? {
+                Some(piece) if piece.offset + piece.bytes.len() as u64 <= offset => {}
+                found => return Ok(found),
+            }
+        }
+    }
+
+    /// Hands a piece back: it will be the next one.
+    pub(crate) fn put_back(&mut self, piece: Piece) {
+        self.held = Some(piece);
     }
 
     /// The next piece; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Piece>, ArchiveError> {
+    async fn next(&mut self) -> Result<Option<Piece>, ArchiveError> {
+        if let Some(piece) = self.held.take() {
+            return Ok(Some(piece));
+        }
         while self.left == 0 {
             let Some(chunk) = self.header().await? else { return Ok(None) };
             self.offset = chunk.offset;
@@ -115,6 +135,17 @@ mod tests {
         let pieces = read(archive(&[(0, "init", b"a\n{}\n"), (5, "plan", b""), (5, "plan", &large)])).await.unwrap();
         let shape: Vec<_> = pieces.iter().map(|piece| (piece.offset, piece.phase.as_str(), piece.bytes.len())).collect();
         assert_eq!(shape, [(0, "init", 5), (5, "plan", CHUNK_BYTES), (5 + CHUNK_BYTES as u64, "plan", 5)]);
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_is_skipped_and_a_piece_handed_back_comes_again() {
+        let mut archive = Archive::new(std::io::Cursor::new(archive(&[(0, "init", b"ab"), (2, "plan", b"cd"), (4, "plan", b"ef")])));
+        let piece = archive.next_from(3).await.unwrap().unwrap();
+        assert_eq!((piece.offset, &piece.bytes[..]), (2, &b"cd"[..]));
+        archive.put_back(piece.clone());
+        assert_eq!(archive.next_from(0).await.unwrap(), Some(piece));
+        assert_eq!(archive.next_from(0).await.unwrap().unwrap().offset, 4);
+        assert_eq!(archive.next_from(0).await.unwrap(), None);
     }
 
     #[tokio::test]

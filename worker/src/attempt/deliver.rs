@@ -55,6 +55,13 @@ pub(crate) async fn outcome(crew: &Crew, folder: &Folder, outcome: AttemptOutcom
     finish(crew, folder).await;
 }
 
+/// Delivers the outcome of an attempt that did nothing worth remembering: should this process die first, the attempt is
+/// lost before any side effect, and is tried again.
+pub(crate) async fn unspooled(crew: &Crew, id: AttemptId, outcome: AttemptOutcome) {
+    let report = Report { id, worker: crew.id.clone(), at: Timestamp::now(), what: ReportWhat::Ended(outcome) };
+    send(crew, &report).await;
+}
+
 /// Delivers what a former process had written down.
 pub(crate) async fn spooled(crew: Arc<Crew>, folder: Folder, report: Report) {
     let shipping = Arc::new(Shipping::resumed(folder.marks().unwrap_or_default()));

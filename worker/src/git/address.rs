@@ -153,9 +153,9 @@ fn carried_v4(address: IpAddr) -> Carried {
     let IpAddr::V6(v6) = address else {
         return Carried::Nothing;
     };
-    let [a, b, c, .., g, h] = v6.segments();
-    let tail = Ipv4Addr::from((u32::from(g) << 16) | u32::from(h));
-    match (a, b, c) {
+    let [first, second, third, .., high, low] = v6.segments();
+    let tail = Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match (first, second, third) {
         (0x64, 0xff9b, 0 | 1) => Carried::V4(tail),
         (0x2002, ..) | (0x2001, 0, _) => Carried::Tunnel,
         _ if v6.is_loopback() || v6.is_unspecified() => Carried::Nothing,

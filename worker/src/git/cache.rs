@@ -6,22 +6,20 @@
 
 use super::checkout::{self, Checkout};
 use super::command::{Invocation, git};
-use super::entry::{Entry, GONE, USED, blocking};
-use super::lock::Hold;
+use super::entry::{Entry, Exchange, GONE, blocking};
+use super::eviction::{Evicted, evict};
+use super::file_lock::Hold;
+use super::identity::{key, salt};
 use super::redact::Redactor;
 use super::remote::{Remote, Version};
 use super::resolve::{Pick, Resolved, hint, pick};
 use super::{GitError, Settings, Sink, Source, private_dir};
 use proto::git::{CommitId, GitRef};
-use proto::terraform::GitAuth;
-use sha2::{Digest as _, Sha256};
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 use tokio::sync::OnceCell;
 
 /// Cheap to clone.
@@ -39,7 +37,11 @@ struct Shared {
 
 impl Cache {
     /// Opens or makes the cache and removes what dead processes left in it. Blocking, short.
-    pub fn open(settings: Settings) -> Result<Self, GitError> {
+    pub fn open(mut settings: Settings) -> Result<Self, GitError> {
+        // git works in another directory than we do.
+        for path in [&mut settings.dir, &mut settings.askpass] {
+            *path = std::path::absolute(&path).map_err(GitError::storage("find", path))?;
+        }
         for dir in ["", "home", "locks", "private", "repos"] {
             let path = settings.dir.join(dir);
             DirBuilder::new()
@@ -80,52 +82,40 @@ impl Cache {
         sink: &mut Sink<'_>,
     ) -> Result<Resolved, GitError> {
         let remote = self.remote(source).await?;
-        let (url, name) = (source.url.to_string(), reference.as_str().to_owned());
         let refs = remote.list(reference, sink).await?;
         if refs.iter().any(|one| one.id.as_str().len() != 40) {
+            let url = source.url.to_string();
             return Err(GitError::ObjectFormat { url });
         }
+        let (entry, remote) = (self.entry(source), &remote);
         if let Some(id) = reference.full_commit() {
-            let commit = self.entry(source).obtain(&remote, &id, None, sink).await?;
+            let commit = entry.obtain(Exchange { remote, sink }, &id, None).await?;
             return Ok(Resolved { commit, name: None });
         }
         match pick(&refs, reference) {
             Pick::One(found) => {
-                return Ok(Resolved {
-                    commit: found.id,
-                    name: Some(found.name),
-                });
+                return Ok(Resolved::by_name(found));
             }
             Pick::Many(several) => {
-                let candidates = several.into_iter().map(|one| one.name).collect();
-                return Err(GitError::RefAmbiguous {
-                    url,
-                    name,
-                    candidates,
-                });
+                let names = several.into_iter().map(|one| one.name);
+                return Err(ambiguous(source, reference, names));
             }
             Pick::Nothing => {}
         }
         if reference.may_be_short_commit() && !refs.is_empty() {
-            let mut found = self
-                .entry(source)
-                .starting_with(&remote, &name, sink)
-                .await?;
+            let with = Exchange { remote, sink };
+            let mut found = entry.starting_with(with, reference.as_str()).await?;
             if found.len() > 1 {
-                let candidates = found.iter().take(10).map(ToString::to_string).collect();
-                return Err(GitError::RefAmbiguous {
-                    url,
-                    name,
-                    candidates,
-                });
+                let ids = found.iter().map(ToString::to_string);
+                return Err(ambiguous(source, reference, ids));
             }
             if let Some(commit) = found.pop() {
                 return Ok(Resolved { commit, name: None });
             }
         }
         Err(GitError::RefNotFound {
-            url,
-            name,
+            url: source.url.to_string(),
+            name: reference.to_string(),
             hint: hint(&refs, reference),
         })
     }
@@ -139,6 +129,8 @@ impl Cache {
         hint: Option<&GitRef>,
         sink: &mut Sink<'_>,
     ) -> Result<(), GitError> {
+        // A cached repository of a host that was taken off the list is not given out either.
+        self.settings().allowed.permits(source.url)?;
         let entry = self.entry(source);
         let lock = entry.hold(Hold::Read, self.settings()).await?;
         if let Ok(Some(_)) = entry.find(commit).await {
@@ -147,7 +139,16 @@ impl Cache {
         }
         drop(lock);
         let remote = self.remote(source).await?;
-        entry.obtain(&remote, commit, hint, sink).await?;
+        entry
+            .obtain(
+                Exchange {
+                    remote: &remote,
+                    sink,
+                },
+                commit,
+                hint,
+            )
+            .await?;
         entry.touch();
         Ok(())
     }
@@ -168,7 +169,7 @@ impl Cache {
                 tracing::warn!(url = %source.url, detail, "a cached repository is thrown away");
                 sink("The cached copy of the repository is damaged; fetching it anew.");
                 let lock = entry.hold(Hold::Change, self.settings()).await?;
-                entry.remove()?;
+                blocking(move || entry.remove()).await?;
                 drop(lock);
                 self.fetch(source, commit, None, sink).await?;
                 self.write(source, commit, dest).await
@@ -225,6 +226,19 @@ impl Cache {
             .get_or_try_init(|| version(self.settings()))
             .await?;
         Remote::check(self.settings(), *version, source).await
+    }
+}
+
+/// At most ten of what a reference may mean.
+fn ambiguous(
+    source: Source<'_>,
+    reference: &GitRef,
+    candidates: impl Iterator<Item = String>,
+) -> GitError {
+    GitError::RefAmbiguous {
+        url: source.url.to_string(),
+        name: reference.to_string(),
+        candidates: candidates.take(10).collect(),
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) fn write(
         },
     };
     let written = writer
-        .tree(tree, stop)
+        .tree(&tree, stop)
         .and_then(|()| writer.find_links_out());
     match written {
         Ok(()) => Ok(writer.done),
@@ -121,7 +121,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn tree(&mut self, top: Tree<'_>, stop: &AtomicBool) -> Result<(), GitError> {
+    fn tree(&mut self, top: &Tree<'_>, stop: &AtomicBool) -> Result<(), GitError> {
         let mut open = vec![(top.id(), PathBuf::new())];
         while let Some((id, path)) = open.pop() {
             let tree = self

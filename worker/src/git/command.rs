@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Longest standard output that is kept: the reference list of a very large repository.
 const MOST_OUTPUT: usize = 64 << 20;
+/// How long a killed command is waited for.
+const DYING: Duration = Duration::from_secs(10);
 const LOOK_AT_SIZE_EVERY: Duration = Duration::from_millis(200);
 
 /// Settings for every command. Each one closes a door: hooks, credential helpers, redirects, background maintenance,
@@ -138,15 +140,7 @@ impl Invocation {
         let mut child = self
             .command
             .spawn()
-            .map_err(|source| GitError::GitMissing {
-                program: self
-                    .command
-                    .as_std()
-                    .get_program()
-                    .to_string_lossy()
-                    .into_owned(),
-                source,
-            })?;
+            .map_err(|source| self.not_started(source))?;
         // Declared after the child: on an early end the group is killed first, then its leader is collected.
         let mut group = Group(child.id().map(|id| Pid::from_raw(id as i32)));
         let mut lines = Lines::new(redactor);
@@ -154,7 +148,7 @@ impl Invocation {
         let result = self.follow(&mut child, deadline, &mut lines, sink).await;
         if result.is_err() {
             group.kill();
-            let _ = child.wait().await;
+            let _ = tokio::time::timeout(DYING, child.wait()).await;
         }
         let stdout = result?;
         // Both outputs are at their end, so every process that held them is gone or has let go of them.
@@ -214,6 +208,19 @@ impl Invocation {
                 Err(too_large(&watch.what, watch.max_bytes))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn not_started(&self, source: std::io::Error) -> GitError {
+        let program = self.command.as_std().get_program();
+        match source.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
+                GitError::GitMissing {
+                    program: program.to_string_lossy().into_owned(),
+                    source,
+                }
+            }
+            _ => GitError::storage("start", std::path::Path::new(program))(source),
         }
     }
 

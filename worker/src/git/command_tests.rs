@@ -102,7 +102,7 @@ async fn a_dropped_command_is_stopped_with_its_children() {
         let mut sink = |line: &str| {
             sender
                 .send(line.parse::<i32>().expect("a process id"))
-                .expect("somebody listens")
+                .expect("somebody listens");
         };
         invocation(&settings, Duration::from_mins(10))
             .run(&Redactor::default(), &mut sink)
@@ -138,4 +138,40 @@ async fn a_missing_program_is_said_clearly() {
         .await;
     let error = result.err().expect("it cannot run");
     assert!(error.to_string().contains("install git"), "{error}");
+}
+
+#[tokio::test]
+async fn git_itself_refuses_every_other_way_to_speak() {
+    let (dir, mut settings) = with_script("");
+    settings.program = "git".into();
+    let canary = dir.path().join("canary");
+    let program = format!("ext::sh -c \"touch {}\"", canary.display());
+    let here = format!("file://{}", dir.path().display());
+    for address in [
+        program.as_str(),
+        here.as_str(),
+        "ssh://git.invalid/x",
+        "git://git.invalid/x",
+        "ftp://git.invalid/x",
+    ] {
+        let mut command = git(&settings, Some(Scheme::Https));
+        command.args(["ls-remote", "--", address]);
+        let invocation = Invocation {
+            command,
+            operation: "trying",
+            limit: Duration::from_mins(1),
+            watch: None,
+        };
+        let ended = invocation
+            .run(&Redactor::default(), &mut |_| {})
+            .await
+            .expect("it runs");
+        assert!(!ended.success);
+        assert!(
+            ended.last.iter().any(|line| line.contains("not allowed")),
+            "{address}: {:?}",
+            ended.last
+        );
+    }
+    assert!(!canary.exists());
 }

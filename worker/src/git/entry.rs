@@ -3,7 +3,7 @@
 //! `tip.git` holds single commits without history, fetched by id. `full.git` holds all branches and tags; it is made only
 //! when a server does not give commits by id, or when a shortened id has to be looked up.
 
-use super::lock::{Hold, Lock};
+use super::file_lock::{FileLock, Hold};
 use super::remote::{Fetched, Remote, Want};
 use super::store::Store;
 use super::{GitError, Settings, Sink};
@@ -11,6 +11,12 @@ use proto::git::{CommitId, GitRef};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// A server to ask, and where its output goes.
+pub(super) struct Exchange<'r, 's> {
+    pub(super) remote: &'r Remote<'r>,
+    pub(super) sink: &'r mut Sink<'s>,
+}
 
 /// Where one repository lies. Nothing of it may exist yet.
 #[derive(Debug, Clone)]
@@ -30,13 +36,13 @@ impl Entry {
         }
     }
 
-    pub(super) async fn hold(&self, hold: Hold, settings: &Settings) -> Result<Lock, GitError> {
-        Lock::acquire(&self.lock, hold, settings.limits.timeout).await
+    pub(super) async fn hold(&self, hold: Hold, settings: &Settings) -> Result<FileLock, GitError> {
+        FileLock::acquire(&self.lock, hold, settings.limits.timeout).await
     }
 
     /// The lock for changing, unless somebody holds it.
-    pub(super) fn try_hold(&self) -> Result<Option<Lock>, GitError> {
-        Lock::try_acquire(&self.lock, Hold::Change)
+    pub(super) fn try_hold(&self) -> Result<Option<FileLock>, GitError> {
+        FileLock::try_acquire(&self.lock, Hold::Change)
     }
 
     fn tip(&self) -> Store {
@@ -69,18 +75,16 @@ impl Entry {
     /// The commit, from the cache or else from the server.
     pub(super) async fn obtain(
         &self,
-        remote: &Remote<'_>,
+        mut with: Exchange<'_, '_>,
         id: &CommitId,
         hint: Option<&GitRef>,
-        sink: &mut Sink<'_>,
     ) -> Result<CommitId, GitError> {
-        let lock = self.hold(Hold::Change, remote.settings()).await?;
-        let existed = self.has_stores();
-        let first = self.bring(remote, id, hint, (&lock, &mut *sink)).await;
-        match first {
+        let lock = self.hold(Hold::Change, with.remote.settings()).await?;
+        let existed = self.tip().exists() || self.full().exists();
+        match self.bring(&mut with, &lock, id, hint).await {
             Err(error) if existed && may_be_the_cache(&error) => {
-                self.start_afresh(&error, sink)?;
-                self.bring(remote, id, hint, (&lock, sink)).await
+                self.start_afresh(&error, &mut with).await?;
+                self.bring(&mut with, &lock, id, hint).await
             }
             other => other,
         }
@@ -88,10 +92,10 @@ impl Entry {
 
     async fn bring(
         &self,
-        remote: &Remote<'_>,
+        with: &mut Exchange<'_, '_>,
+        lock: &FileLock,
         id: &CommitId,
         hint: Option<&GitRef>,
-        (lock, sink): (&Lock, &mut Sink<'_>),
     ) -> Result<CommitId, GitError> {
         // Another attempt may have fetched it while this one waited for the lock.
         if let Some((_, commit)) = self.find(id).await? {
@@ -103,14 +107,11 @@ impl Entry {
         };
         if !self.not_by_id().exists() {
             match self
-                .fetch(remote, &self.tip(), &Want::Commit(id), (lock, &mut *sink))
+                .fetch(with, lock, &self.tip(), &Want::Commit(id))
                 .await?
             {
                 Fetched::Absent => return Err(absent()),
-                Fetched::NotById => {
-                    File::create(self.not_by_id())
-                        .map_err(GitError::storage("write", &self.not_by_id()))?;
-                }
+                Fetched::NotById => self.note_not_by_id()?,
                 Fetched::Done => {
                     return self
                         .find(id)
@@ -120,7 +121,7 @@ impl Entry {
                 }
             }
         }
-        self.fetch(remote, &self.full(), &Want::Everything(hint), (lock, sink))
+        self.fetch(with, lock, &self.full(), &Want::Everything(hint))
             .await?;
         self.find(id)
             .await?
@@ -131,17 +132,15 @@ impl Entry {
     /// All commits of the server's branches and tags whose id starts with `prefix`.
     pub(super) async fn starting_with(
         &self,
-        remote: &Remote<'_>,
+        mut with: Exchange<'_, '_>,
         prefix: &str,
-        sink: &mut Sink<'_>,
     ) -> Result<Vec<CommitId>, GitError> {
-        let lock = self.hold(Hold::Change, remote.settings()).await?;
+        let lock = self.hold(Hold::Change, with.remote.settings()).await?;
         let existed = self.full().exists();
-        let first = self.look_up(remote, prefix, (&lock, &mut *sink)).await;
-        match first {
+        match self.look_up(&mut with, &lock, prefix).await {
             Err(error) if existed && may_be_the_cache(&error) => {
-                self.start_afresh(&error, sink)?;
-                self.look_up(remote, prefix, (&lock, sink)).await
+                self.start_afresh(&error, &mut with).await?;
+                self.look_up(&mut with, &lock, prefix).await
             }
             other => other,
         }
@@ -149,11 +148,11 @@ impl Entry {
 
     async fn look_up(
         &self,
-        remote: &Remote<'_>,
+        with: &mut Exchange<'_, '_>,
+        lock: &FileLock,
         prefix: &str,
-        (lock, sink): (&Lock, &mut Sink<'_>),
     ) -> Result<Vec<CommitId>, GitError> {
-        self.fetch(remote, &self.full(), &Want::Everything(None), (lock, sink))
+        self.fetch(with, lock, &self.full(), &Want::Everything(None))
             .await?;
         let (store, prefix) = (self.full(), prefix.to_ascii_lowercase());
         blocking(move || store.starting_with(&prefix)).await
@@ -162,21 +161,22 @@ impl Entry {
     /// Fetches into a store; a new one appears only when it is complete.
     async fn fetch(
         &self,
-        remote: &Remote<'_>,
+        with: &mut Exchange<'_, '_>,
+        lock: &FileLock,
         store: &Store,
         want: &Want<'_>,
-        (lock, sink): (&Lock, &mut Sink<'_>),
     ) -> Result<Fetched, GitError> {
+        let settings = with.remote.settings();
         if store.exists() {
             store.clear_leftovers();
-            let fetched = remote.fetch(store, want, lock, sink).await?;
-            store.tidy(remote.settings(), lock).await;
+            let fetched = with.remote.fetch(store, want, lock, with.sink).await?;
+            store.tidy(settings, lock).await;
             return Ok(fetched);
         }
         std::fs::create_dir_all(&self.dir).map_err(GitError::storage("make", &self.dir))?;
         let draft = store.draft();
-        draft.create(remote.settings()).await?;
-        let fetched = remote.fetch(&draft, want, lock, sink).await;
+        draft.create(settings).await?;
+        let fetched = with.remote.fetch(&draft, want, lock, with.sink).await;
         if matches!(fetched, Ok(Fetched::Done)) {
             draft.rename_to(store)?;
             self.touch();
@@ -186,14 +186,22 @@ impl Entry {
         fetched
     }
 
-    fn has_stores(&self) -> bool {
-        self.tip().exists() || self.full().exists()
+    fn note_not_by_id(&self) -> Result<(), GitError> {
+        let path = self.not_by_id();
+        File::create(&path)
+            .map(drop)
+            .map_err(GitError::storage("write", &path))
     }
 
-    fn start_afresh(&self, error: &GitError, sink: &mut Sink<'_>) -> Result<(), GitError> {
+    async fn start_afresh(
+        &self,
+        error: &GitError,
+        with: &mut Exchange<'_, '_>,
+    ) -> Result<(), GitError> {
         tracing::warn!(url = self.url, %error, "a cached repository is thrown away");
-        sink("The cached copy of the repository could not be used; fetching it anew.");
-        self.remove()
+        (with.sink)("The cached copy of the repository could not be used; fetching it anew.");
+        let entry = self.clone();
+        blocking(move || entry.remove()).await
     }
 
     /// Throws everything away. Only with the lock for changing held.

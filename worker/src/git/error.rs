@@ -104,7 +104,9 @@ pub enum GitError {
         "{what} is larger than the limit of {limit}: an operator can raise it in the worker's git settings"
     )]
     TooLarge { what: String, limit: String },
-    #[error("{url} sent an object that git's own check refuses, so nothing of it was kept: {detail}")]
+    #[error(
+        "{url} sent an object that git's own check refuses, so nothing of it was kept: {detail}"
+    )]
     UnsafeObject { url: String, detail: String },
     #[error("the repository holds `{path}`, {why}: it is not written to disk")]
     UnsafeTree { path: String, why: &'static str },

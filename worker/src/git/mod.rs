@@ -12,11 +12,14 @@ mod address;
 pub mod askpass;
 mod cache;
 mod checkout;
+mod classify;
 mod command;
 mod entry;
 mod error;
+mod eviction;
+mod file_lock;
+mod identity;
 mod lines;
-mod lock;
 mod login;
 mod private_dir;
 mod redact;
@@ -24,9 +27,10 @@ mod remote;
 mod resolve;
 mod store;
 
-pub use cache::{Cache, Evicted};
+pub use cache::Cache;
 pub use checkout::Checkout;
 pub use error::GitError;
+pub use eviction::Evicted;
 pub use resolve::Resolved;
 
 use proto::git::{AllowedHosts, GitUrl};
@@ -85,7 +89,7 @@ pub struct Settings {
     pub program: PathBuf,
     /// `PATH` of git and ssh.
     pub search_path: OsString,
-    /// Extra certificate authorities (PEM) for https; absent means the system's.
+    /// Certificate authorities (PEM) for https, in place of the system's.
     pub ca_file: Option<PathBuf>,
 }
 

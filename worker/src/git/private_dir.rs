@@ -14,7 +14,7 @@ use std::time::Duration;
 const PREFIX: &str = "navvy-git-";
 const MEMORY: &str = "/dev/shm";
 /// Younger directories are left alone by a sweep: their owner may not hold the lock yet.
-const YOUNG: Duration = Duration::from_secs(60);
+const YOUNG: Duration = Duration::from_mins(1);
 
 /// Removes itself.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Speaks with a git server: lists its references, fetches objects into a store.
 
 use super::address::Endpoint;
+use super::classify::{Subject, classify};
 use super::command::{Ended, Invocation, Watch, git};
-use super::error::{Subject, classify};
-use super::lock::Lock;
+use super::file_lock::FileLock;
 use super::login::{Login, TOKEN_USER, authority};
 use super::redact::Redactor;
 use super::resolve::{RemoteRef, parse_refs};
@@ -73,12 +73,11 @@ impl<'a> Remote<'a> {
             ));
         }
         let redactor = match source.auth {
-            None => Redactor::default(),
             Some(GitAuth::Basic { username, password }) => {
                 Redactor::new(username, password.expose())
             }
             Some(GitAuth::Token { token }) => Redactor::new(TOKEN_USER, token.expose()),
-            Some(GitAuth::Ssh { .. }) => Redactor::default(),
+            None | Some(GitAuth::Ssh { .. }) => Redactor::default(),
         };
         let address = address(source, &endpoint);
         Ok(Self {
@@ -126,7 +125,7 @@ impl<'a> Remote<'a> {
         &self,
         store: &Store,
         want: &Want<'_>,
-        lock: &Lock,
+        lock: &FileLock,
         sink: &mut Sink<'_>,
     ) -> Result<Fetched, GitError> {
         let mut command = self.git();

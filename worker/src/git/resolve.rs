@@ -11,6 +11,15 @@ pub struct Resolved {
     pub name: Option<String>,
 }
 
+impl Resolved {
+    pub(super) fn by_name(found: RemoteRef) -> Self {
+        Self {
+            commit: found.id,
+            name: Some(found.name),
+        }
+    }
+}
+
 /// A reference of a server; an annotated tag leads to what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RemoteRef {
@@ -80,7 +89,11 @@ pub(super) fn hint(refs: &[RemoteRef], reference: &GitRef) -> String {
     if name == "HEAD" || name.starts_with("refs/") {
         return String::new();
     }
-    let names: Vec<&str> = refs.iter().filter_map(|one| short(&one.name)).collect();
+    let names: Vec<&str> = refs
+        .iter()
+        .filter_map(|one| short(&one.name))
+        .filter(is_plain)
+        .collect();
     if names.is_empty() {
         return ": it has no branches or tags yet".to_owned();
     }
@@ -109,6 +122,11 @@ pub(super) fn hint(refs: &[RemoteRef], reference: &GitRef) -> String {
 fn short(full: &str) -> Option<&str> {
     full.strip_prefix("refs/heads/")
         .or_else(|| full.strip_prefix("refs/tags/"))
+}
+
+/// A server may list anything; only a real name is repeated to a person.
+fn is_plain(name: &&str) -> bool {
+    name.len() <= 200 && name.parse::<GitRef>().is_ok()
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>, most: usize) -> String {

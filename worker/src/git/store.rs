@@ -4,7 +4,7 @@
 //! read are blocking.
 
 use super::command::{Invocation, git};
-use super::lock::Lock;
+use super::file_lock::FileLock;
 use super::redact::Redactor;
 use super::{GitError, Settings};
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
@@ -12,7 +12,10 @@ use proto::git::CommitId;
 use std::path::{Path, PathBuf};
 
 /// Packs after which they are put together into one: every fetch adds one.
-const MOST_PACKS: usize = 50;
+const MOST_PACKS: usize = 24;
+
+/// Packs are called `pack-…`; what git is still writing is called `tmp_…` or `.tmp-…`.
+const TEMPORARY: [char; 2] = ['t', '.'];
 
 /// Where it lies. It may not exist yet.
 #[derive(Debug, Clone)]
@@ -75,26 +78,29 @@ impl Store {
 
     /// Removes what a killed git left behind: its lock files would stop every later fetch. Only with the lock held.
     pub(super) fn clear_leftovers(&self) {
-        let mut open = vec![self.path.clone()];
+        let objects = self.path.join("objects");
+        let mut open = vec![self.path.clone(), self.packs()];
         while let Some(dir) = open.pop() {
             for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                // Loose objects are rare (every fetch keeps its pack), and their directories hold no locks.
-                if is_dir && dir != self.path.join("objects") || name == "pack" {
-                    open.push(entry.path());
-                } else if name.ends_with(".lock")
-                    || name.starts_with("tmp_")
-                    || name.starts_with(".tmp-")
-                {
-                    let _ = std::fs::remove_file(entry.path());
+                let path = entry.path();
+                let kind = path.extension();
+                // A pack marked `keep` is one that git has not finished adding.
+                let half_made = dir == self.packs()
+                    && (entry.file_name().to_string_lossy().starts_with(TEMPORARY)
+                        || kind.is_some_and(|kind| kind == "keep"));
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    if path != objects {
+                        open.push(path);
+                    }
+                } else if half_made || kind.is_some_and(|kind| kind == "lock") {
+                    let _ = std::fs::remove_file(path);
                 }
             }
         }
     }
 
     /// Puts many small packs together. Failing changes nothing, so it is only logged.
-    pub(super) async fn tidy(&self, settings: &Settings, lock: &Lock) {
+    pub(super) async fn tidy(&self, settings: &Settings, lock: &FileLock) {
         let packs = std::fs::read_dir(self.packs())
             .into_iter()
             .flatten()
@@ -110,7 +116,7 @@ impl Store {
         directory.push(&self.path);
         for arguments in [
             ["pack-refs", "--all", "--prune"].as_slice(),
-            ["repack", "-a", "-d", "-q"].as_slice(),
+            ["repack", "--geometric=2", "-d", "-q"].as_slice(),
         ] {
             let mut command = git(settings, None);
             command.arg(&directory).args(arguments);
@@ -144,7 +150,7 @@ impl Store {
         Err(GitError::Failed {
             operation,
             url: self.url.clone(),
-            detail: super::error::detail(&ended.last),
+            detail: super::classify::detail(&ended.last),
         })
     }
 

@@ -56,14 +56,31 @@ pub(super) struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    pub(super) fn new(pid: Pid, sink: LogSink, reporter: &'a Reporter, stop: Stop, ends: Ends) -> Self {
+    pub(super) fn new(
+        pid: Pid,
+        sink: LogSink,
+        reporter: &'a Reporter,
+        stop: Stop,
+        ends: Ends,
+    ) -> Self {
         let since = Instant::now();
         let (captured_dropped, status, childless, killing) = (0, None, false, false);
-        Self { pid, sink, reporter, stop, ends, captured_dropped, status, childless, killing, since }
+        Self {
+            pid,
+            sink,
+            reporter,
+            stop,
+            ends,
+            captured_dropped,
+            status,
+            childless,
+            killing,
+            since,
+        }
     }
 
     /// Runs until the tool has ended, its family is gone (or will not go) and its outputs have ended.
-    pub(super) fn to_the_end(&mut self, messages: &Receiver<Message>) {
+    pub(super) fn see_to_the_end(&mut self, messages: &Receiver<Message>) {
         while !self.is_over() {
             while let Some(order) = self.stop.due(Instant::now()) {
                 self.obey(order);
@@ -97,19 +114,24 @@ impl<'a> Running<'a> {
         if self.killing || self.status.is_some() {
             return SWEEP;
         }
-        let due = self.stop.next_due().map(|at| at.saturating_duration_since(Instant::now()));
-        due.unwrap_or(Duration::from_secs(3600))
+        let due = self
+            .stop
+            .next_due()
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        due.unwrap_or(Duration::from_hours(1))
     }
 
     fn take(&mut self, message: Message) {
         match message {
             Message::Asked(control) => {
-                let order = self.stop.asked(control);
-                order.into_iter().for_each(|order| self.obey(order));
+                if let Some(order) = self.stop.asked(control) {
+                    self.obey(order);
+                }
             }
             Message::Orphaned => {
-                let order = self.stop.orphaned(Instant::now());
-                order.into_iter().for_each(|order| self.obey(order));
+                if let Some(order) = self.stop.orphaned(Instant::now()) {
+                    self.obey(order);
+                }
             }
             Message::Output(bytes) => {
                 self.since = Instant::now();
@@ -155,7 +177,10 @@ impl<'a> Running<'a> {
                 (Signal::SIGKILL, cause)
             }
         };
-        self.reporter.say(RunnerEvent::Signalled { signal: signal as i32, cause });
+        self.reporter.say(RunnerEvent::Signalled {
+            signal: signal as i32,
+            cause,
+        });
     }
 
     fn kill_all(&mut self) {
@@ -189,7 +214,11 @@ impl<'a> Running<'a> {
 
     /// The end, as it will be reported, and the log with its last line.
     pub(super) fn exit(self) -> (Exit, AttemptLog) {
-        let leftovers = if self.childless { 0 } else { family::descendants().len() as u32 };
+        let leftovers = if self.childless {
+            0
+        } else {
+            family::descendants().len() as u32
+        };
         let mut log = self.sink.finish();
         if self.ends.open_streams > 0 {
             let _ = log.line("[an output of the tool is still open somewhere else; what follows there is not shown]");
@@ -219,7 +248,10 @@ impl<'a> Running<'a> {
 /// What all reaped children used together.
 fn usage() -> Usage {
     let time = |value: nix::sys::time::TimeVal| {
-        Duration::new(value.tv_sec().try_into().unwrap_or(0), u32::try_from(value.tv_usec()).unwrap_or(0) * 1000)
+        Duration::new(
+            value.tv_sec().try_into().unwrap_or(0),
+            u32::try_from(value.tv_usec()).unwrap_or(0) * 1000,
+        )
     };
     getrusage(UsageWho::RUSAGE_CHILDREN).map_or_else(
         |_| Usage::default(),

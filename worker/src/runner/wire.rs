@@ -43,7 +43,9 @@ impl fmt::Debug for RunnerEvent {
             Self::Started { pid } => write!(f, "Started {{ pid: {pid} }}"),
             Self::Output { log_len } => write!(f, "Output {{ log_len: {log_len} }}"),
             Self::Captured { bytes } => write!(f, "Captured {{ {} bytes }}", bytes.len()),
-            Self::Signalled { signal, cause } => write!(f, "Signalled {{ signal: {signal}, cause: {cause:?} }}"),
+            Self::Signalled { signal, cause } => {
+                write!(f, "Signalled {{ signal: {signal}, cause: {cause:?} }}")
+            }
             Self::Exited(exit) => exit.fmt(f),
             Self::Failed(failure) => failure.fmt(f),
         }
@@ -118,8 +120,17 @@ pub enum StartStep {
 
 impl StartFailure {
     pub(super) fn io(step: StartStep, path: impl Into<PathBuf>, error: &io::Error) -> Self {
-        let detail = if error.raw_os_error().is_some() { String::new() } else { error.to_string() };
-        Self { step, path: path.into(), errno: error.raw_os_error().unwrap_or(0), detail }
+        let detail = if error.raw_os_error().is_some() {
+            String::new()
+        } else {
+            error.to_string()
+        };
+        Self {
+            step,
+            path: path.into(),
+            errno: error.raw_os_error().unwrap_or(0),
+            detail,
+        }
     }
 
     /// True if the program itself is not there (ENOENT).

@@ -117,7 +117,8 @@ impl Mirror {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether an address is on this machine: the only place plain http is for.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

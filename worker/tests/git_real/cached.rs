@@ -189,7 +189,7 @@ async fn a_repository_over_the_limit_is_refused_and_leaves_nothing() {
     forge.push();
     let server = Http::serve(&forge, &[]);
     let reader = Reader::with(server.url(), None, |settings| {
-        settings.limits.max_bytes = 100_000
+        settings.limits.max_bytes = 100_000;
     });
     assert!(matches!(
         reader.fetch(&commit).await,
@@ -239,4 +239,29 @@ async fn the_longest_unused_repositories_go_first() {
         2
     );
     reader.checkout(&main).await.expect("fetched again");
+}
+
+#[tokio::test]
+async fn many_small_fetches_are_put_together() {
+    let forge = Forge::new();
+    let commits: Vec<_> = (0..30)
+        .map(|n| forge.commit("counter.txt", &n.to_string()))
+        .collect();
+    forge.push();
+    let server = Http::serve(&forge, &[]);
+    let reader = Reader::new(server.url(), None);
+    for commit in &commits {
+        reader.fetch(commit).await.expect("fetched");
+    }
+    let packs = pack_files(&reader, "pack").len();
+    assert!(packs < 25, "{packs} packs");
+    let cost = server.requests().len();
+    for (n, commit) in commits.iter().enumerate() {
+        let done = reader.checkout(commit).await.expect("a checkout");
+        assert_eq!(
+            std::fs::read_to_string(done.root.join("counter.txt")).expect("read"),
+            n.to_string()
+        );
+    }
+    assert_eq!(server.requests().len(), cost, "nothing was lost on the way");
 }

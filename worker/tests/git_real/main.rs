@@ -5,5 +5,6 @@
 mod cached;
 mod hostile;
 mod over_http;
+mod over_https;
 mod over_ssh;
 mod rig;

@@ -2,8 +2,9 @@
 
 use crate::rig::{Forge, Http, Reader, basic, files_below, git, holds};
 use proto::Secret;
+use proto::git::AllowedHosts;
 use proto::terraform::GitAuth;
-use worker::git::GitError;
+use worker::git::{Cache, GitError, Settings};
 
 const CANARY: &str = "canary-pass-7f3a91";
 
@@ -158,7 +159,7 @@ async fn missing_and_empty_repositories_are_told_apart() {
     let server = Http::serve(&forge, &[]);
     let at = |path: &str| {
         Reader::new(
-            format!("{}/{path}", server.base)
+            format!("{}/{path}", server.origin)
                 .parse()
                 .expect("an address"),
             None,
@@ -229,7 +230,7 @@ async fn a_wrong_password_is_refused_even_when_the_repository_is_cached() {
     let error = reader
         .cache
         .resolve(reader.source(), &name, &mut |line| {
-            lines.push(line.to_owned())
+            lines.push(line.to_owned());
         })
         .await
         .expect_err("refused");
@@ -274,7 +275,7 @@ async fn a_token_logs_in_as_x_access_token() {
 async fn a_redirect_is_refused_and_not_followed() {
     let forge = Forge::new();
     let target = Http::serve(&forge, &[]);
-    let server = Http::serve(&forge, &["--redirect-to", &target.base]);
+    let server = Http::serve(&forge, &["--redirect-to", &target.origin]);
     let reader = Reader::new(server.url(), Some(basic("ci", CANARY)));
     let error = reader.resolve("main").await.expect_err("refused");
     assert!(matches!(error, GitError::RedirectRefused { .. }), "{error}");
@@ -287,8 +288,7 @@ async fn only_listed_hosts_and_ports_are_reached() {
     let forge = Forge::new();
     let server = Http::serve(&forge, &[]);
     let refused = Reader::with(server.url(), None, |settings| {
-        settings.allowed =
-            proto::git::AllowedHosts::parse(["git.example", "127.0.0.1:1"]).expect("a list");
+        settings.allowed = AllowedHosts::parse(["git.example", "127.0.0.1:1"]).expect("a list");
     });
     assert!(matches!(
         refused.resolve("main").await,
@@ -299,6 +299,19 @@ async fn only_listed_hosts_and_ports_are_reached() {
         Err(GitError::NotAllowed(_))
     ));
     assert_eq!(server.requests(), Vec::<String>::new());
+    let listed = Reader::new(server.url(), None);
+    listed.fetch(&forge.id("main")).await.expect("fetched");
+    let cache = listed.dir.path().join("cache");
+    let settings = Settings::new(cache, AllowedHosts::default(), "/nonexistent");
+    let unlisted = Cache::open(settings).expect("the same cache");
+    let dest = listed.dir.path().join("dest");
+    let refused = unlisted
+        .checkout(listed.source(), &forge.id("main"), &dest, &mut |_| {})
+        .await;
+    assert!(
+        matches!(refused, Err(GitError::NotAllowed(_))),
+        "cached, but no longer listed"
+    );
     let metadata = Reader::new(
         "http://169.254.169.254/latest".parse().expect("an address"),
         None,
@@ -355,4 +368,35 @@ async fn a_server_that_is_not_there_or_silent_is_a_passing_failure() {
         matches!(error, GitError::Unreachable { .. }) && error.is_transient(),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_repository_of_another_object_format_is_refused_clearly() {
+    let forge = Forge::new();
+    let other = forge.root.path().join("sha256.git");
+    git(
+        forge.root.path(),
+        &["init", "--quiet", "--object-format=sha256", "sha256"],
+    );
+    let work = forge.root.path().join("sha256");
+    git(&work, &["commit", "--quiet", "--allow-empty", "-m", "x"]);
+    git(
+        forge.root.path(),
+        &[
+            "clone",
+            "--quiet",
+            "--bare",
+            "sha256",
+            other.to_str().expect("text"),
+        ],
+    );
+    let server = Http::serve(&forge, &[]);
+    let url = format!("{}/sha256.git", server.origin)
+        .parse()
+        .expect("an address");
+    let error = Reader::new(url, None)
+        .resolve("main")
+        .await
+        .expect_err("refused");
+    assert!(matches!(error, GitError::ObjectFormat { .. }), "{error}");
 }

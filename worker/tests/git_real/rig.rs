@@ -116,7 +116,7 @@ impl Drop for Process {
 pub(crate) struct Http {
     _process: Process,
     log: PathBuf,
-    pub(crate) base: String,
+    pub(crate) origin: String,
 }
 
 impl Http {
@@ -141,7 +141,7 @@ impl Http {
         BufReader::new(child.stdout.take().expect("piped"))
             .read_line(&mut line)
             .expect("a line");
-        let base = line
+        let origin = line
             .trim()
             .strip_prefix("ready ")
             .expect("the server is ready")
@@ -149,19 +149,19 @@ impl Http {
         Self {
             _process: Process(child),
             log,
-            base,
+            origin,
         }
     }
 
     pub(crate) fn url(&self) -> GitUrl {
-        format!("{}/team/infra.git", self.base)
+        format!("{}/team/infra.git", self.origin)
             .parse()
             .expect("an address")
     }
 
     /// `127.0.0.1:PORT`.
     pub(crate) fn host(&self) -> &str {
-        self.base.trim_start_matches("http://")
+        self.origin.trim_start_matches("http://")
     }
 
     /// The requests so far, one `METHOD PATH STATUS` each.

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::kit::{Story, content, example, lives, next, started, until};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use crate::kit::{Story, content, example, lives, next, started, until};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use worker::attempt_log::is_held;
 use worker::runner::{Exit, ExitRecord, OnOrphan, Outcome, RunnerError, RunnerEvent, StopCause};
@@ -22,22 +22,47 @@ fn end_of(exit: &Exit) -> (Option<i32>, Option<i32>) {
 #[tokio::test]
 async fn exit_codes_and_signals_are_told_apart() {
     for captured in [false, true] {
-        for (script, end) in [("exit 0", (Some(0), None)), ("exit 137", (Some(137), None)), ("kill -9 $$", (None, Some(KILL)))] {
+        for (script, end) in [
+            ("exit 0", (Some(0), None)),
+            ("exit 137", (Some(137), None)),
+            ("kill -9 $$", (None, Some(KILL))),
+        ] {
             let story = Story::script(script);
             let story = if captured { story.captured(10) } else { story };
             let ended = story.run().await;
             assert_eq!(end_of(&ended.exit), end, "{script}");
-            assert_eq!((ended.exit.leftovers, ended.exit.interrupted, ended.exit.timed_out), (0, false, false));
-            assert!(ended.exit.usage.max_rss_bytes > 100_000, "{:?}", ended.exit.usage);
-            let record = ExitRecord::read(&story.path("exit.json")).expect("reads").expect("is there");
-            let Outcome::Exited { code, signal, log_len, .. } = record.outcome else { panic!("{record:?}") };
+            assert_eq!(
+                (
+                    ended.exit.leftovers,
+                    ended.exit.interrupted,
+                    ended.exit.timed_out
+                ),
+                (0, false, false)
+            );
+            assert!(
+                ended.exit.usage.max_rss_bytes > 100_000,
+                "{:?}",
+                ended.exit.usage
+            );
+            let record = ExitRecord::read(&story.path("exit.json"))
+                .expect("reads")
+                .expect("is there");
+            let Outcome::Exited {
+                code,
+                signal,
+                log_len,
+                ..
+            } = record.outcome
+            else {
+                panic!("{record:?}")
+            };
             assert_eq!(((code, signal), log_len), (end, ended.exit.log_len));
         }
     }
 }
 
 /// A tool and its child in one process group, each of which writes down the interrupts it gets.
-const FAMILY: &str = r#"
+const FAMILY: &str = r"
     cat > child.sh <<'END'
     trap 'echo int >> child-got' INT; echo $$ > child-ready
     while [ ! -e go ]; do sleep 0.01; done; echo ended > child-ended
@@ -46,7 +71,7 @@ END
     trap 'echo int >> tool-got' INT; echo $$ > tool-ready
     while [ ! -e go ]; do sleep 0.01; done
     wait; exit 5
-"#;
+";
 
 #[tokio::test]
 async fn an_interrupt_reaches_the_tool_alone_and_once() {
@@ -57,19 +82,31 @@ async fn an_interrupt_reaches_the_tool_alone_and_once() {
     content(&story.path("tool-ready")).await;
     runner.interrupt().await.expect("the runner lives");
     runner.interrupt().await.expect("the runner lives");
-    assert_eq!(next(&mut runner).await, Some(RunnerEvent::Signalled { signal: INT, cause: StopCause::Asked }));
+    assert_eq!(
+        next(&mut runner).await,
+        Some(RunnerEvent::Signalled {
+            signal: INT,
+            cause: StopCause::Asked
+        })
+    );
     content(&story.path("tool-got")).await;
     fs::write(story.path("go"), "").expect("writes");
     let ended = story.end(runner).await;
     assert_eq!(end_of(&ended.exit), (Some(5), None));
     assert!(ended.exit.interrupted && !ended.exit.timed_out);
-    assert_eq!(content(&story.path("tool-got")).await, "int", "two wishes, one signal");
+    assert_eq!(
+        content(&story.path("tool-got")).await,
+        "int",
+        "two wishes, one signal"
+    );
     assert!(!story.path("child-got").exists() && story.path("child-ended").exists());
 }
 
 #[tokio::test]
 async fn a_tool_that_ignores_every_wish_is_killed_with_its_children() {
-    let story = Story::script("trap '' INT TERM; sleep 10000 & echo $! > child; while :; do sleep 0.01; done");
+    let story = Story::script(
+        "trap '' INT TERM; sleep 10000 & echo $! > child; while :; do sleep 0.01; done",
+    );
     let mut runner = story.start().await;
     started(&mut runner).await;
     let child = content(&story.path("child")).await;
@@ -77,19 +114,31 @@ async fn a_tool_that_ignores_every_wish_is_killed_with_its_children() {
     runner.terminate().await.expect("the runner lives");
     runner.kill().await.expect("the runner lives");
     let ended = story.end(runner).await;
-    assert_eq!((end_of(&ended.exit), ended.exit.leftovers), ((None, Some(KILL)), 0));
+    assert_eq!(
+        (end_of(&ended.exit), ended.exit.leftovers),
+        ((None, Some(KILL)), 0)
+    );
     assert!(!lives(&child));
-    let signals = ended.events.iter().filter(|event| matches!(event, RunnerEvent::Signalled { .. })).count();
+    let signals = ended
+        .events
+        .iter()
+        .filter(|event| matches!(event, RunnerEvent::Signalled { .. }))
+        .count();
     assert_eq!(signals, 3, "{:?}", ended.events);
 }
 
 #[tokio::test]
 async fn a_daemon_that_keeps_the_terminal_is_gone_before_the_exit_is_told() {
     for captured in [false, true] {
-        let story = Story::script("(trap '' HUP TERM; setsid sh -c 'echo $$ > daemon; sleep 10000' & ) ; until [ -s daemon ]; do sleep 0.01; done; echo bye >&2");
+        let story = Story::script(
+            "(trap '' HUP TERM; setsid sh -c 'echo $$ > daemon; sleep 10000' & ) ; until [ -s daemon ]; do sleep 0.01; done; echo bye >&2",
+        );
         let story = if captured { story.captured(100) } else { story };
         let ended = story.run().await;
-        assert_eq!((end_of(&ended.exit), ended.exit.leftovers), ((Some(0), None), 0));
+        assert_eq!(
+            (end_of(&ended.exit), ended.exit.leftovers),
+            ((Some(0), None), 0)
+        );
         assert_eq!(ended.log, "bye\n", "what was written before is there");
         assert!(!lives(&content(&story.path("daemon")).await));
     }
@@ -100,21 +149,37 @@ async fn the_deadline_interrupts_first_and_kills_after_the_grace() {
     let polite = Story::script("trap 'exit 5' INT; while :; do sleep 0.01; done")
         .with(|spec| spec.deadline = Some(Duration::from_millis(300)));
     let ended = polite.run().await;
-    assert_eq!((end_of(&ended.exit), ended.exit.timed_out), ((Some(5), None), true));
-    let stubborn = Story::script("trap '' INT; while :; do sleep 0.01; done")
-        .with(|spec| (spec.deadline, spec.grace) = (Some(Duration::from_millis(10)), Some(Duration::from_millis(10))));
+    assert_eq!(
+        (end_of(&ended.exit), ended.exit.timed_out),
+        ((Some(5), None), true)
+    );
+    let stubborn = Story::script("trap '' INT; while :; do sleep 0.01; done").with(|spec| {
+        (spec.deadline, spec.grace) = (
+            Some(Duration::from_millis(10)),
+            Some(Duration::from_millis(10)),
+        );
+    });
     let ended = stubborn.run().await;
-    assert_eq!((end_of(&ended.exit), ended.exit.timed_out), ((None, Some(KILL)), true));
-    let causes: Vec<StopCause> = ended.events.iter().filter_map(|event| match event {
-        RunnerEvent::Signalled { cause, .. } => Some(*cause),
-        _ => None,
-    }).collect();
+    assert_eq!(
+        (end_of(&ended.exit), ended.exit.timed_out),
+        ((None, Some(KILL)), true)
+    );
+    let causes: Vec<StopCause> = ended
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RunnerEvent::Signalled { cause, .. } => Some(*cause),
+            _ => None,
+        })
+        .collect();
     assert_eq!(causes, [StopCause::Deadline, StopCause::GraceOver]);
 }
 
 #[tokio::test]
 async fn dropping_the_handle_is_the_workers_death_and_does_not_kill() {
-    let story = Story::script("echo $$ > tool; while [ ! -e go ]; do sleep 0.01; done; echo finished; exit 6");
+    let story = Story::script(
+        "echo $$ > tool; while [ ! -e go ]; do sleep 0.01; done; echo finished; exit 6",
+    );
     let mut runner = story.start().await;
     started(&mut runner).await;
     let tool = content(&story.path("tool")).await;
@@ -136,8 +201,12 @@ async fn dropping_the_handle_is_the_workers_death_and_does_not_kill() {
 /// Waits for the exit record that nobody hears about.
 async fn story_end(story: &Story) -> (Option<i32>, Option<i32>) {
     content(&story.path("exit.json")).await;
-    let record = ExitRecord::read(&story.path("exit.json")).expect("reads").expect("is there");
-    let Outcome::Exited { code, signal, .. } = record.outcome else { panic!("{record:?}") };
+    let record = ExitRecord::read(&story.path("exit.json"))
+        .expect("reads")
+        .expect("is there");
+    let Outcome::Exited { code, signal, .. } = record.outcome else {
+        panic!("{record:?}")
+    };
     (code, signal)
 }
 
@@ -147,30 +216,59 @@ async fn killed_worker(story: &Story, script: &str, on_orphan: &str) -> String {
     fs::write(&tool, format!("#!/bin/sh\n{script}\n")).expect("writes");
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).expect("executable");
     let mut worker = tokio::process::Command::new(example())
-        .args(["worker".as_ref(), tool.as_os_str(), story.dir.path().as_os_str(), on_orphan.as_ref()])
+        .args([
+            "worker".as_ref(),
+            tool.as_os_str(),
+            story.dir.path().as_os_str(),
+            on_orphan.as_ref(),
+        ])
         .process_group(0)
         .stdout(Stdio::piped())
         .spawn()
         .expect("the worker starts");
     let mut words = String::new();
-    BufReader::new(worker.stdout.take().expect("piped")).read_line(&mut words).await.expect("two process ids");
+    BufReader::new(worker.stdout.take().expect("piped"))
+        .read_line(&mut words)
+        .await
+        .expect("two process ids");
     content(&story.path("ready")).await;
-    killpg(Pid::from_raw(worker.id().expect("lives") as i32), Signal::SIGKILL).expect("is killed");
+    killpg(
+        Pid::from_raw(worker.id().expect("lives") as i32),
+        Signal::SIGKILL,
+    )
+    .expect("is killed");
     worker.wait().await.expect("is reaped");
-    words.split_ascii_whitespace().last().expect("the tool's").to_owned()
+    words
+        .split_ascii_whitespace()
+        .last()
+        .expect("the tool's")
+        .to_owned()
 }
 
 #[tokio::test]
 async fn a_tool_outlives_its_killed_worker_and_leaves_log_and_record() {
     let story = Story::script("");
-    let script = "echo before; echo x > ready; while [ ! -e go ]; do sleep 0.01; done; echo after; exit 9";
+    let script =
+        "echo before; echo x > ready; while [ ! -e go ]; do sleep 0.01; done; echo after; exit 9";
     let tool = killed_worker(&story, script, "finish").await;
-    assert!(lives(&tool) && is_held(&story.path("log")).expect("asks"), "a restarted worker sees that it still runs");
-    assert_eq!(ExitRecord::read(&story.path("exit.json")).expect("reads"), None);
+    assert!(
+        lives(&tool) && is_held(&story.path("log")).expect("asks"),
+        "a restarted worker sees that it still runs"
+    );
+    assert_eq!(
+        ExitRecord::read(&story.path("exit.json")).expect("reads"),
+        None
+    );
     fs::write(story.path("go"), "").expect("writes");
     assert_eq!(story_end(&story).await, (Some(9), None));
-    until("the log is let go", || !is_held(&story.path("log")).expect("asks")).await;
-    assert_eq!(fs::read_to_string(story.path("log")).expect("reads"), "before\nafter\n");
+    until("the log is let go", || {
+        !is_held(&story.path("log")).expect("asks")
+    })
+    .await;
+    assert_eq!(
+        fs::read_to_string(story.path("log")).expect("reads"),
+        "before\nafter\n"
+    );
 }
 
 #[tokio::test]
@@ -179,7 +277,10 @@ async fn a_tool_without_side_effects_is_interrupted_when_its_worker_is_killed() 
     let script = "trap 'echo stopped; exit 3' INT; echo x > ready; while :; do sleep 0.01; done";
     killed_worker(&story, script, "interrupt").await;
     assert_eq!(story_end(&story).await, (Some(3), None));
-    assert_eq!(fs::read_to_string(story.path("log")).expect("reads"), "stopped\n");
+    assert_eq!(
+        fs::read_to_string(story.path("log")).expect("reads"),
+        "stopped\n"
+    );
 }
 
 #[tokio::test]
@@ -188,8 +289,14 @@ async fn a_killed_runner_means_an_unknown_end_and_no_record() {
     let mut runner = story.start().await;
     let tool = started(&mut runner).await.to_string();
     kill(Pid::from_raw(runner.pid() as i32), Signal::SIGKILL).expect("is killed");
-    assert!(matches!(runner.next_event().await, Err(RunnerError::Lost { .. })));
-    assert_eq!(ExitRecord::read(&story.path("exit.json")).expect("reads"), None);
+    assert!(matches!(
+        runner.next_event().await,
+        Err(RunnerError::Lost { .. })
+    ));
+    assert_eq!(
+        ExitRecord::read(&story.path("exit.json")).expect("reads"),
+        None
+    );
     until("the terminal hangs up on the tool", || !lives(&tool)).await;
 }
 
@@ -203,5 +310,8 @@ async fn signals_to_the_runner_itself_change_nothing() {
     }
     fs::write(story.path("go"), "").expect("writes");
     let ended = story.end(runner).await;
-    assert_eq!((end_of(&ended.exit), ended.exit.interrupted), ((Some(4), None), false));
+    assert_eq!(
+        (end_of(&ended.exit), ended.exit.interrupted),
+        ((Some(4), None), false)
+    );
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use worker::runner::{Exit, Mode, Runner, RunnerEvent, RunnerExe, RunnerSpec, StartFailure};
 
 /// Generous: a loaded machine must not fail a story.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A command in a folder of its own.
 pub(crate) struct Story {
@@ -28,14 +28,24 @@ pub(crate) struct Ended {
 /// The example that stands in for `navvy`.
 pub(crate) fn example() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
-    let target = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
+    let target = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/<profile>/deps/<test>");
     let example = target.join("examples/navvy_runner");
-    assert!(example.exists(), "{} is missing: run `cargo build -p worker --examples`", example.display());
+    assert!(
+        example.exists(),
+        "{} is missing: run `cargo build -p worker --examples`",
+        example.display()
+    );
     example
 }
 
 pub(crate) fn exe() -> RunnerExe {
-    RunnerExe { program: example(), args: vec!["runner".into()] }
+    RunnerExe {
+        program: example(),
+        args: vec!["runner".into()],
+    }
 }
 
 impl Story {
@@ -44,13 +54,18 @@ impl Story {
         let dir = tempfile::tempdir().expect("a folder");
         let mut spec = RunnerSpec::new("/bin/sh", dir.path(), dir.path().join("attempt.log"));
         spec.args = vec!["-c".into(), script.into()];
-        spec.env = vec![("PATH".into(), "/usr/bin:/bin".into()), ("DIR".into(), dir.path().display().to_string())];
+        spec.env = vec![
+            ("PATH".into(), "/usr/bin:/bin".into()),
+            ("DIR".into(), dir.path().display().to_string()),
+        ];
         spec.exit_record = Some(dir.path().join("exit.json"));
         Self { dir, spec }
     }
 
     pub(crate) fn captured(mut self, capture_limit_bytes: u64) -> Self {
-        self.spec.mode = Mode::Pipe { capture_limit_bytes };
+        self.spec.mode = Mode::Pipe {
+            capture_limit_bytes,
+        };
         self
     }
 
@@ -68,7 +83,9 @@ impl Story {
     }
 
     pub(crate) async fn start(&self) -> Runner {
-        Runner::spawn(&self.spec, &exe()).await.expect("the runner starts")
+        Runner::spawn(&self.spec, &exe())
+            .await
+            .expect("the runner starts")
     }
 
     pub(crate) async fn run(&self) -> Ended {
@@ -85,8 +102,15 @@ impl Story {
             events.push(event);
         }
         runner.wait().await.expect("the runner is reaped");
-        let Some(RunnerEvent::Exited(exit)) = events.last().cloned() else { panic!("no exit: {events:?}") };
-        Ended { exit, log: self.log(), captured, events }
+        let Some(RunnerEvent::Exited(exit)) = events.last().cloned() else {
+            panic!("no exit: {events:?}")
+        };
+        Ended {
+            exit,
+            log: self.log(),
+            captured,
+            events,
+        }
     }
 
     pub(crate) async fn fails_to_start(&self) -> StartFailure {
@@ -99,7 +123,9 @@ impl Story {
 }
 
 pub(crate) async fn next(runner: &mut Runner) -> Option<RunnerEvent> {
-    let event = tokio::time::timeout(PATIENCE, runner.next_event()).await.expect("an event comes in time");
+    let event = tokio::time::timeout(PATIENCE, runner.next_event())
+        .await
+        .expect("an event comes in time");
     event.expect("the runner lives")
 }
 
@@ -122,15 +148,24 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits until a file holds something, and returns it without blanks around.
 pub(crate) async fn content(path: &Path) -> String {
-    let read = || fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    until(&format!("{} is written", path.display()), || !read().is_empty()).await;
+    let read = || {
+        fs::read_to_string(path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    until(&format!("{} is written", path.display()), || {
+        !read().is_empty()
+    })
+    .await;
     read()
 }
 
 /// True while the process exists and is not a zombie.
 pub(crate) fn lives(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// A field of `/proc/<pid>/status` in KiB.

@@ -1,0 +1,87 @@
+//! Messages as the roles would write them, as small as they can be.
+
+use jiff::Timestamp;
+use proto::ids::AttemptId;
+use proto::lock::{LockHolder, LockKey, LockRecord};
+use proto::message::{Heartbeat, InboxMessage, JobOrder, ProbeSpec, RunSpec, Trigger};
+use proto::view::{RunStatus, RunView};
+use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo};
+
+pub const SHARD: ShardNo = ShardNo(0);
+
+pub fn run() -> RunId {
+    RunId::fresh(SHARD)
+}
+
+pub fn attempt(run: RunId) -> AttemptId {
+    AttemptId { run, job: JobNo(0), attempt: AttemptNo::FIRST }
+}
+
+pub fn trigger(run: RunId) -> InboxMessage {
+    InboxMessage::Trigger(Box::new(Trigger {
+        run,
+        accepted_at: Timestamp::UNIX_EPOCH,
+        by: "tester".to_owned(),
+        spec: RunSpec::Probe(ProbeSpec::default()),
+        pool: PoolName::default(),
+        has_secrets: false,
+        request_digest: Some("digest".to_owned()),
+        traceparent: None,
+    }))
+}
+
+pub fn order(run: RunId) -> JobOrder {
+    JobOrder { id: attempt(run), pool: PoolName::default(), action: "probe".to_owned(), traceparent: None }
+}
+
+pub fn heartbeat(worker: &str, slots: u32) -> Heartbeat {
+    Heartbeat {
+        worker: worker.parse().unwrap(),
+        pool: PoolName::default(),
+        at: Timestamp::UNIX_EPOCH,
+        started_at: Timestamp::UNIX_EPOCH,
+        version: "0".to_owned(),
+        slots,
+        running: Vec::new(),
+        draining: false,
+        tools: Vec::new(),
+    }
+}
+
+/// A lock's name is a readable text.
+pub fn lock_key(name: &str) -> LockKey {
+    serde_json::from_value(serde_json::json!(name)).unwrap()
+}
+
+pub fn held_by(key: &LockKey, run: RunId) -> LockRecord {
+    LockRecord { key: key.clone(), holder: Some(LockHolder { run, since: Timestamp::UNIX_EPOCH }), queue: Vec::new() }
+}
+
+pub fn view(run: RunId, seq: u64) -> RunView {
+    RunView {
+        id: run,
+        seq,
+        status: RunStatus::Running,
+        phase: format!("phase-{seq}"),
+        failed_phase: None,
+        failure: None,
+        waiting_for: None,
+        spec: RunSpec::Probe(ProbeSpec::default()),
+        pool: PoolName::default(),
+        by: "tester".to_owned(),
+        request_digest: None,
+        commit: None,
+        accepted_at: Timestamp::UNIX_EPOCH,
+        ended_at: None,
+        locks: Vec::new(),
+        approval: None,
+        cancel: None,
+        plan: None,
+        plan_sha256: None,
+        outputs: String::new(),
+        evidence: None,
+        resolution: None,
+        jobs: Vec::new(),
+        traceparent: None,
+    }
+}

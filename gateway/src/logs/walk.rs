@@ -1,0 +1,201 @@
+//! Walks through a run's log: segment after segment, byte after byte, in the order of the ids.
+//!
+//! It knows where it stands and what the view says; it waits for nothing. A walk that finds nothing more says so, and its
+//! owner decides whether to wait for more ([`super::live`]) or to be content ([`super::raw`], `follow=0`).
+
+use super::{
+    segments::{Origin, Segment, segments},
+    source::{Pulled, Source},
+};
+use bus::{Bus, BusError};
+use bytes::Bytes;
+use jiff::Timestamp;
+use proto::{
+    RunId,
+    ids::AttemptId,
+    log::LogPosition,
+    message::JobAttempt,
+    view::RunView,
+};
+use std::time::{Duration, Instant};
+
+/// After this long an attempt's log is looked for in the archive first.
+const ARCHIVED_AFTER: Duration = Duration::from_secs(3600);
+/// How long after its end an attempt's last bytes may still be on their way, if its log does not say where it ends.
+const STRAGGLING: Duration = Duration::from_secs(3);
+
+/// What a walk found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Bytes of a segment; `offset` is that of their first one.
+    Bytes { at: JobAttempt, offset: u64, bytes: Bytes },
+    /// Bytes of a segment are missing (0: nobody knows how many); it goes on at `offset`.
+    Gap { at: JobAttempt, missing: u64, offset: u64 },
+    /// The segment is complete.
+    SegmentOver,
+    /// Nothing more now; there may be more soon if `straggling`, else when the view changes or something is stored.
+    Dry { straggling: bool },
+    /// The run is over and everything was walked through.
+    Done,
+}
+
+/// A place in a run's log, and the way on from there.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    bus: Bus,
+    run: RunId,
+    segments: Vec<Segment>,
+    /// Nothing will be added after the last segment.
+    over: bool,
+    /// Where it stands: everything before is behind.
+    at: Option<JobAttempt>,
+    offset: u64,
+    source: Option<Source>,
+    /// Since when the segment has been over without its log saying so.
+    straggling_since: Option<Instant>,
+}
+
+impl Walk {
+    /// Starts behind `after`, or at the beginning.
+    pub(crate) fn new(bus: Bus, view: &RunView, after: Option<LogPosition>) -> Self {
+        let at = after.map(|place| JobAttempt { job: place.job, attempt: place.attempt });
+        let mut walk = Self {
+            bus,
+            run: view.id,
+            segments: Vec::new(),
+            over: false,
+            at,
+            offset: after.map_or(0, |place| place.offset),
+            source: None,
+            straggling_since: None,
+        };
+        walk.refresh(view);
+        walk
+    }
+
+    /// Only one attempt, from its beginning.
+    pub(crate) fn of_attempt(bus: Bus, view: &RunView, at: JobAttempt) -> Option<Self> {
+        let mut walk = Self::new(bus, view, None);
+        walk.segments.retain(|segment| segment.at == at);
+        walk.over = true;
+        (!walk.segments.is_empty()).then_some(walk)
+    }
+
+    /// Takes note of what the view says now.
+    pub(crate) fn refresh(&mut self, view: &RunView) {
+        self.segments = segments(view);
+        self.over = view.status.is_terminal();
+    }
+
+    /// Where it stands, if it has begun.
+    pub(crate) fn position(&self) -> Option<LogPosition> {
+        self.at.map(|at| LogPosition { job: at.job, attempt: at.attempt, offset: self.offset })
+    }
+
+    /// The attempt it reads now, if that one still runs.
+    pub(crate) fn running_attempt(&self) -> Option<AttemptId> {
+        let segment = self.current().map(|n| &self.segments[n])?;
+        match segment.origin {
+            Origin::Attempt { ended_at: None, .. } => Some(AttemptId { run: self.run, job: segment.at.job, attempt: segment.at.attempt }),
+            Origin::Attempt { .. } | Origin::Gate { .. } => None,
+        }
+    }
+
+    /// What comes next.
+    pub(crate) async fn step(&mut self) -> Result<Step, BusError> {
+        let Some(n) = self.current() else {
+            return Ok(if self.over { Step::Done } else { Step::Dry { straggling: false } });
+        };
+        let segment = self.segments[n].clone();
+        if self.at != Some(segment.at) {
+            self.enter(segment.at);
+        }
+        match segment.origin {
+            Origin::Gate { text, over } => Ok(self.gate(n, &text, over)),
+            Origin::Attempt { started, ended_at } => self.attempt(n, started, ended_at).await,
+        }
+    }
+
+    /// Leaves the segment for the next one, if there is one.
+    pub(crate) fn leave(&mut self) -> bool {
+        let Some(n) = self.current() else { return false };
+        let next = self.segments.get(n + 1).map(|segment| segment.at);
+        if let Some(next) = next {
+            self.enter(next);
+        }
+        next.is_some()
+    }
+
+    fn enter(&mut self, at: JobAttempt) {
+        self.at = Some(at);
+        self.offset = 0;
+        self.source = None;
+        self.straggling_since = None;
+    }
+
+    /// The first segment at or behind the place where it stands.
+    fn current(&self) -> Option<usize> {
+        let key = |at: JobAttempt| (at.job, at.attempt);
+        match self.at {
+            None => (!self.segments.is_empty()).then_some(0),
+            Some(at) => self.segments.iter().position(|segment| key(segment.at) >= key(at)),
+        }
+    }
+
+    fn gate(&mut self, n: usize, text: &str, over: bool) -> Step {
+        let at = self.segments[n].at;
+        let offset = self.offset;
+        let rest = usize::try_from(offset).ok().and_then(|offset| text.as_bytes().get(offset..)).unwrap_or_default();
+        if !rest.is_empty() {
+            self.offset += rest.len() as u64;
+            return Step::Bytes { at, offset, bytes: Bytes::copy_from_slice(rest) };
+        }
+        if over { self.segment_over(n) } else { Step::Dry { straggling: false } }
+    }
+
+    async fn attempt(&mut self, n: usize, started: bool, ended_at: Option<Timestamp>) -> Result<Step, BusError> {
+        let at = self.segments[n].at;
+        let id = AttemptId { run: self.run, job: at.job, attempt: at.attempt };
+        if self.source.is_none() {
+            let long_ago = ended_at.is_some_and(|ended| age(ended) > ARCHIVED_AFTER);
+            let bus = self.bus.clone();
+            self.source = Some(if long_ago { Source::archived(bus, id, self.offset).await? } else { Source::new(bus, id, self.offset) });
+        }
+        let Some(source) = &mut self.source else { return Ok(Step::Dry { straggling: false }) };
+        let pulled = source.pull(ended_at.is_some()).await?;
+        let offset = std::mem::replace(&mut self.offset, source.offset());
+        Ok(match pulled {
+            Pulled::Bytes { bytes, .. } => Step::Bytes { at, offset, bytes },
+            Pulled::Gap(missing) => Step::Gap { at, missing, offset: self.offset },
+            Pulled::End => self.segment_over(n),
+            Pulled::Dry => self.dry(n, started, ended_at),
+        })
+    }
+
+    /// Nothing is stored behind the place where it stands, and the log does not say that this is its end.
+    fn dry(&mut self, n: usize, started: bool, ended_at: Option<Timestamp>) -> Step {
+        // An attempt that the view calls ended may be a lost one whose worker comes back with the rest: as long as nothing
+        // follows it, that is waited for.
+        let nothing_follows = n + 1 == self.segments.len() && !self.over;
+        let Some(ended_at) = ended_at.filter(|_| !nothing_follows) else { return Step::Dry { straggling: false } };
+        let since = *self.straggling_since.get_or_insert_with(Instant::now);
+        if !started || age(ended_at) > 10 * STRAGGLING || since.elapsed() >= STRAGGLING {
+            return self.segment_over(n);
+        }
+        Step::Dry { straggling: true }
+    }
+
+    /// Goes to the next segment; at the last one it stays, and is over with it.
+    fn segment_over(&mut self, n: usize) -> Step {
+        if n + 1 < self.segments.len() {
+            self.enter(self.segments[n + 1].at);
+            return Step::SegmentOver;
+        }
+        if self.over { Step::Done } else { Step::Dry { straggling: false } }
+    }
+}
+
+/// How long ago; a moment in the future is now.
+fn age(moment: Timestamp) -> Duration {
+    Timestamp::now().duration_since(moment).try_into().unwrap_or_default()
+}

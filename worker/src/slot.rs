@@ -1,0 +1,169 @@
+//! A slot: one attempt at a time, from its order to its delivered report.
+
+use crate::{
+    action,
+    attempt::{
+        begin::{Asking, Begun},
+        deliver,
+        folder::Record,
+        ship::{Shipper, Shipping},
+        stage::{Props, Stage},
+    },
+    crew::{Crew, Enlisted},
+};
+use bus::{BusError, work::Order};
+use proto::{
+    Secret,
+    message::{AttemptOutcome, Failure, Permit},
+    terraform::SecretBundle,
+};
+use service::metrics::Consumer;
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+/// How long one question for an order stays open.
+const PULL_WAIT: Duration = Duration::from_secs(30);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Works until told to drain; what was begun is finished.
+pub(crate) async fn work(crew: Arc<Crew>, drain: CancellationToken) -> Result<(), BusError> {
+    let mut orders = crew.bus.work().pull(&crew.pool).await?;
+    loop {
+        let next = tokio::select! {
+            () = drain.cancelled() => return Ok(()),
+            next = orders.next(PULL_WAIT) => next,
+        };
+        match next {
+            Ok(Some(order)) => {
+                let span = tracing::info_span!("attempt", id = %order.order.id);
+                if let Some(parent) = &order.order.traceparent {
+                    service::telemetry::set_parent(&span, parent);
+                }
+                take(&crew, order).instrument(span).await;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no order could be asked for; trying again");
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+}
+
+async fn take(crew: &Arc<Crew>, order: Order) {
+    if order.delivered > 1 {
+        crew.all_metrics.redelivered(Consumer::Worker);
+    }
+    let id = order.order.id;
+    let enlisted = crew.enlist(id);
+    let asking = Asking::new(id);
+    let begun = asking.begin(crew).await;
+    match begun {
+        Begun::Refused(reason) => {
+            tracing::info!(attempt = %id, reason, "not ours to do");
+            settle(order).await;
+        }
+        Begun::Later => {
+            if let Err(error) = order.nak(Some(RETRY_AFTER)).await {
+                tracing::debug!(attempt = %id, %error, "the order could not be given back; it comes back by itself");
+            }
+        }
+        Begun::TooLate => {
+            settle(order).await;
+            let unstarted = AttemptOutcome::NotStarted { reason: "the permit came too late to be used".to_owned() };
+            deliver::unspooled(crew, id, unstarted).await;
+        }
+        Begun::Permit(permit) => {
+            // Acknowledged before anything is done: a redelivery after this is refused by the permit, not by luck.
+            settle(order).await;
+            let _busy = crew.metrics.busy_slot();
+            execute(crew, &enlisted, asking, *permit).await;
+        }
+    }
+    drop(enlisted);
+}
+
+async fn settle(order: Order) {
+    if let Err(error) = order.double_ack().await {
+        tracing::debug!(%error, "the order was not acknowledged; it comes again and will be refused");
+    }
+}
+
+/// Does the work of a permit and delivers what came of it.
+async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: Permit) {
+    let id = permit.id;
+    let folder = crew.folders.of(id);
+    let bundle = match open_secrets(&asking, &permit) {
+        Ok(bundle) => bundle,
+        Err(reason) => return deliver::unspooled(crew, id, failed("secrets", reason)).await,
+    };
+    if let Some(outcome) = action::without_stage(&permit.work) {
+        return deliver::unspooled(crew, id, outcome).await;
+    }
+    let record = Record {
+        id,
+        work: action::word(&permit.work).to_owned(),
+        effects_phase: action::effects_phase(&permit.work).to_owned(),
+        effects: false,
+        serial_before: None,
+    };
+    if let Err(error) = folder.create(&record) {
+        return deliver::unspooled(crew, id, failed("worker_disk", format!("the worker cannot write its folder: {error}"))).await;
+    }
+    let shipping = Arc::new(Shipping::default());
+    let shipper = Shipper { bus: crew.bus.clone(), metrics: crew.metrics.clone(), folder: folder.clone(), shipping: shipping.clone() };
+    let sending = crew.tasks.spawn("log shipper", shipper.run());
+    let props = Props {
+        crew: crew.clone(),
+        folder: folder.clone(),
+        stop: enlisted.stop.clone(),
+        asking,
+        shipping: shipping.clone(),
+        record,
+        secrets: to_mask(&permit, bundle.as_ref()),
+        budget: Duration::from_millis(permit.budget_ms),
+        traceparent: permit.traceparent.clone(),
+    };
+    let outcome = match Stage::open(props) {
+        Ok(mut stage) => {
+            let outcome = action::perform(&mut stage, &permit.work, bundle).await;
+            stage.close();
+            outcome
+        }
+        Err(error) => failed("worker_disk", format!("the worker cannot write the log: {error}")),
+    };
+    tracing::info!(attempt = %id, outcome = action::outcome_word(&outcome), "attempt over");
+    deliver::outcome(crew, &folder, outcome, Some((&shipping, sending))).await;
+}
+
+fn open_secrets(asking: &Asking, permit: &Permit) -> Result<Option<SecretBundle>, String> {
+    let Some(sealed) = &permit.secrets else { return Ok(None) };
+    let plain = asking.keys.open(sealed, &permit.id.to_string()).map_err(|error| format!("the permit's secrets cannot be opened: {error}"))?;
+    proto::codec::decode(&plain).map(Some).map_err(|_| "the permit's secrets cannot be read".to_owned())
+}
+
+/// Everything that must never be seen in the log.
+fn to_mask(permit: &Permit, bundle: Option<&SecretBundle>) -> Vec<String> {
+    let Some(bundle) = bundle else { return Vec::new() };
+    let public = action::public_env(&permit.work);
+    let env = bundle.env.iter().filter(|(name, _)| !public.contains(name)).map(|(_, value)| value);
+    let mut secrets: Vec<&Secret> = env.chain(bundle.backend_config.values()).collect();
+    secrets.push(&bundle.run_key);
+    if let Some(auth) = &bundle.git_auth {
+        secrets.extend(action::secrets_of(auth));
+    }
+    secrets.into_iter().filter(|secret| !secret.is_empty()).map(|secret| secret.expose().to_owned()).collect()
+}
+
+fn failed(kind: &str, message: String) -> AttemptOutcome {
+    AttemptOutcome::Failed {
+        failure: Failure {
+            kind: kind.to_owned(),
+            phase: "initializing".to_owned(),
+            message,
+            next_action: "ask the operator of this worker".to_owned(),
+        },
+    }
+}
+

@@ -1,0 +1,147 @@
+//! `init` and the choice of the workspace: the same for plan and apply.
+
+use super::prepare::{storage, text};
+use super::{Unfinished, Workplace, commands::{Commands, Streamed, ToolCommand}, diagnosis, step::Step};
+use crate::tools::ResolvedTool;
+use serde::Deserialize;
+use std::io::Read as _;
+use std::path::Path;
+
+/// What the tool writes down about the backend after `init`, below the working directory.
+const BACKEND_RECORD: &str = ".terraform/terraform.tfstate";
+const MAX_RECORD: u64 = 1024 * 1024;
+
+/// Whether `init` may choose other provider versions than the lock file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LockFile {
+    MayChange,
+    /// The one that came with the plan.
+    Fixed,
+}
+
+/// Where the state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// In the checkout, which is deleted after the job.
+    Checkout,
+    Elsewhere,
+}
+
+impl Workplace<'_> {
+    /// One command of the tool in the working directory.
+    pub(super) fn command(&self, tool: &ResolvedTool, args: Vec<String>) -> ToolCommand {
+        let env = self.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        ToolCommand { program: tool.program.clone(), args, env, cwd: self.dir().to_owned(), effects: false }
+    }
+}
+
+/// Runs `init`.
+pub(super) async fn init<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, lock: LockFile) -> Result<Backend, Unfinished> {
+    commands.phase(Step::Init.phase()).await;
+    let name = tool.used.tool.as_str();
+    commands.narrate(&format!("Running {name} init...")).await;
+    if !place.order.spec.init_args.is_empty() {
+        commands.narrate(&format!("Using custom init flags: {}", place.order.spec.init_args.join(" "))).await;
+    }
+    let command = place.command(tool, arguments(place, lock)?);
+    let ran = with_cache(commands, place, command).await?;
+    Step::Init.check(name, &ran, |text| commands.mask(text))?;
+    Ok(backend(place.dir()))
+}
+
+fn arguments(place: &Workplace<'_>, lock: LockFile) -> Result<Vec<String>, Unfinished> {
+    let mut args = vec!["init".to_owned()];
+    // Ours come last: of two contradicting options the tool takes the later one.
+    for arg in &place.order.spec.init_args {
+        let chooses = arg == "-upgrade" || arg.starts_with("-upgrade=") || arg.starts_with("-lockfile=");
+        if lock == LockFile::MayChange || !chooses {
+            args.push(arg.clone());
+        }
+    }
+    if let Some(file) = &place.backend_file {
+        args.push(format!("-backend-config={}", text(file)?));
+    }
+    if lock == LockFile::Fixed {
+        args.push("-lockfile=readonly".to_owned());
+    }
+    args.push("-input=false".to_owned());
+    Ok(args)
+}
+
+/// With the provider cache if its turn can be had, else without it.
+async fn with_cache<C: Commands>(commands: &mut C, place: &Workplace<'_>, command: ToolCommand) -> Result<Streamed, Unfinished> {
+    let not_run = |error| Step::Init.not_run(&error);
+    let without = |mut command: ToolCommand| {
+        command.env.retain(|(name, _)| name != "TF_PLUGIN_CACHE_DIR");
+        command
+    };
+    let Some(cache) = &place.order.setup.plugin_cache else { return commands.stream(command).await.map_err(not_run) };
+    let Some(turn) = cache.turn().await else {
+        commands.narrate("The provider cache is busy: going on without it").await;
+        return commands.stream(without(command)).await.map_err(not_run);
+    };
+    let ran = commands.stream(command.clone()).await.map_err(not_run)?;
+    if ran.exit.code == Some(0) {
+        if let Err(error) = cache.detach(&turn, place.dir()).await {
+            return Err(storage(&error).into());
+        }
+        return Ok(ran);
+    }
+    drop(turn);
+    // Something that does not keep to the turns, such as an operator's own terminal, runs a cached provider.
+    let busy = !ran.exit.interrupted && diagnosis::read(&ran.tail, |text| commands.mask(text)).speaks_of(&["text file busy"]);
+    if !busy {
+        return Ok(ran);
+    }
+    commands.narrate("A provider in the cache is in use: trying again without the cache").await;
+    commands.stream(without(command)).await.map_err(not_run)
+}
+
+/// Chooses the workspace. `create`: make it when it is not there.
+pub(super) async fn select_workspace<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, create: bool) -> Result<(), Unfinished> {
+    let workspace = &place.order.spec.workspace;
+    if workspace == "default" {
+        return Ok(());
+    }
+    commands.narrate(&format!("Selecting workspace {workspace}...")).await;
+    let mut args = vec!["workspace".to_owned(), "select".to_owned()];
+    if create {
+        args.push("-or-create".to_owned());
+    }
+    // A name that begins with a dash is refused where the spec is made.
+    args.push(workspace.clone());
+    let ran = commands.stream(place.command(tool, args)).await.map_err(|error| Step::Init.not_run(&error))?;
+    Step::Init.check(tool.used.tool.as_str(), &ran, |text| commands.mask(text)).map_err(|unfinished| match unfinished {
+        Unfinished::Failed(mut failure) if failure.kind == "init" => {
+            failure.kind = "workspace".to_owned();
+            Unfinished::Failed(failure)
+        }
+        other => other,
+    })
+}
+
+#[derive(Deserialize)]
+struct Record {
+    backend: Option<RecordedBackend>,
+}
+
+#[derive(Deserialize)]
+struct RecordedBackend {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Read from what `init` left behind, not from the configuration: the tool knows better which block counts. Without a
+/// backend block it leaves nothing.
+fn backend(dir: &Path) -> Backend {
+    let Ok(file) = std::fs::File::open(dir.join(BACKEND_RECORD)) else { return Backend::Checkout };
+    let mut text = Vec::new();
+    let read = file.take(MAX_RECORD).read_to_end(&mut text);
+    let record = read.ok().and_then(|_| serde_json::from_slice::<Record>(&text).ok());
+    match record.map(|record| record.backend) {
+        Some(None) => Backend::Checkout,
+        Some(Some(backend)) if backend.kind == "local" => Backend::Checkout,
+        // Not readable: somebody's newer format. Only a hint depends on it.
+        Some(Some(_)) | None => Backend::Elsewhere,
+    }
+}
