@@ -36,7 +36,7 @@ platform() {
 # Go, one too old, or no module proxy: then the release is the other way.
 build_opentofu() {
   command -v go >/dev/null || return 1
-  say "building OpenTofu $OPENTOFU_VERSION with go (once; three minutes on two cores)"
+  say "building OpenTofu $OPENTOFU_VERSION with go (once; it takes some minutes)"
   mkdir -p "$TOOLS_BIN"
   # The release's own flags, so that `tofu version` says the same.
   (cd "$ROOT/scripts/opentofu" &&

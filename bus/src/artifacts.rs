@@ -120,8 +120,14 @@ impl ObjectReader {
 
 impl AsyncRead for ObjectReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let filled = buf.filled().len();
         match Pin::new(&mut self.object).poll_read(cx, buf) {
             Poll::Ready(read) => {
+                if read.is_err() {
+                    // The client hands over the last bytes together with the error about them; a reader must do one or
+                    // the other, and `read_to_end` panics at one that does both.
+                    buf.set_filled(filled);
+                }
                 self.silence.as_mut().reset(Instant::now() + SILENCE);
                 Poll::Ready(read)
             }

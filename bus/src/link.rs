@@ -23,6 +23,8 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of it may be spent waiting for a connection, so that enough is left for the answer.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer is waited for after the connection it was asked on was lost and another one made.
+const AFTER_RECONNECTING: Duration = Duration::from_secs(1);
 
 /// A connection; a cheap clone.
 #[derive(Debug, Clone)]
@@ -60,12 +62,13 @@ impl Link {
 
     /// Publishes into a stream and waits for the acknowledgement.
     pub(crate) async fn publish(&self, op: Op<'_>, headers: HeaderMap, payload: Bytes) -> Result<PublishAck, BusError> {
-        let began = Instant::now();
+        let deadline = Instant::now() + PATIENCE;
+        self.ready(op).await?;
         let acked = async {
             let sent = self.publish_sent(op, headers, payload).await?;
             sent.await.map_err(|error| self.publish_failed(op, &error))
         };
-        self.bounded(op, began + PATIENCE, acked).await
+        self.bounded(op, deadline, acked).await
     }
 
     /// Publishes into a stream; the acknowledgement is waited for later. The operation's object is the subject.
@@ -112,9 +115,9 @@ impl Link {
 
     /// Asks whoever listens on the operation's object and waits for one answer.
     pub(crate) async fn ask(&self, op: Op<'_>, payload: Bytes, patience: Duration) -> Result<Message, BusError> {
-        let began = Instant::now();
+        let deadline = Instant::now() + patience;
+        self.ready(op).await?;
         let answered = async {
-            self.ready(op).await?;
             let request = Request::new().payload(payload).timeout(Some(patience + PATIENCE));
             self.client.send_request(op.1.to_owned(), request).await.map_err(|error| match error.kind() {
                 RequestErrorKind::NoResponders => BusError::unavailable(op),
@@ -125,7 +128,7 @@ impl Link {
                 }
             })
         };
-        self.bounded(op, began + patience, answered).await
+        self.bounded(op, deadline, answered).await
     }
 
     /// A request to the JetStream API; the operation's object is its subject without the prefix.
@@ -158,7 +161,9 @@ impl Link {
                 Some(queue) => self.client.queue_subscribe(op.1.to_owned(), queue.to_owned()).await,
             };
             let subscriber = made.map_err(|error| BusError::unavailable_because(op, error))?;
-            // A flush only writes; an answer proves that what was written before it was read.
+            // A flush only writes; an answer proves that what was written before it was read. A refusal comes before the
+            // answer, but by another way through this process: the second answer is later than that.
+            self.round_trip().await?;
             self.round_trip().await?;
             Ok(subscriber)
         };
@@ -171,7 +176,8 @@ impl Link {
         Ok(())
     }
 
-    /// Ends a wait at its deadline, or at once when the server refuses the operation's object for want of a permission.
+    /// Ends a wait at its deadline; at once when the server refuses the operation's object for want of a permission; and
+    /// soon after the connection was made anew, because an answer to what was asked on the old one hardly comes any more.
     pub(crate) async fn bounded<T>(
         &self,
         op: Op<'_>,
@@ -179,10 +185,18 @@ impl Link {
         work: impl Future<Output = Result<T, BusError>>,
     ) -> Result<T, BusError> {
         let began = Instant::now();
+        let mut epoch = self.signs.epoch();
+        let connection_lost = async {
+            if epoch.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(AFTER_RECONNECTING).await;
+        };
         tokio::select! {
             biased;
-            done = timeout_at(deadline, work) => done.unwrap_or_else(|_| Err(BusError::timeout(op))),
             () = self.signs.denied(op.1, began) => Err(BusError::denied(op)),
+            done = timeout_at(deadline, work) => done.unwrap_or_else(|_| Err(BusError::timeout(op))),
+            () = connection_lost => Err(BusError::timeout(op)),
         }
     }
 }

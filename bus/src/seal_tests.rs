@@ -24,8 +24,10 @@ fn a_key_pair_survives_text_and_halves_of_two_pairs_are_refused() {
     let again = KeyPair::from_hex(&pair.to_hex()).unwrap();
     assert_eq!(again.open(&sealed, "run-1").unwrap(), PLAIN);
     let mixed = format!("{}{}", &pair.to_hex()[..64], KeyPair::generate().public_hex());
-    for bad in [mixed.as_str(), "", "zz", &pair.public_hex()] {
-        assert_eq!(KeyPair::from_hex(bad).unwrap_err(), SealError::BadKey);
+    let private_alone = KeyPair::from_hex(&pair.to_hex()[..64]).unwrap();
+    assert_eq!(private_alone.public_hex(), pair.public_hex());
+    for bad in [mixed.as_str(), "", "zz", &pair.to_hex()[..62], &pair.to_hex()[..66]] {
+        assert_eq!(KeyPair::from_hex(bad).err(), Some(SealError::BadKey), "{bad}");
     }
 }
 

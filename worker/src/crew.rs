@@ -6,6 +6,7 @@ use crate::{
     git,
     runner::RunnerExe,
     stop::Stop,
+    terraform::{self, PluginCache, Registry},
     tools::{self, Tools},
 };
 use bus::Bus;
@@ -23,12 +24,19 @@ use service::{
 };
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+/// How long an init waits for the provider cache before it goes on without it.
+const CACHE_PATIENCE: Duration = Duration::from_secs(120);
+/// How long terraform waits for a state lock that somebody outside the fleet holds.
+const STATE_LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What all attempts of a worker share.
 #[derive(Debug)]
-pub struct Crew {
+pub(crate) struct Crew {
     pub(crate) bus: Bus,
     pub(crate) settings: Arc<Settings>,
     pub(crate) tasks: Tasks,
@@ -40,7 +48,8 @@ pub struct Crew {
     pub(crate) folders: Folders,
     pub(crate) runner: RunnerExe,
     pub(crate) git: git::Cache,
-    pub(crate) tools: Tools,
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) terraform: terraform::Setup,
     started_at: Timestamp,
     running: Mutex<BTreeMap<AttemptId, Stop>>,
     tool_names: Mutex<Vec<String>>,
@@ -66,7 +75,8 @@ impl Crew {
             folders: Folders::open(&deps.work_dir)?,
             runner: deps.runner.clone(),
             git: git::Cache::open(cache).map_err(WorkerError::GitCache)?,
-            tools: Tools::new(tool_settings(settings)),
+            tools: Arc::new(Tools::new(tool_settings(settings))),
+            terraform: terraform_setup(settings, &deps.work_dir)?,
             started_at: Timestamp::now(),
             running: Mutex::default(),
             tool_names: Mutex::default(),
@@ -152,4 +162,20 @@ fn tool_settings(settings: &Settings) -> tools::Settings {
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         dir: settings.tools_dir(),
     }
+}
+
+fn terraform_setup(settings: &Settings, work_dir: &Path) -> Result<terraform::Setup, WorkerError> {
+    let worker = &settings.worker;
+    let plugins = work_dir.join("plugins");
+    let cache = PluginCache::open(&plugins, CACHE_PATIENCE).map_err(|source| WorkerError::Folder { path: plugins, source })?;
+    let registry = worker.registry_host.as_ref().map(|host| Registry::new(host, worker.registry_token_required, &settings.git.allowed_hosts));
+    let passed = worker.pass_env.iter().filter_map(|name| std::env::var_os(name)?.into_string().ok().map(|value| (name.clone(), value)));
+    Ok(terraform::Setup {
+        search_path: std::env::var_os("PATH").and_then(|path| path.into_string().ok()).unwrap_or_default(),
+        pass_env: passed.collect(),
+        plugin_cache: Some(cache),
+        cli_config: None,
+        registry: registry.transpose().map_err(WorkerError::Registry)?,
+        lock_timeout: STATE_LOCK_PATIENCE,
+    })
 }

@@ -55,6 +55,8 @@ pub enum WorkerError {
     AllowedHosts(#[source] BadGit),
     #[error("the worker's folder {} cannot be used", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("worker.registry_host")]
+    Registry(#[source] terraform::BadRegistry),
     #[error("the git cache cannot be opened")]
     GitCache(#[source] git::GitError),
 }
@@ -90,6 +92,8 @@ pub async fn run(deps: Deps) -> Result<(), WorkerError> {
         }
     }
     over.cancel();
-    crew.bus.fleet().leave(&crew.id).await;
+    if let Err(error) = crew.bus.fleet().leave(&crew.id).await {
+        tracing::debug!(%error, "the fleet was not told; the record ends by itself");
+    }
     Ok(())
 }

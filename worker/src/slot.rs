@@ -11,7 +11,7 @@ use crate::{
     },
     crew::{Crew, Enlisted},
 };
-use bus::{BusError, work::Order};
+use bus::{BusError, Order};
 use proto::{
     Secret,
     message::{AttemptOutcome, Failure, Permit},

@@ -1,3 +1,13 @@
 //! One file for each part of the crate.
 
+mod artifacts;
+mod asks;
+mod buckets;
+mod inbox;
 mod layout;
+mod locks;
+mod logs;
+mod run_log;
+mod server;
+mod views;
+mod work;

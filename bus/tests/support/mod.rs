@@ -1,6 +1,6 @@
 //! A nats-server for one test: started on a free port, killed and started again at will, gone with the test.
 
-pub mod words;
+pub(crate) mod words;
 
 use bus::{Bus, ConnectOptions, Layout, Server, ServerOptions};
 use nix::sys::signal::{Signal, kill};
@@ -12,24 +12,24 @@ use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 /// Long enough for anything on a busy machine; reached only by what hangs.
-pub const GENEROUS: Duration = Duration::from_secs(60);
+pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
 
 /// A server with everything on it that Navvy needs, and a connection.
-pub struct Ground {
+pub(crate) struct Ground {
     server: Option<Server>,
-    pub dir: TempDir,
-    pub bus: Bus,
+    pub(crate) dir: TempDir,
+    pub(crate) bus: Bus,
 }
 
 impl Ground {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let bare = Self::bare().await;
         bare.bus.migrate(&Layout::default()).await.unwrap();
         bare
     }
 
     /// Without any stream.
-    pub async fn bare() -> Self {
+    pub(crate) async fn bare() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = Server::start(options(dir.path())).await.unwrap();
         let bus = Bus::connect(server.connect_options("test")).await.unwrap();
@@ -37,34 +37,34 @@ impl Ground {
     }
 
     /// Another connection.
-    pub async fn connect(&self) -> Bus {
+    pub(crate) async fn connect(&self) -> Bus {
         Bus::connect(self.connect_options()).await.unwrap()
     }
 
-    pub fn connect_options(&self) -> ConnectOptions {
+    pub(crate) fn connect_options(&self) -> ConnectOptions {
         self.server.as_ref().expect("the server runs").connect_options("test")
     }
 
     /// A client as anybody has it, to look and to meddle.
-    pub async fn plain_client(&self) -> async_nats::Client {
+    pub(crate) async fn plain_client(&self) -> async_nats::Client {
         let o = self.connect_options();
         let with = async_nats::ConnectOptions::new().user_and_password(o.user.unwrap(), o.password.unwrap());
         with.connect(o.url).await.unwrap()
     }
 
     /// SIGKILL, and gone.
-    pub async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         let mut server = self.server.take().expect("the server runs");
         send(server.pid(), Signal::SIGKILL);
         timeout(GENEROUS, server.wait()).await.unwrap();
     }
 
     /// Again, on the same port with the same credentials and everything it had stored.
-    pub async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.server = Some(Server::start(options(self.dir.path())).await.unwrap());
     }
 
-    pub async fn kill_and_start_again(&mut self) {
+    pub(crate) async fn kill_and_start_again(&mut self) {
         let before = self.connect_options();
         self.kill().await;
         self.start_again().await;
@@ -80,16 +80,16 @@ impl Drop for Ground {
     }
 }
 
-pub fn options(dir: &Path) -> ServerOptions {
+pub(crate) fn options(dir: &Path) -> ServerOptions {
     ServerOptions { binary: None, data_dir: dir.to_path_buf(), port: None }
 }
 
-pub fn send(pid: u32, signal: Signal) {
+pub(crate) fn send(pid: u32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
 }
 
 /// Asks until the answer is there.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + GENEROUS;
     loop {
         if let Some(found) = ask().await {
@@ -101,6 +101,6 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
 }
 
 /// Something that must come, in time.
-pub async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
     timeout(GENEROUS, wait).await.unwrap_or_else(|_| panic!("{what} did not come"))
 }

@@ -7,17 +7,17 @@ use proto::message::{Heartbeat, InboxMessage, JobOrder, ProbeSpec, RunSpec, Trig
 use proto::view::{RunStatus, RunView};
 use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo};
 
-pub const SHARD: ShardNo = ShardNo(0);
+pub(crate) const SHARD: ShardNo = ShardNo(0);
 
-pub fn run() -> RunId {
+pub(crate) fn run() -> RunId {
     RunId::fresh(SHARD)
 }
 
-pub fn attempt(run: RunId) -> AttemptId {
+pub(crate) fn attempt(run: RunId) -> AttemptId {
     AttemptId { run, job: JobNo(0), attempt: AttemptNo::FIRST }
 }
 
-pub fn trigger(run: RunId) -> InboxMessage {
+pub(crate) fn trigger(run: RunId) -> InboxMessage {
     InboxMessage::Trigger(Box::new(Trigger {
         run,
         accepted_at: Timestamp::UNIX_EPOCH,
@@ -30,11 +30,11 @@ pub fn trigger(run: RunId) -> InboxMessage {
     }))
 }
 
-pub fn order(run: RunId) -> JobOrder {
+pub(crate) fn order(run: RunId) -> JobOrder {
     JobOrder { id: attempt(run), pool: PoolName::default(), action: "probe".to_owned(), traceparent: None }
 }
 
-pub fn heartbeat(worker: &str, slots: u32) -> Heartbeat {
+pub(crate) fn heartbeat(worker: &str, slots: u32) -> Heartbeat {
     Heartbeat {
         worker: worker.parse().unwrap(),
         pool: PoolName::default(),
@@ -49,15 +49,15 @@ pub fn heartbeat(worker: &str, slots: u32) -> Heartbeat {
 }
 
 /// A lock's name is a readable text.
-pub fn lock_key(name: &str) -> LockKey {
+pub(crate) fn lock_key(name: &str) -> LockKey {
     serde_json::from_value(serde_json::json!(name)).unwrap()
 }
 
-pub fn held_by(key: &LockKey, run: RunId) -> LockRecord {
+pub(crate) fn held_by(key: &LockKey, run: RunId) -> LockRecord {
     LockRecord { key: key.clone(), holder: Some(LockHolder { run, since: Timestamp::UNIX_EPOCH }), queue: Vec::new() }
 }
 
-pub fn view(run: RunId, seq: u64) -> RunView {
+pub(crate) fn view(run: RunId, seq: u64) -> RunView {
     RunView {
         id: run,
         seq,

@@ -17,9 +17,9 @@ use proto::Secret;
 pub(crate) use admin::{AdminArgs, AdminVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DoctorArgs, MigrateArgs};
 pub(crate) use client::{
     ApproveArgs, CancelArgs, IdArgs, KeyScope, KeysArgs, KeysVerb, LogsArgs, Outcome, ResolveArgs, RunArgs, RunVerb,
-    RunsArgs, Status, WaitArgs,
+    RunsArgs, WaitArgs,
 };
-pub(crate) use deploy::{DeployArgs, GitLogin, ToolName};
+pub(crate) use deploy::{DeployArgs, GitLogin};
 pub(crate) use pairs::Pair;
 pub(crate) use roles::{GatewayArgs, SchedulerArgs, SettingsArgs, UpArgs, WorkerArgs};
 
@@ -73,6 +73,21 @@ pub(crate) enum Verb {
     Scheduler(Box<SchedulerArgs>),
     /// Run a worker: it pulls jobs and runs terraform or tofu.
     Worker(Box<WorkerArgs>),
+    #[command(flatten)]
+    Client(ClientVerb),
+    /// Check what Navvy needs on this machine, and say what to do.
+    Doctor(Box<DoctorArgs>),
+    /// Look at the configuration of the roles.
+    Config(ConfigArgs),
+    /// Prepare an existing NATS for Navvy.
+    Admin(AdminArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+}
+
+/// The verbs that talk to a gateway.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientVerb {
     /// Submit a run: plan, wait for approval, apply.
     Deploy(Box<DeployArgs>),
     /// List runs, newest first.
@@ -93,14 +108,6 @@ pub(crate) enum Verb {
     Workers,
     /// Create, list and revoke API keys.
     Keys(KeysArgs),
-    /// Check what Navvy needs on this machine, and say what to do.
-    Doctor(Box<DoctorArgs>),
-    /// Look at the configuration of the roles.
-    Config(ConfigArgs),
-    /// Prepare an existing NATS for Navvy.
-    Admin(AdminArgs),
-    /// Print a completion script for a shell.
-    Completions(CompletionsArgs),
 }
 
 fn parse_secret(text: &str) -> Result<Secret, String> {

@@ -72,6 +72,11 @@ impl Out {
         self.stdout
     }
 
+    /// Whether log lines may be coloured.
+    pub(crate) fn colors_stderr(&self) -> bool {
+        self.stderr.color()
+    }
+
     /// Writes text and a line end to stdout.
     pub(crate) fn line(&self, text: &str) -> Result<(), CliError> {
         self.bar.suspend(|| {

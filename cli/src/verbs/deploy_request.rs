@@ -128,13 +128,13 @@ fn git_auth(login: &GitLogin) -> Result<Option<Value>, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{Cli, Verb};
+    use crate::args::{Cli, ClientVerb, Verb};
     use clap::Parser as _;
 
     fn parsed(extra: &[&str]) -> Box<DeployArgs> {
         let fixed = ["navvy", "deploy", "--git-url", "https://g.example/a", "--git-ref", "main", "--tool", "tofu"];
         match Cli::try_parse_from(fixed.iter().chain(extra)).unwrap().verb {
-            Verb::Deploy(args) => args,
+            Verb::Client(ClientVerb::Deploy(args)) => args,
             other => panic!("{other:?}"),
         }
     }

@@ -12,7 +12,7 @@ mod run;
 mod wait;
 
 use crate::api::{self, Client};
-use crate::args::{Global, Verb};
+use crate::args::{ClientVerb, Global};
 use crate::exit::Exit;
 use crate::output::Out;
 use crate::problem::CliError;
@@ -35,30 +35,19 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Runs a client verb; `None` when the verb is none of these.
-pub(crate) async fn run(out: &Out, global: &Global, verb: &Verb) -> Option<Result<Exit, CliError>> {
-    let session = match Session::open(out, global) {
-        Ok(session) => session,
-        Err(error) => return Some(Err(error)),
-    };
-    Some(match verb {
-        Verb::Deploy(args) => deploy::deploy(&session, args).await,
-        Verb::Runs(args) => lists::runs(&session, args).await,
-        Verb::Run(args) => run::run(&session, args).await,
-        Verb::Logs(args) => follow::logs(&session, args).await,
-        Verb::Approve(args) => decide::approve(&session, args).await,
-        Verb::Reject(args) => decide::reject(&session, args.id).await,
-        Verb::Cancel(args) => decide::cancel(&session, args).await,
-        Verb::Locks => lists::locks(&session).await,
-        Verb::Workers => lists::workers(&session).await,
-        Verb::Keys(args) => keys::keys(&session, &args.verb).await,
-        Verb::Up(_)
-        | Verb::Gateway(_)
-        | Verb::Scheduler(_)
-        | Verb::Worker(_)
-        | Verb::Doctor(_)
-        | Verb::Config(_)
-        | Verb::Admin(_)
-        | Verb::Completions(_) => return None,
-    })
+/// Runs a client verb.
+pub(crate) async fn run(out: &Out, global: &Global, verb: &ClientVerb) -> Result<Exit, CliError> {
+    let session = Session::open(out, global)?;
+    match verb {
+        ClientVerb::Deploy(args) => deploy::deploy(&session, args).await,
+        ClientVerb::Runs(args) => lists::runs(&session, args).await,
+        ClientVerb::Run(args) => run::run(&session, args).await,
+        ClientVerb::Logs(args) => follow::logs(&session, args).await,
+        ClientVerb::Approve(args) => decide::approve(&session, args).await,
+        ClientVerb::Reject(args) => decide::reject(&session, args.id).await,
+        ClientVerb::Cancel(args) => decide::cancel(&session, args).await,
+        ClientVerb::Locks => lists::locks(&session).await,
+        ClientVerb::Workers => lists::workers(&session).await,
+        ClientVerb::Keys(args) => keys::keys(&session, &args.verb).await,
+    }
 }

@@ -65,6 +65,11 @@ impl Archive {
         }
     }
 
+    /// How far what was read reaches in the attempt's log.
+    pub(crate) fn reach(&self) -> u64 {
+        self.offset
+    }
+
     /// Hands a piece back: it will be the next one.
     pub(crate) fn put_back(&mut self, piece: Piece) {
         self.held = Some(piece);

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Chunks that are looked through for one that came late.
 const LOOK_AHEAD: usize = 64;
+/// Messages of the stream that are skipped to see how far a log reaches: fewer than 8 MiB of full chunks.
+const STRIDE: u64 = 256;
 /// How long a missing chunk of a running attempt is waited for: longer than a worker takes to send it again.
 const LATE: Duration = Duration::from_secs(6);
 
@@ -26,6 +28,8 @@ pub(crate) enum Pulled {
     Dry,
     /// Nothing more will come.
     End,
+    /// The log does not reach as far as the place that was asked for: nobody can have read it up to there.
+    Beyond,
 }
 
 /// Reads one attempt's log in order.
@@ -35,6 +39,8 @@ pub(crate) struct Source {
     id: AttemptId,
     /// Offset of the next byte wanted.
     offset: u64,
+    /// How far the log is known to reach.
+    reach: u64,
     from: From,
     /// Since when the next chunk has been missing.
     missing_since: Option<Instant>,
@@ -53,7 +59,7 @@ impl Source {
     /// Reads from `offset` on.
     pub(crate) fn new(bus: Bus, id: AttemptId, offset: u64) -> Self {
         let from = From::Stream { seq: 0, end: None, archive_tried: false };
-        Self { bus, id, offset, from, missing_since: None }
+        Self { bus, id, offset, reach: 0, from, missing_since: None }
     }
 
     /// Reads from `offset` on, from the archive if there is one: for an attempt that ended long ago.
@@ -87,8 +93,9 @@ impl Source {
                     self.missing_since = None;
                     return Ok(Pulled::Gap(missing));
                 }
+                Some(Pulled::Dry | Pulled::End | Pulled::Beyond) if self.offset > self.reach => return Ok(Pulled::Beyond),
                 Some(Pulled::Dry) => return Ok(Pulled::Dry),
-                Some(Pulled::End) => self.from = From::Over,
+                Some(Pulled::End | Pulled::Beyond) => self.from = From::Over,
                 None => {}
             }
         }
@@ -106,6 +113,7 @@ impl Source {
             };
         };
         *end = end.or(chunk.end);
+        self.reach = self.reach.max(chunk.offset + chunk.bytes.len() as u64).max(chunk.end.unwrap_or(0));
         if chunk.offset <= self.offset {
             *seq = chunk.seq;
             return Ok(self.fresh(chunk));
@@ -170,7 +178,9 @@ impl Source {
 
     async fn pull_archive(&mut self) -> Option<Pulled> {
         let From::Archive(archive) = &mut self.from else { return None };
-        match archive.next_from(self.offset).await {
+        let next = archive.next_from(self.offset).await;
+        self.reach = self.reach.max(archive.reach());
+        match next {
             Ok(Some(mut piece)) if piece.offset <= self.offset => {
                 piece.bytes.advance(usize::try_from(self.offset - piece.offset).unwrap_or(usize::MAX).min(piece.bytes.len()));
                 Some(Pulled::Bytes { phase: piece.phase, bytes: piece.bytes })
@@ -186,6 +196,19 @@ impl Source {
                 Some(Pulled::Gap(0))
             }
         }
+    }
+
+    /// How far a running attempt's log reaches beyond what was pulled, in bytes; at least half of the truth. A few reads,
+    /// each twice as far ahead as the one before: the stream cannot be asked for its end.
+    pub(crate) async fn behind(&self) -> Result<u64, BusError> {
+        let From::Stream { mut seq, .. } = self.from else { return Ok(0) };
+        let (mut stride, mut reach) = (STRIDE, self.reach);
+        while let Some(chunk) = self.bus.logs().next(self.id, seq + stride).await? {
+            reach = reach.max(chunk.offset + chunk.bytes.len() as u64);
+            seq = chunk.seq;
+            stride *= 2;
+        }
+        Ok(reach.saturating_sub(self.offset))
     }
 
     /// What was read so far stands; what follows is lost, and said to be.

@@ -33,8 +33,8 @@ pub(crate) enum Step {
     Gap { at: JobAttempt, missing: u64, offset: u64 },
     /// The segment is complete.
     SegmentOver,
-    /// Nothing more now; there may be more soon if `straggling`, else when the view changes or something is stored.
-    Dry { straggling: bool },
+    /// Nothing more now. `whole`: the segment is complete. `straggling`: look again soon, nothing may announce the rest.
+    Dry { whole: bool, straggling: bool },
     /// The run is over and everything was walked through.
     Done,
 }
@@ -47,6 +47,10 @@ pub(crate) struct Walk {
     segments: Vec<Segment>,
     /// Nothing will be added after the last segment.
     over: bool,
+    /// Waits for the last bytes of an attempt that has just ended.
+    patient: bool,
+    /// The place to resume at has not been found yet among the segments.
+    resuming: bool,
     /// Where it stands: everything before is behind.
     at: Option<JobAttempt>,
     offset: u64,
@@ -64,6 +68,8 @@ impl Walk {
             run: view.id,
             segments: Vec::new(),
             over: false,
+            patient: true,
+            resuming: at.is_some(),
             at,
             offset: after.map_or(0, |place| place.offset),
             source: None,
@@ -71,6 +77,12 @@ impl Walk {
         };
         walk.refresh(view);
         walk
+    }
+
+    /// Is content with what is there now.
+    pub(crate) fn impatient(mut self) -> Self {
+        self.patient = false;
+        self
     }
 
     /// Only one attempt, from its beginning.
@@ -87,24 +99,29 @@ impl Walk {
         self.over = view.status.is_terminal();
     }
 
-    /// Where it stands, if it has begun.
-    pub(crate) fn position(&self) -> Option<LogPosition> {
-        self.at.map(|at| LogPosition { job: at.job, attempt: at.attempt, offset: self.offset })
-    }
-
-    /// The attempt it reads now, if that one still runs.
-    pub(crate) fn running_attempt(&self) -> Option<AttemptId> {
-        let segment = self.current().map(|n| &self.segments[n])?;
-        match segment.origin {
-            Origin::Attempt { ended_at: None, .. } => Some(AttemptId { run: self.run, job: segment.at.job, attempt: segment.at.attempt }),
-            Origin::Attempt { .. } | Origin::Gate { .. } => None,
+    /// How far the log of the running attempt that it reads reaches beyond the place where it stands, in bytes; 0 when it
+    /// reads none. An estimate from below.
+    pub(crate) async fn behind(&self) -> Result<u64, BusError> {
+        let running = self.current().is_some_and(|n| match self.segments[n].origin {
+            Origin::Attempt { ended_at, .. } => ended_at.is_none(),
+            Origin::Gate { .. } => false,
+        });
+        match &self.source {
+            Some(source) if running => source.behind().await,
+            Some(_) | None => Ok(0),
         }
     }
 
     /// What comes next.
     pub(crate) async fn step(&mut self) -> Result<Step, BusError> {
+        if self.resuming && !self.segments.is_empty() {
+            self.resuming = false;
+            if !self.segments.iter().any(|segment| Some(segment.at) == self.at) {
+                return Ok(self.begin_again());
+            }
+        }
         let Some(n) = self.current() else {
-            return Ok(if self.over { Step::Done } else { Step::Dry { straggling: false } });
+            return Ok(if self.over { Step::Done } else { DRY });
         };
         let segment = self.segments[n].clone();
         if self.at != Some(segment.at) {
@@ -114,16 +131,6 @@ impl Walk {
             Origin::Gate { text, over } => Ok(self.gate(n, &text, over)),
             Origin::Attempt { started, ended_at } => self.attempt(n, started, ended_at).await,
         }
-    }
-
-    /// Leaves the segment for the next one, if there is one.
-    pub(crate) fn leave(&mut self) -> bool {
-        let Some(n) = self.current() else { return false };
-        let next = self.segments.get(n + 1).map(|segment| segment.at);
-        if let Some(next) = next {
-            self.enter(next);
-        }
-        next.is_some()
     }
 
     fn enter(&mut self, at: JobAttempt) {
@@ -145,12 +152,14 @@ impl Walk {
     fn gate(&mut self, n: usize, text: &str, over: bool) -> Step {
         let at = self.segments[n].at;
         let offset = self.offset;
-        let rest = usize::try_from(offset).ok().and_then(|offset| text.as_bytes().get(offset..)).unwrap_or_default();
+        let Some(rest) = usize::try_from(offset).ok().and_then(|offset| text.as_bytes().get(offset..)) else {
+            return self.begin_again();
+        };
         if !rest.is_empty() {
             self.offset += rest.len() as u64;
             return Step::Bytes { at, offset, bytes: Bytes::copy_from_slice(rest) };
         }
-        if over { self.segment_over(n) } else { Step::Dry { straggling: false } }
+        if over { self.segment_over(n) } else { DRY }
     }
 
     async fn attempt(&mut self, n: usize, started: bool, ended_at: Option<Timestamp>) -> Result<Step, BusError> {
@@ -161,7 +170,7 @@ impl Walk {
             let bus = self.bus.clone();
             self.source = Some(if long_ago { Source::archived(bus, id, self.offset).await? } else { Source::new(bus, id, self.offset) });
         }
-        let Some(source) = &mut self.source else { return Ok(Step::Dry { straggling: false }) };
+        let Some(source) = &mut self.source else { return Ok(DRY) };
         let pulled = source.pull(ended_at.is_some()).await?;
         let offset = std::mem::replace(&mut self.offset, source.offset());
         Ok(match pulled {
@@ -169,6 +178,7 @@ impl Walk {
             Pulled::Gap(missing) => Step::Gap { at, missing, offset: self.offset },
             Pulled::End => self.segment_over(n),
             Pulled::Dry => self.dry(n, started, ended_at),
+            Pulled::Beyond => self.begin_again(),
         })
     }
 
@@ -177,12 +187,10 @@ impl Walk {
         // An attempt that the view calls ended may be a lost one whose worker comes back with the rest: as long as nothing
         // follows it, that is waited for.
         let nothing_follows = n + 1 == self.segments.len() && !self.over;
-        let Some(ended_at) = ended_at.filter(|_| !nothing_follows) else { return Step::Dry { straggling: false } };
+        let Some(ended_at) = ended_at.filter(|_| !nothing_follows) else { return DRY };
         let since = *self.straggling_since.get_or_insert_with(Instant::now);
-        if !started || age(ended_at) > 10 * STRAGGLING || since.elapsed() >= STRAGGLING {
-            return self.segment_over(n);
-        }
-        Step::Dry { straggling: true }
+        let waited = since.elapsed() >= STRAGGLING || age(ended_at) > 10 * STRAGGLING;
+        if waited || !started || !self.patient { self.segment_over(n) } else { Step::Dry { whole: false, straggling: true } }
     }
 
     /// Goes to the next segment; at the last one it stays, and is over with it.
@@ -191,9 +199,19 @@ impl Walk {
             self.enter(self.segments[n + 1].at);
             return Step::SegmentOver;
         }
-        if self.over { Step::Done } else { Step::Dry { straggling: false } }
+        if self.over { Step::Done } else { Step::Dry { whole: true, straggling: false } }
+    }
+
+    /// The place it was to resume at does not exist in this run: another run's, or made up. Nothing is skipped by it.
+    fn begin_again(&mut self) -> Step {
+        self.at = None;
+        self.offset = 0;
+        self.source = None;
+        Step::SegmentOver
     }
 }
+
+const DRY: Step = Step::Dry { whole: false, straggling: false };
 
 /// How long ago; a moment in the future is now.
 fn age(moment: Timestamp) -> Duration {

@@ -1,6 +1,7 @@
 //! What a permit's work means on this machine. One module per action; the steps of terraform itself are in
 //! `crate::terraform`.
 
+mod checkout;
 mod commands;
 mod probe;
 mod terraform;

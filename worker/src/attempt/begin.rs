@@ -2,7 +2,7 @@
 //! same nonce; an answer that comes too late is not used.
 
 use crate::crew::Crew;
-use bus::{BusError, seal::KeyPair};
+use bus::{BusError, KeyPair};
 use nix::time::{ClockId, clock_gettime};
 use proto::{
     ids::AttemptId,

@@ -2,7 +2,7 @@
 //! loses nothing, and memory stays flat. A chunk whose answer was lost is sent again; readers know it by its offset.
 
 use super::folder::{Folder, PhaseMark, phase_at};
-use bus::{Bus, BusError, logs::PendingAck};
+use bus::{Bus, BusError, PendingAck};
 use bytes::Bytes;
 use proto::{ids::AttemptId, log::CHUNK_BYTES};
 use service::metrics::WorkerMetrics;

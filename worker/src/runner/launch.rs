@@ -16,7 +16,6 @@ use bincode::{Decode, Encode};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use nix::sys::signal::SigSet;
 use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use tokio::signal::unix::SignalKind;
@@ -92,7 +91,8 @@ fn prepare(spec: &LaunchSpec) -> Result<(), StartFailure> {
 }
 
 /// A worker started with `&` or `nohup` hands down ignored signals, and then no interrupt would ever reach the tool.
-/// Exec turns *caught* signals into default ones, so catching them is the safe way to reset them.
+/// Exec turns *caught* signals into default ones, so catching them is the safe way to reset them. Blocked signals are
+/// std's work: it empties the mask whenever it spawns.
 fn default_signals() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -105,7 +105,7 @@ fn default_signals() -> io::Result<()> {
     ] {
         drop(tokio::signal::unix::signal(kind)?);
     }
-    Ok(SigSet::empty().thread_set_mask()?)
+    Ok(())
 }
 
 /// A session of its own, so that nothing sent to the runner's group reaches the tool. Input is empty: a tool that asks

@@ -26,7 +26,7 @@ pub(super) struct Places<'a> {
 }
 
 /// The whole environment, sorted by name.
-pub(super) fn build(places: &Places<'_>, operator: &[(String, String)], secrets: Option<&SecretBundle>) -> Result<BTreeMap<String, String>, Box<Failure>> {
+pub(super) fn build(places: &Places<'_>, operator: &[(String, String)], secrets: Option<&SecretBundle>) -> Result<BTreeMap<String, String>, Failure> {
     let fixed = fixed(places);
     let mut all = changeable();
     for (name, value) in operator {
@@ -73,14 +73,14 @@ fn changeable() -> BTreeMap<String, String> {
     ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn refused(by: &str, name: &str, next_action: &str) -> Box<Failure> {
+fn refused(by: &str, name: &str, next_action: &str) -> Failure {
     let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
-    Box::new(Failure {
+    Failure {
         kind: "environment".to_owned(),
         phase: "init".to_owned(),
         message: format!("{by} sets `{name}`, which may not be set: it would change what Navvy relies on"),
         next_action: next_action.to_owned(),
-    })
+    }
 }
 
 #[cfg(test)]

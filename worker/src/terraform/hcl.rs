@@ -16,7 +16,7 @@ pub(super) fn quoted(text: &str) -> String {
                 literal.push(c);
                 literal.push(c);
             }
-            c if c.is_control() => literal.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if c.is_control() => literal.extend(["\\u", &format!("{:04x}", u32::from(c))]),
             c => literal.push(c),
         }
     }

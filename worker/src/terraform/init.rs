@@ -113,7 +113,7 @@ pub(super) async fn select_workspace<C: Commands>(commands: &mut C, place: &Work
     let ran = commands.stream(place.command(tool, args)).await.map_err(|error| Step::Init.not_run(&error))?;
     Step::Init.check(tool.used.tool.as_str(), &ran, |text| commands.mask(text)).map_err(|unfinished| match unfinished {
         Unfinished::Failed(mut failure) if failure.kind == "init" => {
-            failure.kind = "workspace".to_owned();
+            "workspace".clone_into(&mut failure.kind);
             Unfinished::Failed(failure)
         }
         other => other,

@@ -2,6 +2,7 @@
 //! with nothing in it that nobody gave, and every secret in a file that nobody else may read.
 
 use super::environment::{self, Places};
+use super::plan::LOCK_FILE;
 use super::{Order, Unfinished, cli_config, commands::Commands, hcl, private_file, registry::Access};
 use crate::confine::{MAX_TFVARS_BYTES, Refused, Root};
 use crate::mask::MASK;
@@ -79,7 +80,7 @@ impl fmt::Debug for Workplace<'_> {
 pub async fn prepare<'a, C: Commands>(commands: &mut C, order: Order<'a>) -> Result<Workplace<'a>, Unfinished> {
     let (root, dir) = confine(&order)?;
     refuse_planted(&order, &dir)?;
-    for line in read_by_itself(&dir) {
+    if let Some(line) = read_by_itself(&dir) {
         commands.narrate(&line).await;
     }
     let stored = |error: io::Error| storage(&error);
@@ -97,7 +98,7 @@ pub async fn prepare<'a, C: Commands>(commands: &mut C, order: Order<'a>) -> Res
         search_path: &order.setup.search_path,
         traceparent: order.traceparent,
     };
-    let env = environment::build(&places, &order.setup.pass_env, order.secrets).map_err(|failure| *failure)?;
+    let env = environment::build(&places, &order.setup.pass_env, order.secrets)?;
     let secrets = access.map(|access| access.token).into_iter().collect();
     Ok(Workplace { order, dir, root, env, backend_file, secrets })
 }
@@ -122,8 +123,12 @@ fn told(error: &dyn std::error::Error) -> String {
 }
 
 fn refuse_planted(order: &Order<'_>, dir: &Path) -> Result<(), Failure> {
+    let kind = |name: &str| std::fs::symlink_metadata(dir.join(name)).ok();
     // Even a link that leads nowhere counts: the tool would write through it.
-    let found: Vec<_> = PLANTED.iter().filter(|(name, _)| std::fs::symlink_metadata(dir.join(name)).is_ok()).collect();
+    let mut found: Vec<_> = PLANTED.iter().filter(|(name, _)| kind(name).is_some()).collect();
+    if kind(LOCK_FILE).is_some_and(|lock| !lock.is_file()) {
+        found.push(&(LOCK_FILE, "it must be a plain file"));
+    }
     if found.is_empty() {
         return Ok(());
     }
@@ -187,7 +192,7 @@ fn backend_file(order: &Order<'_>) -> Result<Option<PathBuf>, Failure> {
                 next_action: "Use the names that the backend's documentation gives.".to_owned(),
             });
         }
-        lines.push_str(&format!("{key} = {}\n", hcl::quoted(value)));
+        lines.extend([key, " = ", &hcl::quoted(value), "\n"]);
     }
     let path = order.scratch.join("backend.tfbackend");
     // With a `=` in it, the tool would take the path for KEY=VALUE.

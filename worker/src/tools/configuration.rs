@@ -38,7 +38,7 @@ pub(super) fn required_versions(tool: Tool, dir: &Path) -> std::io::Result<Vec<R
         let mut text = Vec::new();
         std::fs::File::open(dir.join(&name))?.take(MAX_FILE).read_to_end(&mut text)?;
         let text = String::from_utf8_lossy(&text);
-        let constraints = if name.ends_with(".json") { in_json(&text) } else { in_blocks(&text) };
+        let constraints = if Path::new(&name).extension().is_some_and(|ending| ending == "json") { in_json(&text) } else { in_blocks(&text) };
         found.extend(constraints.into_iter().map(|constraint| Required { constraint, file: name.clone() }));
     }
     Ok(found)

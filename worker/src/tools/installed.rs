@@ -116,13 +116,12 @@ impl Known {
         };
         let identity = identity(program)?;
         let known = self.digests.lock().expect("no holder panics").get(&identity).cloned();
-        let found = match known {
-            Some(digest) => digest,
-            None => {
-                let digest = digest(program.to_owned()).await?;
-                self.digests.lock().expect("no holder panics").insert(identity, digest.clone());
-                digest
-            }
+        let found = if let Some(digest) = known {
+            digest
+        } else {
+            let digest = digest(program.to_owned()).await?;
+            self.digests.lock().expect("no holder panics").insert(identity, digest.clone());
+            digest
         };
         if found == recorded { Ok(()) } else { Err(ToolError::Changed { program: program.to_owned(), recorded, found }) }
     }

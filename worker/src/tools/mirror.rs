@@ -7,7 +7,6 @@ use futures_util::StreamExt as _;
 use proto::terraform::Tool;
 use reqwest::redirect::Policy;
 use semver::Version;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use url::{Host, Url};

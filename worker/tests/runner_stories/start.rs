@@ -41,14 +41,14 @@ async fn a_tool_has_its_own_session_no_stray_files_and_no_way_to_more_rights() {
         read -r pid name state parent group session rest < /proc/self/stat
         echo "group=$((group == $$)) session=$((session == $$))"
         ls /proc/self/fd | tr '\n' ' '; echo
-        grep NoNewPrivs /proc/self/status
+        grep -E "SigBlk|NoNewPrivs" /proc/self/status
         echo "files=$(ulimit -n) core=$(ulimit -c) size=$(ulimit -f)"
     "#;
     let limits = |spec: &mut worker::runner::RunnerSpec| {
         spec.limits.open_files = 77;
         spec.limits.file_size_bytes = Some(512 * 100);
     };
-    let expected = "group=1 session=1\n0 1 2 3 \nNoNewPrivs:\t1\nfiles=77 core=0 size=100\n";
+    let expected = "group=1 session=1\n0 1 2 3 \nSigBlk:\t0000000000000000\nNoNewPrivs:\t1\nfiles=77 core=0 size=100\n";
     assert_eq!(Story::script(script).with(limits).run().await.log, expected);
     let captured = Story::script(script)
         .with(limits)

@@ -1,0 +1,102 @@
+//! Workers, sealed secrets and keys: put, read, listed, gone, and still so after the server was killed.
+
+use crate::support::words::{heartbeat, run};
+use crate::support::{Ground, eventually, soon};
+use bus::{BusError, FleetEvent, KeyPair, seal_to};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+#[tokio::test]
+async fn workers_are_listed_while_they_are_there() {
+    let ground = Ground::new().await;
+    let fleet = ground.bus.fleet();
+    assert_eq!(fleet.list().await.unwrap(), []);
+    for (worker, slots) in [("a", 1), ("b", 2), ("a", 3)] {
+        fleet.beat(&heartbeat(worker, slots)).await.unwrap();
+    }
+    let mut listed = fleet.list().await.unwrap();
+    listed.sort_by(|x, y| x.worker.cmp(&y.worker));
+    assert_eq!(listed, [heartbeat("a", 3), heartbeat("b", 2)]);
+    fleet.leave(&"a".parse().unwrap()).await.unwrap();
+    assert_eq!(fleet.list().await.unwrap(), [heartbeat("b", 2)]);
+}
+
+#[tokio::test]
+async fn who_follows_the_fleet_hears_of_every_worker_also_after_the_server_was_killed() {
+    let mut ground = Ground::new().await;
+    let fleet = ground.bus.fleet();
+    fleet.beat(&heartbeat("a", 1)).await.unwrap();
+    let mut watch = fleet.watch().await.unwrap();
+    assert_eq!(soon("a", watch.next()).await, Some(FleetEvent::Put(heartbeat("a", 1))));
+    assert_eq!(soon("the end", watch.next()).await, Some(FleetEvent::CaughtUp));
+    fleet.beat(&heartbeat("b", 1)).await.unwrap();
+    assert_eq!(soon("b", watch.next()).await, Some(FleetEvent::Put(heartbeat("b", 1))));
+    ground.kill_and_start_again().await;
+    eventually("a heartbeat", || async { fleet.beat(&heartbeat("c", 1)).await.ok() }).await;
+    eventually("a goodbye", || async { fleet.leave(&"a".parse().unwrap()).await.ok() }).await;
+    let mut heard = HashSet::new();
+    while heard.len() < 2 {
+        match soon("the watch", watch.next()).await.unwrap() {
+            FleetEvent::Put(h) if h.worker.as_str() == "c" => drop(heard.insert("c came")),
+            FleetEvent::Gone(worker) if worker.as_str() == "a" => drop(heard.insert("a went")),
+            FleetEvent::Put(_) | FleetEvent::Gone(_) | FleetEvent::CaughtUp => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn sealed_secrets_are_stored_sealed_and_gone_when_removed() {
+    let ground = Ground::new().await;
+    let (secrets, run, pair) = (ground.bus.sealed(), run(), KeyPair::generate());
+    let sealed = seal_to(&pair.public_hex(), &run.to_string(), b"hunter2").unwrap();
+    assert_eq!(secrets.get(run).await.unwrap(), None);
+    secrets.delete(run).await.unwrap();
+    secrets.put(run, &sealed).await.unwrap();
+    let read = secrets.get(run).await.unwrap().unwrap();
+    assert_eq!(pair.open(&read, &run.to_string()).unwrap(), b"hunter2");
+    secrets.delete(run).await.unwrap();
+    secrets.delete(run).await.unwrap();
+    assert_eq!(secrets.get(run).await.unwrap(), None);
+    secrets.put(run, &sealed).await.unwrap();
+    assert_eq!(secrets.get(run).await.unwrap(), Some(sealed));
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Key {
+    name: String,
+}
+
+fn key(name: &str) -> Key {
+    Key { name: name.to_owned() }
+}
+
+#[tokio::test]
+async fn keys_are_created_once_listed_by_prefix_and_removed() {
+    let mut ground = Ground::new().await;
+    let keys = ground.bus.keys();
+    keys.create("api.1", &key("one")).await.unwrap();
+    let twice = keys.create("api.1", &key("other")).await;
+    assert!(matches!(twice, Err(BusError::Conflict { .. })), "{twice:?}");
+    keys.put("api.2", &key("two")).await.unwrap();
+    keys.put("api.2", &key("zwei")).await.unwrap();
+    keys.put("sealing.public", &key("s")).await.unwrap();
+    let listed = keys.list::<Key>("api.").await.unwrap();
+    assert_eq!(listed, [("api.1".to_owned(), key("one")), ("api.2".to_owned(), key("zwei"))]);
+    keys.delete("api.1").await.unwrap();
+    assert_eq!(keys.get::<Key>("api.1").await.unwrap(), None);
+    keys.create("api.1", &key("again")).await.unwrap();
+    ground.kill_and_start_again().await;
+    let read = eventually("the key", || async { keys.get::<Key>("api.1").await.ok() }).await;
+    assert_eq!(read, Some(key("again")));
+    let wild = keys.get::<Key>("api.*").await;
+    assert!(matches!(wild, Err(BusError::Invalid { .. })), "{wild:?}");
+}
+
+#[tokio::test]
+async fn a_key_of_another_shape_is_an_error_and_not_an_absence() {
+    let ground = Ground::new().await;
+    let keys = ground.bus.keys();
+    keys.put("api.1", &17).await.unwrap();
+    let read = keys.get::<Key>("api.1").await;
+    assert!(matches!(read, Err(BusError::Corrupt { .. })), "{read:?}");
+}

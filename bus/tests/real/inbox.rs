@@ -1,0 +1,189 @@
+//! What is accepted is stored once and delivered until it is settled.
+
+use crate::support::words::{SHARD, run, trigger};
+use crate::support::{Ground, eventually, soon};
+use bus::BusError;
+use jiff::Timestamp;
+use proto::message::{Command, CommandAnswer, CommandVerb, InboxMessage};
+use proto::{RunId, ShardNo};
+use std::collections::HashSet;
+use std::time::Duration;
+
+fn reject(run: RunId) -> InboxMessage {
+    InboxMessage::Command(Command { run, by: "t".into(), at: Timestamp::UNIX_EPOCH, verb: CommandVerb::Reject, reply_to: None })
+}
+
+#[tokio::test]
+async fn a_message_arrives_with_its_trace_and_an_acknowledged_one_does_not_come_again() {
+    let ground = Ground::new().await;
+    let (inbox, first, second) = (ground.bus.inbox(), run(), run());
+    let mut deliveries = inbox.consume(SHARD).await.unwrap();
+    let stored = inbox.publish(first, &trigger(first), "a", Some("00-aa-bb-01")).await.unwrap();
+    let delivery = soon("the trigger", deliveries.next()).await.unwrap().unwrap();
+    assert_eq!((delivery.run, delivery.seq, delivery.delivered), (first, stored.seq, 1));
+    assert_eq!(delivery.traceparent.as_deref(), Some("00-aa-bb-01"));
+    assert_eq!(delivery.message.as_ref().unwrap(), &trigger(first));
+    delivery.ack().await.unwrap();
+    inbox.publish(second, &trigger(second), "b", None).await.unwrap();
+    let next = soon("the second trigger", deliveries.next()).await.unwrap().unwrap();
+    assert_eq!((next.run, next.traceparent), (second, None));
+}
+
+#[tokio::test]
+async fn a_repeat_is_known_after_the_server_was_killed_even_when_the_first_was_consumed() {
+    let mut ground = Ground::new().await;
+    let run = run();
+    let first = ground.bus.inbox().publish(run, &trigger(run), "delivery-1", None).await.unwrap();
+    assert!(!first.duplicate);
+    let mut deliveries = ground.bus.inbox().consume(SHARD).await.unwrap();
+    soon("the trigger", deliveries.next()).await.unwrap().unwrap().ack().await.unwrap();
+    ground.kill_and_start_again().await;
+    let again = eventually("the repeat", || async {
+        ground.bus.inbox().publish(run, &trigger(run), "delivery-1", None).await.ok()
+    })
+    .await;
+    assert!(again.duplicate);
+    assert_eq!(again.seq, first.seq);
+}
+
+#[tokio::test]
+async fn the_first_trigger_says_whether_a_run_was_accepted() {
+    let ground = Ground::new().await;
+    let (inbox, known, unknown) = (ground.bus.inbox(), run(), run());
+    inbox.publish(known, &reject(known), "early", None).await.unwrap();
+    assert_eq!(inbox.first_trigger(known).await.unwrap(), None);
+    inbox.publish(known, &trigger(known), "t", None).await.unwrap();
+    assert_eq!(inbox.first_trigger(known).await.unwrap().unwrap().run, known);
+    assert_eq!(inbox.first_trigger(unknown).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_given_back_comes_again_and_what_is_given_up_does_not() {
+    let ground = Ground::new().await;
+    let (inbox, run) = (ground.bus.inbox(), run());
+    let mut deliveries = inbox.consume(SHARD).await.unwrap();
+    inbox.publish(run, &trigger(run), "1", None).await.unwrap();
+    soon("the first time", deliveries.next()).await.unwrap().unwrap().nak(None).await.unwrap();
+    let second = soon("the second time", deliveries.next()).await.unwrap().unwrap();
+    assert_eq!(second.delivered, 2);
+    second.nak(Some(Duration::from_millis(1))).await.unwrap();
+    let third = soon("the third time", deliveries.next()).await.unwrap().unwrap();
+    assert_eq!(third.delivered, 3);
+    third.progress().await.unwrap();
+    third.term("enough of it").await.unwrap();
+    inbox.publish(run, &reject(run), "2", None).await.unwrap();
+    let other = soon("another message", deliveries.next()).await.unwrap().unwrap();
+    assert_eq!(other.message.unwrap(), reject(run));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_are_told_as_such_and_a_subject_without_a_run_is_thrown_away() {
+    let ground = Ground::new().await;
+    let (client, run) = (ground.plain_client().await, run());
+    let js = async_nats::jetstream::new(client);
+    js.publish("inbox.0.not-a-run", "{}".into()).await.unwrap().await.unwrap();
+    js.publish(format!("inbox.0.{run}"), "{\"kind\":\"nothing\"}".into()).await.unwrap().await.unwrap();
+    let mut deliveries = ground.bus.inbox().consume(SHARD).await.unwrap();
+    let delivery = soon("the damaged one", deliveries.next()).await.unwrap().unwrap();
+    assert_eq!(delivery.run, run);
+    assert!(delivery.message.is_err());
+    delivery.term("not a message").await.unwrap();
+}
+
+#[tokio::test]
+async fn two_consumers_of_a_shard_get_each_message_once_between_them() {
+    let ground = Ground::new().await;
+    let other = ground.connect().await;
+    let mut runs: HashSet<RunId> = HashSet::new();
+    for n in 0..200 {
+        let run = run();
+        ground.bus.inbox().publish(run, &trigger(run), &n.to_string(), None).await.unwrap();
+        runs.insert(run);
+    }
+    let mut left = ground.bus.inbox().consume(SHARD).await.unwrap();
+    let mut right = other.inbox().consume(SHARD).await.unwrap();
+    while !runs.is_empty() {
+        let delivery = soon("the next message", async {
+            tokio::select! { one = left.next() => one, one = right.next() => one }
+        });
+        let delivery = delivery.await.unwrap().unwrap();
+        assert!(runs.remove(&delivery.run), "delivered twice");
+        delivery.ack().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_accepted_message_is_delivered_although_the_server_is_killed_again_and_again() {
+    let mut ground = Ground::new().await;
+    let (publisher, consumer) = (ground.connect().await, ground.connect().await);
+    let publishing = tokio::spawn(async move {
+        let mut accepted = HashSet::new();
+        for n in 0..300 {
+            let run = run();
+            let id = format!("m-{n}");
+            // What a gateway does: the same message with the same id until it is stored.
+            eventually("publishing", || async { publisher.inbox().publish(run, &trigger(run), &id, None).await.ok() }).await;
+            accepted.insert(run);
+        }
+        accepted
+    });
+    let mut deliveries = consumer.inbox().consume(SHARD).await.unwrap();
+    let consuming = tokio::spawn(async move {
+        let mut seen = HashSet::new();
+        while seen.len() < 300 {
+            match deliveries.next().await.unwrap() {
+                Ok(delivery) => {
+                    seen.insert(delivery.run);
+                    // Unknown is as good as no: it comes again, and is known.
+                    let _ = delivery.ack().await;
+                }
+                Err(error) => assert!(error.retryable(), "{error}"),
+            }
+        }
+        seen
+    });
+    for _ in 0..3 {
+        ground.kill_and_start_again().await;
+        eventually("a working server", || async { ground.bus.probe().await.ok() }).await;
+    }
+    let accepted = soon("publishing", publishing).await.unwrap();
+    let seen = soon("consuming", consuming).await.unwrap();
+    assert_eq!(seen, accepted);
+}
+
+#[tokio::test]
+async fn without_a_server_publishing_fails_fast_and_says_that_nothing_was_stored() {
+    let mut ground = Ground::new().await;
+    ground.kill().await;
+    eventually("the lost connection to be noticed", || async { (!ground.bus.is_connected()).then_some(()) }).await;
+    let run = run();
+    let failed = soon("an error", ground.bus.inbox().publish(run, &trigger(run), "1", None)).await;
+    assert!(matches!(failed, Err(BusError::Unavailable { .. })), "{failed:?}");
+    ground.start_again().await;
+    eventually("the connection", || async { ground.bus.probe().await.ok() }).await;
+    assert_eq!(ground.bus.inbox().first_trigger(run).await.unwrap(), None, "it is not sent behind the caller's back");
+}
+
+#[tokio::test]
+async fn a_shard_without_a_consumer_is_an_error_that_does_not_spin() {
+    let ground = Ground::new().await;
+    let mut deliveries = ground.bus.inbox().consume(ShardNo(9)).await.unwrap();
+    let failed = soon("an error", deliveries.next()).await.unwrap();
+    assert!(matches!(failed, Err(BusError::Unavailable { .. })), "{failed:?}");
+}
+
+#[tokio::test]
+async fn the_answer_to_a_command_comes_back_and_goes_nowhere_but_into_an_inbox() {
+    let ground = Ground::new().await;
+    let inbox = ground.bus.inbox();
+    let reply = inbox.reply_box().await.unwrap();
+    let other = ground.connect().await;
+    other.inbox().answer(&reply.subject, &CommandAnswer::AlreadySo).await.unwrap();
+    assert_eq!(soon("the answer", reply.wait(Duration::from_secs(60))).await, Some(CommandAnswer::AlreadySo));
+    for bad in ["work.default.normal", "$JS.API.STREAM.DELETE.RUNS", "_INBOX.>", "_INBOX.a b", ""] {
+        let refused = inbox.answer(bad, &CommandAnswer::Done).await;
+        assert!(matches!(refused, Err(BusError::Invalid { .. })), "{bad}: {refused:?}");
+    }
+    let silent = inbox.reply_box().await.unwrap();
+    assert_eq!(silent.wait(Duration::from_millis(1)).await, None);
+}

@@ -1,0 +1,76 @@
+//! The roles: `navvy gateway`, `navvy scheduler`, `navvy worker`. Each loads its settings, connects to an existing NATS,
+//! runs until it is told to drain, and says honestly how it ended.
+//!
+//! What a role does is in its own crate; how it is started from here is in `adapter`; several roles in one process are
+//! in `crate::up`.
+
+mod adapter;
+mod door;
+mod nats;
+mod ops;
+mod process;
+
+use std::sync::Arc;
+
+use service::settings::{Layers, Settings, SettingsError};
+
+use crate::args::{GatewayArgs, SchedulerArgs, WorkerArgs};
+use crate::exit::Exit;
+use crate::output::Out;
+use crate::problem::CliError;
+
+pub(crate) use adapter::{Place, gateway, scheduler, sealing_key, worker, worker_name};
+pub(crate) use door::listen;
+pub(crate) use nats::{connect, layout, nats_failed, role_failed};
+pub(crate) use process::{Process, Stage};
+
+/// `navvy gateway`.
+pub(crate) async fn run_gateway(out: &Out, args: &GatewayArgs) -> Result<Exit, CliError> {
+    let process = Process::start(out, load(args.layers())?)?;
+    let door = listen(&process.settings).await?;
+    let bus = connect_checked(&process.settings, "navvy-gateway").await?;
+    let mut stage = Stage::new();
+    out.hint(&format!("listening on {}", door.url()));
+    gateway(&mut stage, &process, bus, door);
+    process.live(vec![stage]).await
+}
+
+/// `navvy scheduler`.
+pub(crate) async fn run_scheduler(out: &Out, args: &SchedulerArgs) -> Result<Exit, CliError> {
+    let process = Process::start(out, load(args.layers())?)?;
+    let sealing = sealing_key(&process.settings)?;
+    let bus = connect_checked(&process.settings, "navvy-scheduler").await?;
+    let ops = ops::serve(&process, &bus).await?;
+    let mut stage = Stage::new();
+    scheduler(&mut stage, &process, bus, sealing);
+    process.live(std::iter::once(stage).chain(ops).collect()).await
+}
+
+/// `navvy worker`.
+pub(crate) async fn run_worker(out: &Out, args: &WorkerArgs) -> Result<Exit, CliError> {
+    let process = Process::start(out, load(args.layers())?)?;
+    let name = worker_name(&process.settings)?;
+    let bus = connect_checked(&process.settings, &format!("navvy-worker {name}")).await?;
+    let ops = ops::serve(&process, &bus).await?;
+    let mut stage = Stage::new();
+    let work_dir = process.settings.work_dir();
+    worker(&mut stage, &process, bus, Place { name, work_dir });
+    process.live(std::iter::once(stage).chain(ops).collect()).await
+}
+
+/// The settings, checked whole.
+///
+/// # Errors
+/// Every problem at once.
+pub(crate) fn load(layers: Layers) -> Result<Arc<Settings>, CliError> {
+    let settings = layers.load()?.settings;
+    settings.check().map_err(SettingsError::Refused)?;
+    Ok(Arc::new(settings))
+}
+
+/// A connection to a NATS that was prepared for Navvy.
+async fn connect_checked(settings: &Settings, name: &str) -> Result<bus::Bus, CliError> {
+    let bus = connect(settings, name).await?;
+    bus.check_layout(&layout(settings)).await.map_err(nats_failed("find everything Navvy needs in NATS"))?;
+    Ok(bus)
+}

@@ -1,0 +1,100 @@
+//! `navvy up`: gateway, scheduler, workers and, unless told otherwise, a nats-server of their own, in one process.
+//!
+//! Order of the start: settings, socket, secrets, NATS, layout, scheduler, workers, gateway. Order of the end: gateway and
+//! workers together (the gateway takes nothing new, the workers finish what they run), then the scheduler, which had to
+//! hear their last reports, then the nats-server. If this process is killed, the nats-server stays and the next start
+//! takes it over; nothing that was accepted is lost.
+
+mod nats;
+mod ready;
+
+pub(crate) use nats::folder as nats_folder;
+
+use std::path::PathBuf;
+
+use bus::Bus;
+use proto::WorkerId;
+use service::secret_file;
+use service::settings::Settings;
+
+use crate::args::UpArgs;
+use crate::exit::Exit;
+use crate::output::Out;
+use crate::problem::CliError;
+use crate::roles::{self, Place, Process, Stage, role_failed};
+
+/// The most digits of a generated admin token, in bytes.
+const TOKEN_BYTES: usize = 32;
+
+/// Runs everything until a signal comes or a part of it fails.
+pub(crate) async fn run(out: &Out, args: &UpArgs) -> Result<Exit, CliError> {
+    let process = Process::start(out, roles::load(args.layers())?)?;
+    let door = roles::listen(&process.settings).await?;
+    let url = door.url();
+    let sealing = roles::sealing_key(&process.settings)?;
+    let token_file = admin_token(&process.settings)?;
+
+    let (bus, nats) = nats(&process.settings, args.migrate, out).await?;
+    let (mut edge, mut core) = (Stage::new(), Stage::new());
+    roles::scheduler(&mut core, &process, bus.clone(), sealing);
+    for place in places(&process.settings, args.workers)? {
+        roles::worker(&mut edge, &process, bus.clone(), place);
+    }
+    roles::gateway(&mut edge, &process, bus, door);
+
+    let stages: Vec<Stage> = [edge, core].into_iter().chain(nats).collect();
+    tokio::select! {
+        () = ready::announce(out, &url, token_file.as_deref()) => process.until_draining(&stages).await,
+        () = process.until_draining(&stages) => {}
+    }
+    out.done_waiting();
+    out.hint("stopping: what runs is finished first; press Ctrl-C again to interrupt it");
+    let left = process.stop_in_order(stages).await;
+    process.end(&left).await
+}
+
+/// A connection to a NATS that has everything Navvy needs; and, when it is our own, the stage that keeps it running.
+async fn nats(settings: &Settings, migrate: bool, out: &Out) -> Result<(Bus, Option<Stage>), CliError> {
+    let layout = roles::layout(settings);
+    if settings.nats.url.is_some() {
+        let bus = roles::connect(settings, "navvy-up").await?;
+        if migrate {
+            bus.migrate(&layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
+        }
+        bus.check_layout(&layout).await.map_err(roles::nats_failed("find everything Navvy needs in NATS"))?;
+        return Ok((bus, None));
+    }
+    out.waiting("starting nats-server");
+    let server = nats::OwnServer::start(settings).await?;
+    let bus = Bus::connect(server.connect_options()).await.map_err(roles::nats_failed("connect to the own nats-server"))?;
+    let mut stage = Stage::new();
+    let stop = stage.tasks.shutdown().drain_token();
+    stage.run("nats-server", server.keep(stop));
+    match bus.migrate(&layout).await {
+        Ok(_) => Ok((bus, Some(stage))),
+        Err(error) => {
+            stage.stop().await;
+            Err(roles::nats_failed("create or update streams and buckets")(error))
+        }
+    }
+}
+
+/// The file of the generated admin token; `None` when the settings give the token, or nobody needs one.
+fn admin_token(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
+    if settings.gateway.admin_token.is_some() || settings.gateway.anonymous {
+        return Ok(None);
+    }
+    let path = settings.admin_token_path();
+    secret_file::read_or_create(&path, TOKEN_BYTES).map_err(role_failed("cannot use the admin token", "see the cause"))?;
+    Ok(Some(path))
+}
+
+/// Names and folders of the workers, the same at every start.
+fn places(settings: &Settings, workers: u16) -> Result<Vec<Place>, CliError> {
+    let place = |number: u16| {
+        let text = format!("up-{number}");
+        let name: WorkerId = text.parse().map_err(role_failed("a worker's name was refused", ""))?;
+        Ok(Place { name, work_dir: settings.work_dir().join(text) })
+    };
+    (1..=workers).map(place).collect()
+}

@@ -1,0 +1,109 @@
+//! What all requests share: the connection, the rules, the index, the counts.
+
+use crate::{
+    answers::Refusal,
+    auth::Auth,
+    deploy::sealing::SealingKey,
+    door::Origins,
+    logs::Readers,
+    runs::RunIndex,
+    status::TailCache,
+};
+use bus::Bus;
+use proto::{RunId, git::AllowedHosts, message::Trigger, view::RunStatus, view::RunView, view::WaitingFor};
+use service::{
+    metrics::{GatewayMetrics, Metrics},
+    ops::Readiness,
+};
+use std::{net::IpAddr, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How long the store may take for one request before the caller is told to come again. Together with the look at the
+/// key it stays below five seconds.
+const STORE_PATIENCE: Duration = Duration::from_millis(3_200);
+
+/// Bounds of requests and streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// Largest body.
+    pub(crate) body_bytes: u64,
+    /// How long a body may take to arrive, and a large answer to be gathered.
+    pub(crate) request_timeout: Duration,
+    /// Of an idle live stream.
+    pub(crate) heartbeat: Duration,
+    /// Proxies whose word about their client is believed.
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+}
+
+/// The gateway, as its handlers see it.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) bus: Bus,
+    pub(crate) auth: Auth,
+    pub(crate) index: RunIndex,
+    pub(crate) sealing: SealingKey,
+    pub(crate) readers: Readers,
+    pub(crate) tails: TailCache,
+    pub(crate) origins: Origins,
+    pub(crate) hosts: AllowedHosts,
+    /// Number of scheduler shards.
+    pub(crate) shards: u8,
+    /// The pools of the settings; others are known from the fleet.
+    pub(crate) own_pool: String,
+    /// Only this machine can connect.
+    pub(crate) loopback: bool,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) gateway_metrics: GatewayMetrics,
+    pub(crate) readiness: Readiness,
+    /// Cancelled when the gateway stops: live streams end.
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    /// A run as it stands: its view, or what its trigger says while no scheduler has looked at it.
+    pub(crate) async fn find_run(&self, id: RunId) -> Result<Option<RunView>, bus::BusError> {
+        if let Some(view) = self.bus.views().get(id).await? {
+            return Ok(Some(view));
+        }
+        Ok(self.bus.inbox().first_trigger(id).await?.filter(|trigger| trigger.run == id).map(accepted))
+    }
+}
+
+/// Bounds what a request asks of the store. Out of time is answered like a store that is away: come again.
+pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    tokio::time::timeout(STORE_PATIENCE, work).await.unwrap_or_else(|_| {
+        tracing::warn!("the store did not answer in time");
+        Err(Refusal::Unavailable)
+    })
+}
+
+/// The view of a run that was accepted and nothing more.
+fn accepted(trigger: Trigger) -> RunView {
+    RunView {
+        id: trigger.run,
+        seq: 0,
+        status: RunStatus::Running,
+        phase: "initializing".to_owned(),
+        failed_phase: None,
+        failure: None,
+        waiting_for: Some(WaitingFor::Scheduler),
+        spec: trigger.spec,
+        pool: trigger.pool,
+        by: trigger.by,
+        request_digest: trigger.request_digest,
+        commit: None,
+        accepted_at: trigger.accepted_at,
+        ended_at: None,
+        locks: Vec::new(),
+        approval: None,
+        cancel: None,
+        plan: None,
+        plan_sha256: None,
+        outputs: String::new(),
+        evidence: None,
+        resolution: None,
+        jobs: Vec::new(),
+        traceparent: trigger.traceparent,
+    }
+}

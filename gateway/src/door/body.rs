@@ -1,0 +1,126 @@
+//! Reads a request's body: bounded in size and time, JSON only, never decompressed.
+
+use super::json;
+use crate::{answers::Refusal, app::App};
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, header},
+};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// The body's bytes, whatever they are.
+pub(crate) async fn read(app: &App, request: Request) -> Result<Bytes, Refusal> {
+    let (parts, body) = request.into_parts();
+    plain(&parts.headers)?;
+    bounded(&parts.headers, body, app.limits.body_bytes, app.limits.request_timeout).await
+}
+
+/// A JSON body, together with its bytes.
+pub(crate) async fn json<T: DeserializeOwned>(app: &App, request: Request) -> Result<(T, Bytes), Refusal> {
+    let is_json = is_json(request.headers());
+    let bytes = read(app, request).await?;
+    if !is_json {
+        return Err(Refusal::NotJson);
+    }
+    Ok((json::strict(&bytes)?, bytes))
+}
+
+/// A JSON body that may be left out.
+pub(crate) async fn optional_json<T: DeserializeOwned + Default>(app: &App, request: Request) -> Result<T, Refusal> {
+    let is_json = is_json(request.headers());
+    let bytes = read(app, request).await?;
+    match bytes.is_empty() {
+        true => Ok(T::default()),
+        false if is_json => json::strict(&bytes),
+        false => Err(Refusal::NotJson),
+    }
+}
+
+/// A compressed body could be a thousand times its size.
+fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
+    let encoded = headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if encoded { Err(Refusal::Encoded) } else { Ok(()) }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = text.split(';').map(str::trim);
+    let json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    // JSON is UTF-8; another charset would be another text.
+    json && parts.all(|part| !part.to_ascii_lowercase().starts_with("charset=") || part.eq_ignore_ascii_case("charset=utf-8"))
+}
+
+async fn bounded(headers: &HeaderMap, body: Body, limit: u64, patience: Duration) -> Result<Bytes, Refusal> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Refusal::BodyTooLarge { limit });
+    }
+    tokio::time::timeout(patience, collect(body, limit)).await.map_err(|_| Refusal::BodyTooSlow)?
+}
+
+/// A body without an announced length is counted as it comes.
+async fn collect(body: Body, limit: u64) -> Result<Bytes, Refusal> {
+    let mut chunks = body.into_data_stream();
+    let mut all = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Refusal::field("", "the body did not arrive whole"))?;
+        if (all.len() + chunk.len()) as u64 > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(Bytes::from(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn only_json_in_utf_8_is_json() {
+        for (value, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=UTF-8", true),
+            ("application/json; charset=latin1", false),
+            ("text/json", false),
+            ("application/jsonp", false),
+            ("text/plain", false),
+            ("application/x-www-form-urlencoded", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(&headers(header::CONTENT_TYPE, value)), json, "{value}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_compressed_body_is_refused_unread() {
+        for (value, fine) in [("identity", true), ("gzip", false), ("br", false), ("identity, gzip", false)] {
+            assert_eq!(plain(&headers(header::CONTENT_ENCODING, value)).is_ok(), fine, "{value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_limit_holds_with_and_without_an_announced_length() {
+        let patience = Duration::from_secs(60);
+        for (length, limit, fine) in [(8, 8, true), (9, 8, false), (0, 8, true)] {
+            let chunks = vec![Ok::<_, std::io::Error>(Bytes::from_static(b"x")); length];
+            let body = Body::from_stream(futures_util::stream::iter(chunks));
+            let read = bounded(&HeaderMap::new(), body, limit, patience).await;
+            assert_eq!(read.is_ok(), fine, "{length}");
+        }
+        let announced = headers(header::CONTENT_LENGTH, "9");
+        assert_eq!(bounded(&announced, Body::empty(), 8, patience).await, Err(Refusal::BodyTooLarge { limit: 8 }));
+        let slow = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        assert_eq!(bounded(&HeaderMap::new(), slow, 8, Duration::ZERO).await, Err(Refusal::BodyTooSlow));
+    }
+}

@@ -1,0 +1,149 @@
+//! A run as JSON. The scheduler's view, without what only gateways need.
+
+use proto::{
+    PoolName, RunId,
+    git::CommitId,
+    lock::LockKey,
+    message::{Evidence, Failure, RunSpec},
+    terraform::PlanSummary,
+    view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, RunView, WaitingFor},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunBody {
+    #[schema(value_type = String, format = "uuid")]
+    id: RunId,
+    /// `running`, `awaiting_approval`, `success`, `failed`, `cancelled`, `unknown`.
+    #[schema(value_type = String)]
+    status: RunStatus,
+    phase: String,
+    failed_phase: Option<String>,
+    /// `{kind, phase, message, next_action}`.
+    #[schema(value_type = Option<Object>)]
+    failure: Option<Failure>,
+    /// `{for: scheduler | lock | worker | approval | resolution, …}`; a lock with `keys`, `held_by`, `position`.
+    #[schema(value_type = Option<Object>)]
+    waiting_for: Option<WaitingFor>,
+    /// `{action: terraform | probe, …}`: what was asked for, without secrets.
+    #[schema(value_type = Object)]
+    spec: RunSpec,
+    #[schema(value_type = String)]
+    pool: PoolName,
+    /// Who asked.
+    by: String,
+    #[schema(value_type = Option<String>)]
+    commit: Option<CommitId>,
+    #[schema(value_type = String, format = "date-time")]
+    accepted_at: Timestamp,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    ended_at: Option<Timestamp>,
+    /// The locks it needs.
+    #[schema(value_type = Vec<String>)]
+    locks: Vec<LockKey>,
+    /// `{state, by, at, opened_at, expires_at}`.
+    #[schema(value_type = Option<Object>)]
+    approval: Option<ApprovalView>,
+    /// `{by, at, force}`.
+    #[schema(value_type = Option<Object>)]
+    cancel: Option<CancelView>,
+    /// Counts and changed resources; in a list the counts only.
+    #[schema(value_type = Option<Object>)]
+    plan: Option<PlanSummary>,
+    plan_sha256: Option<String>,
+    /// JSON text of the outputs, sensitive values masked; empty until applied, and in a list.
+    outputs: String,
+    /// What is known about an unknown outcome.
+    #[schema(value_type = Option<Object>)]
+    evidence: Option<Evidence>,
+    /// How a person settled an unknown outcome.
+    #[schema(value_type = Option<Object>)]
+    resolution: Option<ResolutionView>,
+    traceparent: Option<String>,
+    /// Not in a list.
+    #[schema(value_type = Option<Vec<Object>>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jobs: Option<Vec<JobView>>,
+}
+
+/// A page of the list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunsBody {
+    /// Newest first.
+    pub(crate) runs: Vec<RunBody>,
+    /// Goes into `cursor` for the next page; null on the last one.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// The jobs of a run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobsBody {
+    /// `{n, name, action, status, needs, attempts: [{n, worker, queued_at, started_at, ended_at, status, effects, phase}]}`.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) jobs: Vec<JobView>,
+}
+
+impl RunBody {
+    /// A run, whole.
+    pub(crate) fn whole(view: RunView) -> Self {
+        Self {
+            id: view.id,
+            status: view.status,
+            phase: view.phase,
+            failed_phase: view.failed_phase,
+            failure: view.failure,
+            waiting_for: view.waiting_for,
+            spec: view.spec,
+            pool: view.pool,
+            by: view.by,
+            commit: view.commit,
+            accepted_at: view.accepted_at,
+            ended_at: view.ended_at,
+            locks: view.locks,
+            approval: view.approval,
+            cancel: view.cancel,
+            plan: view.plan,
+            plan_sha256: view.plan_sha256,
+            outputs: view.outputs,
+            evidence: view.evidence,
+            resolution: view.resolution,
+            traceparent: view.traceparent,
+            jobs: Some(view.jobs),
+        }
+    }
+
+    /// A run in a list: two hundred plans in full would be too much for one answer.
+    pub(crate) fn listed(mut view: RunView) -> Self {
+        if let Some(plan) = &mut view.plan {
+            let left_out = u32::try_from(std::mem::take(&mut plan.resources).len()).unwrap_or(u32::MAX);
+            plan.resources_omitted = plan.resources_omitted.saturating_add(left_out);
+        }
+        view.outputs.clear();
+        Self { jobs: None, ..Self::whole(view) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use std::collections::BTreeSet;
+
+    fn keys(value: &serde_json::Value) -> BTreeSet<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn everything_of_the_view_is_shown_but_what_gateways_need() {
+        let mut expected = keys(&serde_json::to_value(fixtures::view()).unwrap());
+        for own in ["seq", "request_digest"] {
+            assert!(expected.remove(own), "{own}");
+        }
+        assert_eq!(keys(&serde_json::to_value(RunBody::whole(fixtures::view())).unwrap()), expected);
+        expected.remove("jobs");
+        assert_eq!(keys(&serde_json::to_value(RunBody::listed(fixtures::view())).unwrap()), expected);
+    }
+}

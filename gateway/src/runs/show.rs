@@ -1,0 +1,60 @@
+//! `GET /v1/runs`, `/v1/runs/{id}` and `/v1/runs/{id}/jobs`.
+
+use super::{JobsBody, RawQuery, RunBody, RunsBody, run_id, waiting};
+use crate::{
+    answers::{Door, Refusal},
+    app::{App, in_time},
+    door::query::Params,
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use proto::view::RunView;
+use std::sync::Arc;
+
+/// Views that are read at the same time for one page.
+const AT_ONCE: usize = 16;
+
+/// The list.
+pub(crate) async fn list(State(app): State<Arc<App>>, Params(query): Params<RawQuery>) -> Result<Json<RunsBody>, Refusal> {
+    let query = query.validate()?;
+    let page = {
+        let index = app.index.read();
+        if !index.is_complete() {
+            return Err(Refusal::Loading);
+        }
+        index.page(&query.filter, query.after, query.limit)
+    };
+    let views = in_time(async {
+        let read = page.runs.iter().map(|id| app.bus.views().get(*id));
+        // A view that is gone by now has aged out between the index and here.
+        let mut views: Vec<RunView> = stream::iter(read).buffered(AT_ONCE).try_filter_map(|view| async move { Ok(view) }).try_collect().await?;
+        waiting::fill(&app, &mut views).await?;
+        Ok(views)
+    })
+    .await?;
+    let next_cursor = page.next.map(super::cursor::Place::to_cursor);
+    Ok(Json(RunsBody { runs: views.into_iter().map(RunBody::listed).collect(), next_cursor }))
+}
+
+/// One run.
+pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<RunBody>, Refusal> {
+    find(&app, &id).await.map(|view| Json(RunBody::whole(view)))
+}
+
+/// The jobs of a run.
+pub(crate) async fn jobs(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<JobsBody>, Refusal> {
+    find(&app, &id).await.map(|view| Json(JobsBody { jobs: view.jobs }))
+}
+
+async fn find(app: &App, id: &str) -> Result<RunView, Refusal> {
+    let id = run_id(id, Door::V1)?;
+    in_time(async {
+        let mut view = app.find_run(id).await?.ok_or(Refusal::RunNotFound(Door::V1))?;
+        waiting::fill(app, std::slice::from_mut(&mut view)).await?;
+        Ok(view)
+    })
+    .await
+}

@@ -1,0 +1,223 @@
+//! Real processes of Navvy: all roles in one (`navvy up`), or each on its own, to be killed and started again.
+
+use crate::{PATIENCE, client::Client, eventually, program};
+use anyhow::{Context as _, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// A fleet of this test alone.
+#[derive(Debug)]
+pub struct Fleet {
+    pub dir: TempDir,
+    pub client: Client,
+    hosts: Vec<String>,
+    settings: Vec<(String, String)>,
+    nats: Option<bus::Server>,
+    processes: BTreeMap<String, Child>,
+}
+
+/// What a test wishes of its fleet.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// `HOST:PORT` of git servers that runs may use.
+    pub git_hosts: Vec<String>,
+    /// Settings as environment variables, such as `NAVVY__WORKER__SLOTS`.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Wishes {
+    pub fn git(host: &str) -> Self {
+        Self { git_hosts: vec![host.to_owned()], settings: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((name, value.into()));
+        self
+    }
+}
+
+impl Fleet {
+    /// Everything in one process.
+    pub async fn up(wishes: Wishes) -> anyhow::Result<Self> {
+        let mut fleet = Self::prepare(wishes, None)?;
+        fleet.start("up").await?;
+        Ok(fleet)
+    }
+
+    /// A gateway, a scheduler and these workers, each a process of its own, over a nats-server of this test.
+    pub async fn apart(wishes: Wishes, workers: &[&str]) -> anyhow::Result<Self> {
+        let dir = TempDir::new()?;
+        let options = bus::ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
+        let nats = bus::Server::start(options).await?;
+        let mut fleet = Self::prepare(wishes, Some((dir, nats)))?;
+        let status = fleet.navvy(&["admin", "migrate"]).status()?;
+        anyhow::ensure!(status.success(), "navvy admin migrate: {status}");
+        fleet.start("scheduler").await?;
+        fleet.start("gateway").await?;
+        for worker in workers {
+            fleet.start(worker).await?;
+        }
+        Ok(fleet)
+    }
+
+    fn prepare(wishes: Wishes, nats: Option<(TempDir, bus::Server)>) -> anyhow::Result<Self> {
+        let (dir, nats) = match nats {
+            Some((dir, nats)) => (dir, Some(nats)),
+            None => (TempDir::new()?, None),
+        };
+        let token = "system-test-admin-token-0123456789abcdef";
+        let mut settings: Vec<(String, String)> = wishes.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        settings.push(("NAVVY__GATEWAY__ADMIN_TOKEN".into(), token.into()));
+        settings.push(("NAVVY__SCHEDULER__SEALING_KEY".into(), "17".repeat(32)));
+        settings.push(("NAVVY__GIT__ALLOWED_HOSTS".into(), wishes.git_hosts.join(",")));
+        if let Some(nats) = &nats {
+            let options = nats.connect_options("test");
+            settings.push(("NAVVY__NATS__URL".into(), options.url));
+            settings.extend(options.user.map(|user| ("NAVVY__NATS__USER".into(), user)));
+            settings.extend(options.password.map(|password| ("NAVVY__NATS__PASSWORD".into(), password)));
+        }
+        let client = Client::new("", token);
+        Ok(Self { dir, client, hosts: wishes.git_hosts, settings, nats, processes: BTreeMap::new() })
+    }
+
+    /// `navvy` with this fleet's settings and nothing else of the test's environment.
+    pub fn navvy(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("navvy"));
+        command.args(args).env_clear().stdin(Stdio::null());
+        for name in ["PATH", "HOME"] {
+            command.envs(std::env::vars().find(|(key, _)| key == name));
+        }
+        let tools = crate::root().join(".tools/bin");
+        let path = std::env::vars().find(|(key, _)| key == "PATH").map(|(_, path)| path).unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", tools.display()));
+        command.envs(self.settings.iter().map(|(key, value)| (key, value)));
+        command.env("NAVVY_URL", &self.client.url).env("NAVVY_TOKEN", &self.client.token);
+        command
+    }
+
+    /// Starts a process: `up`, `gateway`, `scheduler`, or a worker of any other name. The gateway keeps its address.
+    pub async fn start(&mut self, name: &str) -> anyhow::Result<()> {
+        let data = self.dir.path().join(if ["gateway", "scheduler", "up"].contains(&name) { "data" } else { name });
+        let data = data.to_str().context("a readable path")?.to_owned();
+        let listen = self.client.url.strip_prefix("http://").unwrap_or("127.0.0.1:0").to_owned();
+        let mut args = match name {
+            "up" => vec!["up", "--listen", &listen],
+            "gateway" => vec!["gateway", "--listen", &listen],
+            "scheduler" => vec!["scheduler"],
+            worker => vec!["worker", "--name", worker],
+        };
+        args.extend(["--data-dir", &data]);
+        let mut command = self.navvy(&args);
+        let log = self.log_path(name);
+        command.stderr(fs::OpenOptions::new().create(true).append(true).open(&log)?).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().context("stdout is piped")?;
+        self.processes.insert(name.to_owned(), child);
+        if ["up", "gateway"].contains(&name) {
+            self.client.url = ready_url(stdout).await.with_context(|| format!("{name}: {}", tail(&log)))?;
+        }
+        if !["up", "gateway", "scheduler"].contains(&name) && !self.client.url.is_empty() {
+            self.wait_for_worker(name).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_worker(&self, name: &str) -> anyhow::Result<()> {
+        eventually(&format!("worker {name} to be in the fleet"), || async {
+            let Ok(workers) = self.client.get("/v1/workers").await else { return Ok(None) };
+            let here = workers["workers"].as_array().is_some_and(|all| all.iter().any(|worker| worker["worker"] == name));
+            Ok(here.then_some(()))
+        })
+        .await
+    }
+
+    /// SIGKILL, and no mercy.
+    pub fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut child = self.processes.remove(name).with_context(|| format!("{name} runs"))?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM; returns whether the process ended well.
+    pub async fn stop(&mut self, name: &str) -> anyhow::Result<bool> {
+        let mut child = self.processes.remove(name).with_context(|| format!("{name} runs"))?;
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM)?;
+        let waited = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(move || child.wait())).await;
+        match waited {
+            Ok(status) => Ok(status??.success()),
+            Err(_) => bail!("{name} did not end after SIGTERM"),
+        }
+    }
+
+    /// The process id of a started process.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.processes.get(name).map(Child::id)
+    }
+
+    /// The servers' git hosts.
+    pub fn git_hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    /// The nats-server, when it is this test's own.
+    pub fn nats(&self) -> Option<&bus::Server> {
+        self.nats.as_ref()
+    }
+
+    /// Where a process writes what it says about itself.
+    pub fn log_path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}.log"))
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for (name, mut child) in std::mem::take(&mut self.processes) {
+            // Drained first, so that `navvy up` ends its own nats-server.
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+            let ended = (0..100).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                matches!(child.try_wait(), Ok(Some(_)))
+            });
+            if !ended {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            if std::thread::panicking() {
+                eprintln!("--- {name} ---\n{}", tail(&self.log_path(&name)));
+            }
+        }
+        if let Some(nats) = &self.nats {
+            let _ = kill(Pid::from_raw(nats.pid().cast_signed()), Signal::SIGKILL);
+        }
+    }
+}
+
+async fn ready_url(stdout: std::process::ChildStdout) -> anyhow::Result<String> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(stdout).lines();
+        let url = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("navvy ready ").map(str::to_owned));
+        // Goes on reading, so that the process never writes into a closed pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        url
+    });
+    tokio::time::timeout(PATIENCE, read).await??.context("no `navvy ready` line")
+}
+
+fn tail(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
