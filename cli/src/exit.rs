@@ -35,6 +35,7 @@ pub(crate) enum Exit {
 }
 
 /// Code and meaning, for the reference page and for tests.
+#[cfg(test)]
 pub(crate) const TABLE: [(Exit, &str); 12] = [
     (Exit::Ok, "done"),
     (

@@ -38,6 +38,7 @@ pub(crate) fn config(out: &Out, args: &ConfigArgs) -> Result<Exit, CliError> {
 pub(crate) async fn admin(out: &Out, args: &AdminArgs) -> Result<Exit, CliError> {
     let AdminVerb::Migrate(args) = &args.verb;
     let settings = roles::load(args.settings.layers())?;
+    out.waiting("connecting to NATS");
     let bus = roles::connect(&settings, "navvy-admin").await?;
     let layout = layout(args, &settings);
     if args.check {

@@ -54,6 +54,12 @@ pub struct ProbeSpec {
     /// Start a real runner with a real shell that prints this text; absent: no process at all.
     #[serde(default)]
     pub echo: Option<String>,
+    /// Then print this many bytes of noise, to measure how fast output travels.
+    #[serde(default)]
+    pub noise_bytes: u64,
+    /// Then print the time (nanoseconds since 1970) this often, 20 ms apart, to measure how late a line arrives.
+    #[serde(default)]
+    pub ticks: u32,
 }
 
 /// What a person wants of a run, and where the answer goes.

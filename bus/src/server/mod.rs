@@ -22,6 +22,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a server may take to stop before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// The same for one that did not answer anyway.
+const SILENT_STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// Free ports to try: another process may be faster.
 const PORTS: usize = 5;
 
@@ -134,7 +136,7 @@ async fn take_over(dir: &DataDir, record: &Record, port: Option<u16>) -> Result<
         return Ok(Some(Server { process, record: record.clone(), dir: dir.clone() }));
     }
     tracing::info!(pid, "stopping the nats-server that an earlier process left running");
-    process.stop(STOP_PATIENCE).await?;
+    process.stop(SILENT_STOP_PATIENCE).await?;
     Ok(None)
 }
 
@@ -153,7 +155,7 @@ async fn start_on(dir: &DataDir, program: &std::path::Path, credentials: &files:
     if let Some(status) = process.ended() {
         return Err(ServerError::Ended { status: status.to_string(), tail: files::tail(&log), log });
     }
-    process.stop(STOP_PATIENCE).await?;
+    process.stop(SILENT_STOP_PATIENCE).await?;
     Err(ServerError::Silent { port, seconds: START_PATIENCE.as_secs(), log })
 }
 

@@ -12,6 +12,9 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+/// Followed by the path that a server of ours is recognised by.
+const CONFIG_FLAG: &str = "--config";
+
 /// A server's process.
 #[derive(Debug)]
 pub(super) enum Process {
@@ -26,7 +29,7 @@ impl Process {
         let log = dir.open_log()?;
         let failed = |source| ServerError::Process { what: format!("{} cannot be started", program.display()), source };
         let child = Command::new(program)
-            .arg("--config")
+            .arg(CONFIG_FLAG)
             .arg(dir.config_file())
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(failed)?)
@@ -43,7 +46,8 @@ impl Process {
 
     /// The process of the record, if it is still there and is really that server: process ids are used again.
     pub(super) fn left_behind(record: &Record, config: &Path) -> Option<Self> {
-        let ours = record.pid != 0 && command_line(record.pid)?.contains(config.to_str()?);
+        let wanted = format!("{CONFIG_FLAG} {}", config.to_str()?);
+        let ours = record.pid != 0 && command_line(record.pid)?.contains(&wanted);
         ours.then_some(Self::Adopted { pid: record.pid })
     }
 

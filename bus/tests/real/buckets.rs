@@ -45,6 +45,25 @@ async fn who_follows_the_fleet_hears_of_every_worker_also_after_the_server_was_k
 }
 
 #[tokio::test]
+async fn a_worker_that_is_silent_for_too_long_is_gone() {
+    let ground = Ground::new().await;
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    let mut impatient = js.get_stream("KV_FLEET").await.unwrap().cached_info().config.clone();
+    impatient.max_age = std::time::Duration::from_secs(1);
+    impatient.duplicate_window = impatient.max_age;
+    js.update_stream(impatient).await.unwrap();
+    let fleet = ground.bus.fleet();
+    let mut watch = fleet.watch().await.unwrap();
+    assert_eq!(soon("the end of nothing", watch.next()).await, Some(FleetEvent::CaughtUp));
+    fleet.beat(&heartbeat("a", 1)).await.unwrap();
+    assert_eq!(soon("its heartbeat", watch.next()).await, Some(FleetEvent::Put(heartbeat("a", 1))));
+    assert_eq!(soon("its end", watch.next()).await, Some(FleetEvent::Gone("a".parse().unwrap())));
+    assert_eq!(fleet.list().await.unwrap(), []);
+    fleet.beat(&heartbeat("a", 2)).await.unwrap();
+    assert_eq!(soon("its return", watch.next()).await, Some(FleetEvent::Put(heartbeat("a", 2))));
+}
+
+#[tokio::test]
 async fn sealed_secrets_are_stored_sealed_and_gone_when_removed() {
     let ground = Ground::new().await;
     let (secrets, run, pair) = (ground.bus.sealed(), run(), KeyPair::generate());

@@ -78,9 +78,15 @@ pub(crate) fn result(run: &Run) -> String {
     format!("{}{span}{why}", status_line(&run.id, run.status.as_str(), run.failed_phase.as_deref().unwrap_or("")))
 }
 
-/// A run stands still until a person does something.
-pub(crate) fn asks_for_a_person(status: &str, step: &str) -> String {
-    format!("{}: {step}", ansi::plain(status).replace('_', " "))
+/// What a status asks of a person; nothing for those that go on by themselves or are over.
+pub(crate) fn asks_for_a_person(run: &str, status: &str) -> Option<String> {
+    let read: RunStatus = serde_json::from_value(status.into()).ok()?;
+    match read {
+        RunStatus::AwaitingApproval | RunStatus::Unknown => {
+            next_step(read, run).map(|step| format!("{}: {step}", read.as_str().replace('_', " ")))
+        }
+        RunStatus::Running | RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled => None,
+    }
 }
 
 /// Ctrl-C ended the watching, not the run.

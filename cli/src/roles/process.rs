@@ -69,6 +69,10 @@ impl Process {
     pub(crate) fn start(out: &Out, settings: Arc<Settings>) -> Result<Self, CliError> {
         let mut options = telemetry::Options::of(&settings, VERSION);
         options.color = out.colors_stderr();
+        if options.level == Settings::default().log.level {
+            // Its connection events are said again, in our words, by whoever they matter to.
+            options.level.push_str(",async_nats=warn");
+        }
         let telemetry = telemetry::start(&options)
             .map_err(role_failed("cannot start logging", "check the sections [log] and [ops]"))?;
         let shutdown = Shutdown::new();
@@ -96,27 +100,25 @@ impl Process {
         }
     }
 
-    /// Stops the stages one after the other; a hurry reaches all at once. Gives the names of what was left behind.
+    /// Stops the stages one after the other, each in a hurry once the process is in one: what a stage needs to end well
+    /// stays until its turn. Gives the names of what was left behind.
     pub(crate) async fn stop_in_order(&self, stages: Vec<Stage>) -> Vec<String> {
         let hurry = self.shutdown.hurry_token();
-        let shutdowns: Vec<Shutdown> = stages.iter().map(|stage| stage.tasks.shutdown().clone()).collect();
-        let stop = async {
-            let mut left = Vec::new();
-            for stage in stages {
-                left.extend(stage.stop().await);
-            }
-            left
-        };
-        tokio::pin!(stop);
-        tokio::select! {
-            left = &mut stop => left,
-            () = hurry.cancelled() => {
-                for shutdown in shutdowns {
+        let mut left = Vec::new();
+        for stage in stages {
+            let shutdown = stage.tasks.shutdown().clone();
+            let stop = stage.stop();
+            tokio::pin!(stop);
+            let names = tokio::select! {
+                names = &mut stop => names,
+                () = hurry.cancelled() => {
                     shutdown.hurry(Reason::Requested("the process leaves at once".into()));
+                    stop.await
                 }
-                stop.await
-            }
+            };
+            left.extend(names);
         }
+        left
     }
 
     /// Sends the last spans and tells how it ended.

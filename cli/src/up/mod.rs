@@ -12,7 +12,7 @@ pub(crate) use nats::folder as nats_folder;
 
 use std::path::PathBuf;
 
-use bus::Bus;
+use bus::{Bus, ConnectOptions, Layout};
 use proto::WorkerId;
 use service::secret_file;
 use service::settings::Settings;
@@ -33,11 +33,13 @@ pub(crate) async fn run(out: &Out, args: &UpArgs) -> Result<Exit, CliError> {
     let url = door.url();
     let sealing = roles::sealing_key(&process.settings)?;
     let token_file = admin_token(&process.settings)?;
+    let places = places(&process.settings, args.workers)?;
 
-    let (bus, nats) = nats(&process.settings, args.migrate, out).await?;
+    out.hint("starting nats-server, gateway, scheduler and workers");
+    let (bus, nats) = nats(&process.settings, args.migrate).await?;
     let (mut edge, mut core) = (Stage::new(), Stage::new());
     roles::scheduler(&mut core, &process, bus.clone(), sealing);
-    for place in places(&process.settings, args.workers)? {
+    for place in places {
         roles::worker(&mut edge, &process, bus.clone(), place);
     }
     roles::gateway(&mut edge, &process, bus, door);
@@ -47,14 +49,13 @@ pub(crate) async fn run(out: &Out, args: &UpArgs) -> Result<Exit, CliError> {
         () = ready::announce(out, &url, token_file.as_deref()) => process.until_draining(&stages).await,
         () = process.until_draining(&stages) => {}
     }
-    out.done_waiting();
     out.hint("stopping: what runs is finished first; press Ctrl-C again to interrupt it");
     let left = process.stop_in_order(stages).await;
     process.end(&left).await
 }
 
 /// A connection to a NATS that has everything Navvy needs; and, when it is our own, the stage that keeps it running.
-async fn nats(settings: &Settings, migrate: bool, out: &Out) -> Result<(Bus, Option<Stage>), CliError> {
+async fn nats(settings: &Settings, migrate: bool) -> Result<(Bus, Option<Stage>), CliError> {
     let layout = roles::layout(settings);
     if settings.nats.url.is_some() {
         let bus = roles::connect(settings, "navvy-up").await?;
@@ -64,19 +65,24 @@ async fn nats(settings: &Settings, migrate: bool, out: &Out) -> Result<(Bus, Opt
         bus.check_layout(&layout).await.map_err(roles::nats_failed("find everything Navvy needs in NATS"))?;
         return Ok((bus, None));
     }
-    out.waiting("starting nats-server");
     let server = nats::OwnServer::start(settings).await?;
-    let bus = Bus::connect(server.connect_options()).await.map_err(roles::nats_failed("connect to the own nats-server"))?;
+    let connection = server.connect_options();
     let mut stage = Stage::new();
     let stop = stage.tasks.shutdown().drain_token();
     stage.run("nats-server", server.keep(stop));
-    match bus.migrate(&layout).await {
-        Ok(_) => Ok((bus, Some(stage))),
+    match prepared(connection, &layout).await {
+        Ok(bus) => Ok((bus, Some(stage))),
         Err(error) => {
             stage.stop().await;
-            Err(roles::nats_failed("create or update streams and buckets")(error))
+            Err(error)
         }
     }
+}
+
+async fn prepared(connection: ConnectOptions, layout: &Layout) -> Result<Bus, CliError> {
+    let bus = Bus::connect(connection).await.map_err(roles::nats_failed("connect to the own nats-server"))?;
+    bus.migrate(layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
+    Ok(bus)
 }
 
 /// The file of the generated admin token; `None` when the settings give the token, or nobody needs one.

@@ -12,7 +12,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Returns after the announcement. Drop it to stop asking.
 pub(super) async fn announce(out: &Out, url: &str, token_file: Option<&Path>) {
-    out.waiting("starting gateway, scheduler and workers");
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
     let Ok(client) = client else {
         tracing::error!("no HTTP client can be made, so readiness cannot be asked for");
@@ -21,7 +20,6 @@ pub(super) async fn announce(out: &Out, url: &str, token_file: Option<&Path>) {
     while !client.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) {
         tokio::time::sleep(PAUSE).await;
     }
-    out.done_waiting();
     let said = if out.is_json() {
         out.json(&json!({ "event": "ready", "url": url }))
     } else {

@@ -9,7 +9,7 @@ use proto::RunId;
 use proto::view::RunStatus;
 use service::settings::Period;
 
-use super::wait::{exit_of, interrupted, look};
+use super::wait::{interrupted, look};
 use super::{Session, wait};
 use crate::api::{LogEvent, LogStream};
 use crate::args::LogsArgs;
@@ -23,19 +23,19 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// `navvy logs`: exits 0 when the output was shown to its end, whatever became of the run.
 pub(super) async fn logs(session: &Session<'_>, args: &LogsArgs) -> Result<Exit, CliError> {
     let stream = LogStream::open(session.client.clone(), args.id, args.follow, args.after).await?;
-    let mut reader = Reader { session, run: args.id, stream, stop_at_unknown: false };
-    let shown = with_ctrl_c(session, args.id, reader.show()).await;
+    let view = View { session, run: args.id, stop_at_unknown: false };
+    let shown = with_ctrl_c(session, args.id, view.show(stream)).await;
     session.out.done_waiting();
-    Ok(shown?.map_or(Exit::Interrupted, |_| Exit::Ok))
+    Ok(shown?.map_or(Exit::Interrupted, |()| Exit::Ok))
 }
 
 /// Shows the output until the run has settled; exits by its result.
 pub(super) async fn until_settled(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Result<Exit, CliError> {
     let stream = LogStream::open(session.client.clone(), run, true, None).await?;
-    let mut reader = Reader { session, run, stream, stop_at_unknown: true };
+    let view = View { session, run, stop_at_unknown: true };
     let shown = match limit {
-        None => with_ctrl_c(session, run, reader.show()).await,
-        Some(limit) => match tokio::time::timeout(*limit, with_ctrl_c(session, run, reader.show())).await {
+        None => with_ctrl_c(session, run, view.show(stream)).await,
+        Some(limit) => match tokio::time::timeout(*limit, with_ctrl_c(session, run, view.show(stream))).await {
             Ok(shown) => shown,
             Err(_) => Err(CliError::WaitTimeout { run, status: "not finished".into(), waited: *limit }),
         },
@@ -64,26 +64,41 @@ async fn with_ctrl_c<T>(
     }
 }
 
-struct Reader<'a> {
+/// How one run's output is shown.
+struct View<'a> {
     session: &'a Session<'a>,
     run: RunId,
-    stream: LogStream,
     /// `unknown` may stay for days: who waits for a result has it.
     stop_at_unknown: bool,
 }
 
-impl Reader<'_> {
-    async fn show(&mut self) -> Result<(), CliError> {
-        loop {
-            let Ok(next) = tokio::time::timeout(SILENCE, self.stream.next()).await else {
-                self.say_what_it_waits_for().await;
-                continue;
-            };
-            let Some(event) = next? else { return Ok(()) };
+impl View<'_> {
+    async fn show(&self, mut stream: LogStream) -> Result<(), CliError> {
+        while let Some(event) = self.next(&mut stream).await? {
             self.show_event(&event)?;
             let unknown = RunStatus::Unknown.as_str();
             if self.stop_at_unknown && matches!(&event, LogEvent::Status { status, .. } if status == unknown) {
                 return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next event. In the silence before it, the run is asked what it waits for; the stream is not disturbed.
+    async fn next(&self, stream: &mut LogStream) -> Result<Option<LogEvent>, CliError> {
+        let next = stream.next();
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                event = &mut next => return event,
+                () = tokio::time::sleep(SILENCE) => {}
+            }
+            if self.session.out.is_json() {
+                continue;
+            }
+            tokio::select! {
+                event = &mut next => return event,
+                () = self.say_what_it_waits_for() => {}
             }
         }
     }
@@ -98,11 +113,8 @@ impl Reader<'_> {
             LogEvent::Log { line, .. } => out.line(&ansi::line(line, out.style().color()))?,
             LogEvent::Status { status, phase } => {
                 out.waiting(&words::status_line(&run, status, phase));
-                let read = serde_json::from_value::<RunStatus>(status.clone().into()).ok();
-                let open = read.filter(|status| exit_of(*status).is_none_or(|_| *status == RunStatus::Unknown));
-                let step = open.filter(|status| *status != RunStatus::Running).and_then(|s| words::next_step(s, &run));
-                if let Some(step) = step {
-                    out.hint(&words::asks_for_a_person(status, &step));
+                if let Some(request) = words::asks_for_a_person(&run, status) {
+                    out.hint(&request);
                 }
             }
             LogEvent::Lagged { behind_bytes } => out.hint(&words::lagged(*behind_bytes)),
@@ -115,11 +127,9 @@ impl Reader<'_> {
 
     /// A run in a queue prints nothing for a long time; its view says what it waits for.
     async fn say_what_it_waits_for(&self) {
-        if self.session.out.is_json() {
-            return;
-        }
-        if let Ok((_, run)) = look(self.session, self.run).await {
-            self.session.out.waiting(&words::progress(&run));
+        match look(self.session, self.run).await {
+            Ok((_, run)) => self.session.out.waiting(&words::progress(&run)),
+            Err(error) => self.session.out.waiting(&format!("{error}; trying again")),
         }
     }
 }

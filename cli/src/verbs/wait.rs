@@ -44,7 +44,7 @@ pub(super) async fn until_settled(session: &Session<'_>, run: RunId, limit: Opti
 }
 
 /// The exit code that tells a status; `None` while it is not settled.
-pub(super) fn exit_of(status: RunStatus) -> Option<Exit> {
+fn exit_of(status: RunStatus) -> Option<Exit> {
     match status {
         RunStatus::Success => Some(Exit::Ok),
         RunStatus::Failed | RunStatus::Cancelled | RunStatus::Unknown => Some(Exit::RunFailed),
@@ -77,8 +77,9 @@ async fn poll(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Resul
                 last_answer = Instant::now();
                 status = seen.status;
                 session.out.waiting(&words::progress(&seen));
-                if status == RunStatus::AwaitingApproval && !std::mem::replace(&mut hinted, true) {
-                    session.out.hint(&words::next_step(status, &seen.id).unwrap_or_default());
+                let request = words::asks_for_a_person(&seen.id, status.as_str());
+                if let Some(request) = request.filter(|_| !std::mem::replace(&mut hinted, true)) {
+                    session.out.hint(&request);
                 }
                 if let Some(exit) = exit_of(status) {
                     session.out.done_waiting();

@@ -84,7 +84,12 @@ struct State {
     serial: u64,
 }
 
-/// The serial of the state that the plan was made for, out of the plan file: the tool applies it to no other one.
+/// The serial of the state that the plan in a bundle was made for: the tool applies it to a state with no other one, so it
+/// is the state's serial before the apply. Nothing when the plan file cannot be read (OpenTofu may encrypt it).
+pub fn state_serial(bundle: &[u8]) -> Option<u64> {
+    bundle::unpack(bundle).ok().and_then(|bundle| serial(bundle.plan))
+}
+
 fn serial(plan: &[u8]) -> Option<u64> {
     let mut archive = zip::ZipArchive::new(Cursor::new(plan)).ok()?;
     let mut state = Vec::new();
@@ -175,3 +180,7 @@ async fn read_outputs<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool
     commands.narrate(&format!("The outputs could not be read: {why}")).await;
     String::new()
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -28,7 +28,7 @@ mod step;
 mod summary;
 mod values;
 
-pub use apply::apply;
+pub use apply::{apply, state_serial};
 pub use commands::{Captured, CommandError, Commands, Exit, NoLeave, Streamed, ToolCommand};
 pub use plan::{Planned, plan};
 pub use plugin_cache::PluginCache;

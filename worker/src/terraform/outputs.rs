@@ -35,7 +35,7 @@ pub(super) fn masked(json: &[u8], mask: &Mask<'_>) -> Result<Option<String>, ser
     for (name, output) in outputs {
         let value = if output.sensitive { json!(SENSITIVE) } else { values::masked(&output.value, mask) };
         let mut entry = json!({"sensitive": output.sensitive, "type": output.kind, "value": value});
-        let length = entry.to_string().len();
+        let length = entry["value"].to_string().len();
         if length > MAX_VALUE || bytes + length > MAX_TOTAL {
             entry = json!({"sensitive": output.sensitive, "type": "string", "value": format!("(omitted: {length} bytes)")});
         }
@@ -73,7 +73,7 @@ mod tests {
         let mut outputs: Map<String, Value> = (0..400).map(|n| (format!("o{n:03}"), json!({"sensitive": false, "type": "string", "value": "y".repeat(1000)}))).collect();
         outputs.insert("a".to_owned(), json!({"sensitive": false, "type": "string", "value": long}));
         let found = shown(&Value::Object(outputs)).expect("some");
-        assert_eq!(found["a"]["value"], json!("(omitted: 16434 bytes)"));
+        assert_eq!(found["a"]["value"], json!("(omitted: 16386 bytes)"));
         assert_eq!(found["o000"]["value"].as_str().map(str::len), Some(1000));
         assert!(found.to_string().len() < MAX_TOTAL + 100 * 400);
     }

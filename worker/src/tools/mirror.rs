@@ -146,7 +146,7 @@ mod tests {
         let version = Version::new(1, 11, 4);
         let terraform = Release::new(Tool::Terraform, &version);
         assert_eq!(terraform.folder, "terraform/1.11.4");
-        assert!(terraform.archive.starts_with("terraform_1.11.4_") && terraform.archive.ends_with(".zip"));
+        assert!(terraform.archive.starts_with("terraform_1.11.4_linux_"), "{}", terraform.archive);
         assert_eq!(terraform.signature, "terraform_1.11.4_SHA256SUMS.sig");
         let tofu = Release::new(Tool::Tofu, &version);
         assert_eq!((tofu.folder.as_str(), tofu.signature.as_str()), ("v1.11.4", "tofu_1.11.4_SHA256SUMS.gpgsig"));

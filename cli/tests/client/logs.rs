@@ -1,8 +1,6 @@
 //! `navvy logs` against streams that are cut, repeated, broken off and resumed.
 
-mod fake;
-
-use fake::{Answer, Gateway, RUN, code, stderr, stdout};
+use crate::fake::{Answer, Gateway, RUN, code, stderr, stdout};
 use serde_json::{Value, json};
 
 fn line(offset: u64, text: &str) -> String {

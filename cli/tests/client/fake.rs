@@ -12,21 +12,21 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use serde_json::Value;
 
-pub const RUN: &str = "0192f0c1-7e3a-7abc-8def-012345678900";
+pub(crate) const RUN: &str = "0192f0c1-7e3a-7abc-8def-012345678900";
 
 /// One request as it came.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    pub method: Method,
+pub(crate) struct Asked {
+    pub(crate) method: Method,
     /// Path and query.
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Value,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 /// One answer to come.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     status: u16,
     kind: &'static str,
     chunks: Vec<String>,
@@ -34,17 +34,17 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self { status, kind: "application/json", chunks: vec![body.to_string()], retry_after: false }
     }
 
-    pub fn error(status: u16, code: &str) -> Self {
+    pub(crate) fn error(status: u16, code: &str) -> Self {
         let body = serde_json::json!({"error": format!("refused: {code}"), "code": code, "field": null, "status": null});
         Self { retry_after: status == 503, ..Self::json(status, &body) }
     }
 
     /// A live stream that ends after these chunks, wherever they are cut.
-    pub fn stream(chunks: &[&str]) -> Self {
+    pub(crate) fn stream(chunks: &[&str]) -> Self {
         let chunks = chunks.iter().map(|&chunk| chunk.to_owned()).collect();
         Self { status: 200, kind: "text/event-stream", chunks, retry_after: false }
     }
@@ -58,13 +58,13 @@ struct Script {
 
 /// The fake gateway: gives its answers one after the other; the last one for ever.
 #[derive(Debug)]
-pub struct Gateway {
-    pub url: String,
+pub(crate) struct Gateway {
+    pub(crate) url: String,
     script: Script,
 }
 
 impl Gateway {
-    pub async fn start(answers: Vec<Answer>) -> Self {
+    pub(crate) async fn start(answers: Vec<Answer>) -> Self {
         let script = Script { answers: Arc::new(Mutex::new(answers.into())), asked: Arc::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -73,17 +73,17 @@ impl Gateway {
         Self { url, script }
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.script.asked.lock().unwrap().clone()
     }
 
     /// Runs `navvy` against this gateway to its end.
-    pub async fn navvy(&self, arguments: &[&str]) -> Output {
+    pub(crate) async fn navvy(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().await.unwrap()
     }
 
     /// `navvy`, ready to start.
-    pub fn command(&self, arguments: &[&str]) -> tokio::process::Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut command = navvy(arguments);
         command.env("NAVVY_URL", &self.url).env("NAVVY_TOKEN", "t0ken");
         command
@@ -91,21 +91,21 @@ impl Gateway {
 }
 
 /// `navvy` with an empty environment.
-pub fn navvy(arguments: &[&str]) -> tokio::process::Command {
+pub(crate) fn navvy(arguments: &[&str]) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_navvy"));
     command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-pub fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 

@@ -1,8 +1,6 @@
 //! Every way a client verb can end, with its exit code, on the real binary.
 
-mod fake;
-
-use fake::{Answer, Gateway, RUN, code, navvy, stderr, stdout};
+use crate::fake::{Answer, Gateway, RUN, code, navvy, stderr, stdout};
 use serde_json::{Value, json};
 
 const DEPLOY: [&str; 7] = ["deploy", "--git-url", "https://git.example/a", "--git-ref", "main", "--tool", "tofu"];
@@ -101,9 +99,12 @@ async fn waiting_too_long_is_75_and_outlives_a_gateway_that_is_away() {
 async fn ctrl_c_leaves_the_run_alone_and_is_130() {
     let gateway = Gateway::start(vec![Answer::json(200, &run("awaiting_approval"))]).await;
     let child = gateway.command(&["run", RUN, "--wait"]).spawn().unwrap();
-    while gateway.asked().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let asked = async {
+        while gateway.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), asked).await.unwrap();
     let pid = nix::unistd::Pid::from_raw(child.id().unwrap().try_into().unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     let output = child.wait_with_output().await.unwrap();

@@ -1,8 +1,6 @@
 //! What the client verbs ask of the gateway and what they print, on the real binary.
 
-mod fake;
-
-use fake::{Answer, Gateway, RUN, code, stderr, stdout};
+use crate::fake::{Answer, Gateway, RUN, code, navvy, stderr, stdout};
 use serde_json::{Value, json};
 
 fn accepted() -> Answer {
@@ -95,22 +93,22 @@ async fn keys_are_created_shown_once_and_revoked() {
 
 #[tokio::test]
 async fn verbs_that_need_no_gateway_work_without_one() {
-    let output = fake::navvy(&["completions", "bash"]).output().await.unwrap();
+    let output = navvy(&["completions", "bash"]).output().await.unwrap();
     assert!(code(&output) == 0 && stdout(&output).contains("_navvy"));
-    let output = fake::navvy(&["config", "check"]).env("NAVVY__WORKER__SLOTS", "7").output().await.unwrap();
+    let output = navvy(&["config", "check"]).env("NAVVY__WORKER__SLOTS", "7").output().await.unwrap();
     let row = stdout(&output).lines().find(|line| line.starts_with("worker.slots")).unwrap_or_default().to_owned();
     assert!(code(&output) == 0 && row.contains('7') && row.contains("environment NAVVY__WORKER__SLOTS"), "{row}");
-    let output = fake::navvy(&["config", "check"]).env("NAVVY__GATEWAY__ADMIN_TOKEN", "canary-canary-canary-canary-canary").output().await.unwrap();
+    let output = navvy(&["config", "check"]).env("NAVVY__GATEWAY__ADMIN_TOKEN", "canary-canary-canary-canary-canary").output().await.unwrap();
     assert!(stdout(&output).contains("***") && !stdout(&output).contains("canary"));
 }
 
 #[tokio::test]
 async fn a_refused_configuration_is_78_with_every_problem() {
-    let mut command = fake::navvy(&["config", "check"]);
+    let mut command = navvy(&["config", "check"]);
     let output = command.env("NAVVY__WORKER__SLOT", "7").env("NAVVY__GATEWAY__LISTEN", "nowhere").output().await.unwrap();
     assert_eq!(code(&output), 78);
     assert!(stderr(&output).contains("NAVVY__WORKER__SLOT") && stderr(&output).contains("gateway.listen"), "{}", stderr(&output));
-    let output = fake::navvy(&["config", "check", "--json"]).env("NAVVY__WORKER__SLOT", "7").output().await.unwrap();
+    let output = navvy(&["config", "check", "--json"]).env("NAVVY__WORKER__SLOT", "7").output().await.unwrap();
     let told: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((code(&output), told["valid"].as_bool()), (78, Some(false)));
 }

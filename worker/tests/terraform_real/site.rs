@@ -1,0 +1,167 @@
+//! A checkout with everything around it, as the worker's loop would hand it over.
+
+use crate::{plain::Plain, servers};
+use proto::Secret;
+use proto::git::CommitId;
+use proto::terraform::{ApplyResult, PlanArtifact, SecretBundle, TerraformSpec, Tool, ToolUsed};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use worker::terraform::{Order, Planned, Setup, Unfinished, Workplace, apply, plan, prepare};
+use worker::tools::ResolvedTool;
+
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// One attempt's folders, on one worker.
+pub(crate) struct Site {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) setup: Setup,
+    pub(crate) spec: TerraformSpec,
+    pub(crate) secrets: SecretBundle,
+    pub(crate) tool: ResolvedTool,
+    pub(crate) commit: CommitId,
+}
+
+impl Site {
+    /// A fresh checkout with these files.
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir(dir.path().join("scratch")).expect("made");
+        let site = Self {
+            setup: Setup {
+                search_path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
+                pass_env: Vec::new(),
+                plugin_cache: None,
+                cli_config: None,
+                registry: None,
+                lock_timeout: Duration::from_secs(1),
+            },
+            spec: spec(),
+            secrets: SecretBundle { run_key: Secret::new("00"), env: BTreeMap::new(), git_auth: None, backend_config: BTreeMap::new() },
+            tool: ResolvedTool { used: ToolUsed { tool: Tool::Terraform, version: "1.11.4".to_owned() }, program: servers::terraform(), asked_by: "nobody".to_owned() },
+            commit: COMMIT.parse().expect("a commit"),
+            dir,
+        };
+        fs::create_dir(site.checkout()).expect("made");
+        for (name, text) in files {
+            let path = site.checkout().join(name);
+            fs::create_dir_all(path.parent().expect("inside")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+        site
+    }
+
+    pub(crate) fn with_backend(mut self, settings: Vec<(String, String)>) -> Self {
+        self.secrets.backend_config = settings.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
+        self
+    }
+
+    pub(crate) fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.secrets.env.insert(name.to_owned(), Secret::new(value));
+        self
+    }
+
+    /// A program instead of terraform that does what a shell script says.
+    pub(crate) fn with_fake(mut self, script: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = self.dir.path().join("fake");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("set");
+        self.tool.program = program;
+        self
+    }
+
+    pub(crate) fn checkout(&self) -> PathBuf {
+        self.dir.path().join("checkout")
+    }
+
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.dir.path().join("scratch")
+    }
+
+    pub(crate) async fn prepare<'a>(&'a self, commands: &mut Plain, folders: &'a Folders) -> Result<Workplace<'a>, Unfinished> {
+        let order = Order {
+            setup: &self.setup,
+            spec: &self.spec,
+            secrets: Some(&self.secrets),
+            commit: &self.commit,
+            checkout: &folders.checkout,
+            scratch: &folders.scratch,
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        };
+        prepare(commands, order).await
+    }
+
+    pub(crate) fn folders(&self) -> Folders {
+        Folders { checkout: self.checkout(), scratch: self.scratch() }
+    }
+
+    pub(crate) async fn plan(&self, commands: &mut Plain) -> Result<Planned, Unfinished> {
+        let folders = self.folders();
+        let place = self.prepare(commands, &folders).await?;
+        plan(commands, &place, &self.tool).await
+    }
+
+    pub(crate) async fn apply(&self, commands: &mut Plain, planned: &Planned) -> Result<ApplyResult, Unfinished> {
+        self.apply_as(commands, &artifact(planned), &planned.bundle).await
+    }
+
+    pub(crate) async fn apply_as(&self, commands: &mut Plain, artifact: &PlanArtifact, bundle: &[u8]) -> Result<ApplyResult, Unfinished> {
+        let folders = self.folders();
+        let place = self.prepare(commands, &folders).await?;
+        apply(commands, &place, &self.tool, artifact, bundle).await
+    }
+}
+
+pub(crate) struct Folders {
+    checkout: PathBuf,
+    scratch: PathBuf,
+}
+
+fn spec() -> TerraformSpec {
+    TerraformSpec {
+        tool: Tool::Terraform,
+        tool_version: None,
+        git_url: "https://git.example/acme/infra.git".parse().expect("an address"),
+        git_ref: "main".parse().expect("a reference"),
+        path: ".".parse().expect("a path"),
+        workspace: "default".to_owned(),
+        tfvars_files: Vec::new(),
+        init_args: Vec::new(),
+        backend_config: BTreeMap::new(),
+        plan_args: Vec::new(),
+        timeout_minutes: 60,
+        auto_approve: false,
+        destroy: false,
+        env_names: Vec::new(),
+        public_env: Vec::new(),
+        git_auth: None,
+    }
+}
+
+/// What the worker's loop makes of a stored plan.
+pub(crate) fn artifact(planned: &Planned) -> PlanArtifact {
+    PlanArtifact {
+        object: "plans/1".to_owned(),
+        plan_sha256: planned.plan_sha256.clone(),
+        bytes: planned.bundle.len() as u64,
+        commit: COMMIT.parse().expect("a commit"),
+        tool: planned.tool.clone(),
+    }
+}
+
+/// Every file below a folder that holds a text.
+pub(crate) fn files_with(dir: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let kind = entry.file_type().expect("a kind");
+        if kind.is_dir() {
+            found.extend(files_with(&entry.path(), text));
+        } else if kind.is_file() && fs::read(entry.path()).expect("read").windows(text.len()).any(|window| window == text.as_bytes()) {
+            found.push(entry.path());
+        }
+    }
+    found
+}
