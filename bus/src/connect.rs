@@ -4,8 +4,8 @@ use crate::error::{BusError, Op};
 use crate::link::Link;
 use crate::signs::Signs;
 use crate::{
-    artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, fleet::Fleet, inbox::Inbox, keys::Keys, locks::Locks, logs::Logs,
-    run_log::RunLog, sealed::SealedSecrets, views::Views, work::WorkQueue,
+    artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, fleet::Fleet, inbox::Inbox, keys::Keys, locks::Locks,
+    logs::Logs, run_log::RunLog, sealed::SealedSecrets, views::Views, work::WorkQueue,
 };
 use async_nats::ConnectErrorKind;
 use async_nats::jetstream::context::ContextBuilder;
@@ -259,7 +259,9 @@ mod tests {
 
     #[test]
     fn servers_before_2_12_are_too_old() {
-        for (version, good) in [("2.12.0", true), ("2.15.1", true), ("3.0.0", true), ("2.11.9", false), ("", false), ("2.12.0-beta.1", true)] {
+        for (version, good) in
+            [("2.12.0", true), ("2.15.1", true), ("3.0.0", true), ("2.11.9", false), ("", false), ("2.12.0-beta.1", true)]
+        {
             assert_eq!(new_enough(version), good, "{version}");
         }
     }

@@ -7,9 +7,9 @@
 use crate::connect::Bus;
 use crate::error::{BusError, Op};
 use crate::link::headers;
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType};
-use async_nats::jetstream::Message;
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,7 +73,9 @@ impl Bus {
             pipeline.done.recv().await;
         }
         let seconds = began.elapsed().as_secs_f64();
-        let at = |share: f64| starts.get(((starts.len() as f64 * share) as usize).min(starts.len().saturating_sub(1))).copied().unwrap_or_default();
+        let at = |share: f64| {
+            starts.get(((starts.len() as f64 * share) as usize).min(starts.len().saturating_sub(1))).copied().unwrap_or_default()
+        };
         Ok(Floor { start_p50: at(0.5), start_p99: at(0.99), jobs_per_second: jobs as f64 / seconds })
     }
 }
@@ -187,4 +189,3 @@ async fn settle(bus: Bus, message: Message, done: mpsc::UnboundedSender<()>) {
 fn failed(doing: &'static str, what: &str, error: &dyn std::fmt::Display) -> BusError {
     BusError::invalid(Op(doing, what), error.to_string())
 }
-

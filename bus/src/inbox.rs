@@ -195,8 +195,6 @@ impl ReplyBox {
     /// The answer, or `None` if none came in time: the command is stored all the same and will be decided.
     pub async fn wait(mut self, patience: Duration) -> Option<CommandAnswer> {
         let answer = tokio::time::timeout(patience, self.answers.next()).await.ok().flatten()?;
-        codec::decode(&answer.payload)
-            .inspect_err(|error| tracing::warn!(%error, "an answer to a command cannot be read"))
-            .ok()
+        codec::decode(&answer.payload).inspect_err(|error| tracing::warn!(%error, "an answer to a command cannot be read")).ok()
     }
 }

@@ -75,9 +75,17 @@ mod tests {
 
     #[test]
     fn a_key_cannot_be_a_wildcard_or_leave_its_bucket() {
-        for (key, good) in
-            [("api.1", true), ("sealing.public", true), ("", false), ("a..b", false), (".a", false), ("a.*", false), (">", false), ("a b", false), ("a\r\nPUB", false)]
-        {
+        for (key, good) in [
+            ("api.1", true),
+            ("sealing.public", true),
+            ("", false),
+            ("a..b", false),
+            (".a", false),
+            ("a.*", false),
+            (">", false),
+            ("a b", false),
+            ("a\r\nPUB", false),
+        ] {
             assert_eq!(valid(key).is_ok(), good, "{key}");
         }
     }

@@ -107,10 +107,7 @@ impl Link {
     pub(crate) async fn tell(&self, op: Op<'_>, headers: HeaderMap, payload: Bytes) -> Result<(), BusError> {
         self.ready(op).await?;
         let sent = self.client.publish_with_headers(op.1.to_owned(), headers, payload);
-        self.bounded(op, Instant::now() + PATIENCE, async {
-            sent.await.map_err(|error| BusError::unavailable_because(op, error))
-        })
-        .await
+        self.bounded(op, Instant::now() + PATIENCE, async { sent.await.map_err(|error| BusError::unavailable_because(op, error)) }).await
     }
 
     /// Asks whoever listens on the operation's object and waits for one answer.

@@ -78,7 +78,7 @@ impl Logs {
         let output = self.link.subscribe(Op("listen to", &stored), None).await?;
         let changed = subject::changed(run);
         let views = self.link.subscribe(Op("listen to", &changed), None).await?;
-        Ok(Wake::start(output, views, self.link.clone()))
+        Ok(Wake::start(output, views, &self.link))
     }
 }
 
@@ -123,7 +123,7 @@ pub struct Wake {
 }
 
 impl Wake {
-    fn start(mut output: Subscriber, mut views: Subscriber, link: Link) -> Self {
+    fn start(mut output: Subscriber, mut views: Subscriber, link: &Link) -> Self {
         let bell = Arc::new(Notify::new());
         let rung = Arc::clone(&bell);
         let mut epoch = link.signs.epoch();

@@ -73,10 +73,10 @@ impl Puller {
     pub(crate) async fn next(&mut self, wait: Duration) -> Result<Pulled, BusError> {
         let until = Instant::now() + wait;
         loop {
-            if self.owed == 0 {
-                if let Some(done) = self.request(until).await? {
-                    return Ok(done);
-                }
+            if self.owed == 0
+                && let Some(done) = self.request(until).await?
+            {
+                return Ok(done);
             }
             // A little later than the server, so that its last word is heard.
             let patience = self.silent_at.min(until + Duration::from_millis(500));

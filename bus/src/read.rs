@@ -22,20 +22,20 @@ struct Got {
 impl Link {
     /// The last message of a subject, from the stream's leader.
     pub(crate) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>, BusError> {
-        self.from_leader(stream, subject, json!({ "last_by_subj": subject })).await
+        self.leader_get(stream, subject, json!({ "last_by_subj": subject })).await
     }
 
     /// The first message of a subject at or after a sequence, from the stream's leader.
     pub(crate) async fn first_from(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<Stored>, BusError> {
-        self.from_leader(stream, subject, json!({ "seq": seq.max(1), "next_by_subj": subject })).await
+        self.leader_get(stream, subject, json!({ "seq": seq.max(1), "next_by_subj": subject })).await
     }
 
     /// The message at a sequence, from the stream's leader.
     pub(crate) async fn at(&self, stream: &str, seq: u64) -> Result<Option<Stored>, BusError> {
-        self.from_leader(stream, stream, json!({ "seq": seq })).await
+        self.leader_get(stream, stream, json!({ "seq": seq })).await
     }
 
-    async fn from_leader(&self, stream: &str, about: &str, request: Value) -> Result<Option<Stored>, BusError> {
+    async fn leader_get(&self, stream: &str, about: &str, request: Value) -> Result<Option<Stored>, BusError> {
         let subject = format!("STREAM.MSG.GET.{stream}");
         let op = Op("read", &subject);
         let got: Got = match self.api_answer(op, &request).await? {
@@ -45,12 +45,7 @@ impl Link {
             Err(told) => return Err(from_server(op, &told)),
         };
         let message = StreamMessage::try_from(got.message).map_err(|e| BusError::corrupt(Op("read", about), e))?;
-        Ok(Some(Stored {
-            subject: message.subject.to_string(),
-            seq: message.sequence,
-            headers: message.headers,
-            payload: message.payload,
-        }))
+        Ok(Some(Stored { subject: message.subject.to_string(), seq: message.sequence, headers: message.headers, payload: message.payload }))
     }
 
     /// The first message of a subject at or after a sequence, from whichever server is near. One that lags may say that

@@ -44,7 +44,7 @@ impl RunLog {
             let some = self.link.many(subject::RUNS, &subject, from).await?;
             let reached = some.last().map_or(0, |stored| stored.seq);
             let none = some.is_empty();
-            entries.extend(some.into_iter().map(entry));
+            entries.extend(some.iter().map(entry));
             if reached >= last.seq {
                 return Ok(entries);
             }
@@ -55,19 +55,14 @@ impl RunLog {
         self.rest_from_leader(&subject, last.seq, entries).await
     }
 
-    async fn rest_from_leader(
-        &self,
-        subject: &str,
-        last: u64,
-        mut entries: Vec<(u64, Vec<u8>)>,
-    ) -> Result<Vec<(u64, Vec<u8>)>, BusError> {
+    async fn rest_from_leader(&self, subject: &str, last: u64, mut entries: Vec<(u64, Vec<u8>)>) -> Result<Vec<(u64, Vec<u8>)>, BusError> {
         loop {
             let reached = entries.last().map_or(0, |(seq, _)| *seq);
             if reached >= last {
                 return Ok(entries);
             }
             match self.link.first_from(subject::RUNS, subject, reached + 1).await? {
-                Some(stored) => entries.push(entry(stored)),
+                Some(stored) => entries.push(entry(&stored)),
                 None => return Err(BusError::unavailable(Op("load", subject))),
             }
         }
@@ -95,6 +90,6 @@ pub(crate) async fn open_runs(link: &Link, subjects: &str) -> Result<Vec<RunId>,
     Ok(open)
 }
 
-fn entry(stored: Stored) -> (u64, Vec<u8>) {
+fn entry(stored: &Stored) -> (u64, Vec<u8>) {
     (stored.seq, stored.payload.to_vec())
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Messages a request; also what is held in memory of a stream that is being read.
 pub(crate) const BATCH: usize = 256;
 /// How long the server keeps a reading consumer that nobody reads from.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
 /// A message as it is stored.
 #[derive(Debug, Clone)]

@@ -153,10 +153,7 @@ impl BlobKey {
     /// Seals bytes for a context: a format byte, a random nonce, the ciphertext with its tag.
     pub fn seal(&self, context: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut body = plain.to_vec();
-        let nonce = self
-            .key
-            .seal_in_place_append_tag(Aad::from(context.as_bytes()), &mut body)
-            .map_err(|_| SealError::Failed)?;
+        let nonce = self.key.seal_in_place_append_tag(Aad::from(context.as_bytes()), &mut body).map_err(|_| SealError::Failed)?;
         let mut sealed = Vec::with_capacity(1 + NONCE_LEN + body.len());
         sealed.push(BLOB_FORMAT);
         sealed.extend_from_slice(nonce.as_ref());

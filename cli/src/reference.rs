@@ -67,7 +67,7 @@ fn spelling(argument: &Arg) -> String {
     let value = match argument.get_action() {
         ArgAction::Set | ArgAction::Append => {
             let names = argument.get_value_names().unwrap_or_default();
-            names.iter().map(|name| format!(" {name}")).collect()
+            names.first().map_or_else(String::new, |name| format!(" {name}"))
         }
         _ => String::new(),
     };

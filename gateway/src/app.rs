@@ -79,7 +79,7 @@ pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, Refusal>>) -
 }
 
 /// The view of a run that was accepted and nothing more.
-fn accepted(trigger: Trigger) -> RunView {
+pub(crate) fn accepted(trigger: Trigger) -> RunView {
     RunView {
         id: trigger.run,
         seq: 0,

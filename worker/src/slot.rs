@@ -143,17 +143,18 @@ fn open_secrets(asking: &Asking, permit: &Permit) -> Result<Option<SecretBundle>
     proto::codec::decode(&plain).map(Some).map_err(|_| "the permit's secrets cannot be read".to_owned())
 }
 
-/// Everything that must never be seen in the log.
-fn to_mask(permit: &Permit, bundle: Option<&SecretBundle>) -> Vec<String> {
+/// Everything that must never be seen in the log, with the name to warn by.
+fn to_mask(permit: &Permit, bundle: Option<&SecretBundle>) -> Vec<(String, String)> {
     let Some(bundle) = bundle else { return Vec::new() };
     let public = action::public_env(&permit.work);
-    let env = bundle.env.iter().filter(|(name, _)| !public.contains(name)).map(|(_, value)| value);
-    let mut secrets: Vec<&Secret> = env.chain(bundle.backend_config.values()).collect();
-    secrets.push(&bundle.run_key);
+    let named = bundle.env.iter().filter(|(name, _)| !public.contains(name)).chain(&bundle.backend_config);
+    let mut secrets: Vec<(&str, &Secret)> = named.map(|(name, value)| (name.as_str(), value)).collect();
+    secrets.push(("the run's key", &bundle.run_key));
     if let Some(auth) = &bundle.git_auth {
-        secrets.extend(action::secrets_of(auth));
+        secrets.extend(action::secrets_of(auth).into_iter().map(|secret| ("git_auth", secret)));
     }
-    secrets.into_iter().filter(|secret| !secret.is_empty()).map(|secret| secret.expose().to_owned()).collect()
+    let filled = secrets.into_iter().filter(|(_, secret)| !secret.is_empty());
+    filled.map(|(name, secret)| (name.to_owned(), secret.expose().to_owned())).collect()
 }
 
 fn failed(kind: &str, message: String) -> AttemptOutcome {

@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn what_is_corrected_no_longer_differs() {
         let wanted = Layout { replicas: 3, ..Layout::default() }.wanted();
-        let strange = Config { max_bytes: 7, max_age: Duration::from_secs(1), duplicate_window: Duration::from_secs(1), ..Config::default() };
+        let strange =
+            Config { max_bytes: 7, max_age: Duration::from_secs(1), duplicate_window: Duration::from_secs(1), ..Config::default() };
         for want in wanted {
             let made = corrected(&strange, &want.config);
             assert_eq!(of_stream(&made, &want.config), Vec::<String>::new(), "{}", want.config.name);

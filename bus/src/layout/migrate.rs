@@ -134,8 +134,7 @@ impl Bus {
     }
 
     async fn put_consumer(&self, stream: &str, config: &consumer::Config) -> Result<(), BusError> {
-        let subject =
-            format!("CONSUMER.CREATE.{stream}.{}.{}", config.name.as_deref().unwrap_or_default(), config.filter_subject);
+        let subject = format!("CONSUMER.CREATE.{stream}.{}.{}", config.name.as_deref().unwrap_or_default(), config.filter_subject);
         let body = json!({ "stream_name": stream, "config": config, "action": "" });
         let _: consumer::Info = self.link.api(Op("create consumer", &subject), &body).await?;
         Ok(())

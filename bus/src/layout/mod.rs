@@ -19,8 +19,8 @@ pub const STORED_PREFIX: &str = "stored.";
 /// Group of the schedulers that answer one shard's questions.
 pub(crate) const SCHEDULER_GROUP: &str = "scheduler";
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// What a deployment may choose about its streams.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use proto::subject;
 use std::time::Duration;
 
 /// A worker that has not said a word for so long is gone from the list.
-const FLEET_MAX_AGE: Duration = Duration::from_secs(60);
+const FLEET_MAX_AGE: Duration = Duration::from_mins(1);
 /// How long the note that a key is gone stays, so that watchers see it.
 const GONE_MARKER: Duration = HOUR;
 /// A delivery that nobody has acknowledged for so long is given to somebody else.
@@ -155,11 +155,7 @@ impl Layout {
         Wanted {
             config: Config {
                 allow_direct: true,
-                republish: Some(Republish {
-                    source: "log.>".to_owned(),
-                    destination: format!("{STORED_PREFIX}log.>"),
-                    headers_only: true,
-                }),
+                republish: Some(Republish { source: "log.>".to_owned(), destination: format!("{STORED_PREFIX}log.>"), headers_only: true }),
                 ..self.stream(subject::LOGS, "log.>", self.log_max_age)
             },
             consumers: Vec::new(),

@@ -14,10 +14,9 @@ pub(super) async fn find(wanted: Option<&Path>) -> Result<PathBuf, ServerError> 
     if let Some(path) = wanted {
         return match version(path).await {
             Some(version) if new_enough(&version) => Ok(path.to_path_buf()),
-            Some(version) => Err(ServerError::Binary(format!(
-                "{} is version {version}: Navvy needs 2.12 or later; {WHAT_TO_DO}",
-                path.display()
-            ))),
+            Some(version) => {
+                Err(ServerError::Binary(format!("{} is version {version}: Navvy needs 2.12 or later; {WHAT_TO_DO}", path.display())))
+            }
             None => Err(ServerError::Binary(format!("{} cannot be run as a nats-server; {WHAT_TO_DO}", path.display()))),
         };
     }

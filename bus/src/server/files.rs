@@ -103,7 +103,7 @@ impl DataDir {
             path: self.record_file(),
             source: std::io::Error::other(e),
         })?;
-        self.replace(&self.record_file(), &text)
+        replace(&self.record_file(), &text)
     }
 
     /// The process is gone; port and credentials stay for the next one.
@@ -128,7 +128,7 @@ impl DataDir {
             quoted(self.path.join("jetstream")),
             quoted(self.log_file()),
         );
-        self.replace(&self.config_file(), text.as_bytes())
+        replace(&self.config_file(), text.as_bytes())
     }
 
     /// What the server says before it has opened its log, such as an error in its configuration, goes into the same file.
@@ -136,14 +136,14 @@ impl DataDir {
         let path = self.log_file();
         OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(file("open", &path))
     }
+}
 
-    /// All or nothing: a process that is killed leaves the old file or the new one.
-    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), ServerError> {
-        let beside = path.with_extension("next");
-        let mut made = private(OpenOptions::new().create(true).truncate(true)).open(&beside).map_err(file("create", &beside))?;
-        made.write_all(bytes).and_then(|()| made.sync_all()).map_err(file("write", &beside))?;
-        fs::rename(&beside, path).map_err(file("replace", path))
-    }
+/// All or nothing: a process that is killed leaves the old file or the new one.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ServerError> {
+    let beside = path.with_extension("next");
+    let mut made = private(OpenOptions::new().create(true).truncate(true)).open(&beside).map_err(file("create", &beside))?;
+    made.write_all(bytes).and_then(|()| made.sync_all()).map_err(file("write", &beside))?;
+    fs::rename(&beside, path).map_err(file("replace", path))
 }
 
 fn private(options: &mut OpenOptions) -> &OpenOptions {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a server may take to answer: it first reads everything it has stored.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 /// How long a server that was left behind may take to answer.
 const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a server may take to stop before it is killed.
@@ -87,10 +87,10 @@ impl Server {
     pub async fn start(options: ServerOptions) -> Result<Server, ServerError> {
         let dir = DataDir::open(&options.data_dir)?;
         let before = dir.read_record()?;
-        if let Some(record) = &before {
-            if let Some(taken) = take_over(&dir, record, options.port).await? {
-                return Ok(taken);
-            }
+        if let Some(record) = &before
+            && let Some(taken) = take_over(&dir, record, options.port).await?
+        {
+            return Ok(taken);
         }
         let program = binary::find(options.binary.as_deref()).await?;
         let credentials = before.as_ref().map_or_else(files::Credentials::fresh, |record| record.credentials.clone());

@@ -74,7 +74,10 @@ async fn questions_and_signals_go_on_after_the_server_was_killed() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let heard = soon("the signal", async { tokio::select! { s = signals.next() => s, () = repeating => None } }).await;
+    let heard = soon("the signal", async {
+        tokio::select! { s = signals.next() => s, () = repeating => None }
+    })
+    .await;
     assert_eq!(heard, Some(signal));
 }
 

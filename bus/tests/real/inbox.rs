@@ -1,7 +1,7 @@
 //! What is accepted is stored once and delivered until it is settled.
 
 use crate::support::words::{SHARD, run, trigger};
-use crate::support::{Ground, eventually, soon};
+use crate::support::{GENEROUS, Ground, eventually, soon};
 use bus::BusError;
 use jiff::Timestamp;
 use proto::message::{Command, CommandAnswer, CommandVerb, InboxMessage};
@@ -38,10 +38,7 @@ async fn a_repeat_is_known_after_the_server_was_killed_even_when_the_first_was_c
     let mut deliveries = ground.bus.inbox().consume(SHARD).await.unwrap();
     soon("the trigger", deliveries.next()).await.unwrap().unwrap().ack().await.unwrap();
     ground.kill_and_start_again().await;
-    let again = eventually("the repeat", || async {
-        ground.bus.inbox().publish(run, &trigger(run), "delivery-1", None).await.ok()
-    })
-    .await;
+    let again = eventually("the repeat", || async { ground.bus.inbox().publish(run, &trigger(run), "delivery-1", None).await.ok() }).await;
     assert!(again.duplicate);
     assert_eq!(again.seq, first.seq);
 }
@@ -179,7 +176,7 @@ async fn the_answer_to_a_command_comes_back_and_goes_nowhere_but_into_an_inbox()
     let reply = inbox.reply_box().await.unwrap();
     let other = ground.connect().await;
     other.inbox().answer(&reply.subject, &CommandAnswer::AlreadySo).await.unwrap();
-    assert_eq!(soon("the answer", reply.wait(Duration::from_secs(60))).await, Some(CommandAnswer::AlreadySo));
+    assert_eq!(soon("the answer", reply.wait(GENEROUS)).await, Some(CommandAnswer::AlreadySo));
     for bad in ["work.default.normal", "$JS.API.STREAM.DELETE.RUNS", "_INBOX.>", "_INBOX.a b", ""] {
         let refused = inbox.answer(bad, &CommandAnswer::Done).await;
         assert!(matches!(refused, Err(BusError::Invalid { .. })), "{bad}: {refused:?}");

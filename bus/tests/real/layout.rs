@@ -1,7 +1,7 @@
 //! The layout is brought about once, stays what it is, heals where it may, and refuses where it must.
 
-use crate::support::words::{held_by, lock_key, run};
 use crate::support::Ground;
+use crate::support::words::{held_by, lock_key, run};
 use async_nats::jetstream;
 use bus::{BusError, Held, Layout};
 use proto::PoolName;

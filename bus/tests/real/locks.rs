@@ -12,12 +12,8 @@ fn empty(key: &LockKey) -> LockRecord {
 }
 
 async fn take(locks: &Locks, keys: &[LockKey], run: RunId) -> Result<Vec<u64>, BusError> {
-    let writes: Vec<_> = locks
-        .read(keys)
-        .await?
-        .into_iter()
-        .map(|held| Held { value: held_by(&held.value.key, run), revision: held.revision })
-        .collect();
+    let writes: Vec<_> =
+        locks.read(keys).await?.into_iter().map(|held| Held { value: held_by(&held.value.key, run), revision: held.revision }).collect();
     locks.write_all(&writes).await
 }
 
@@ -54,8 +50,7 @@ async fn several_locks_are_taken_all_or_none() {
     let seen = locks.read(&keys).await.unwrap();
     // One of them is taken in between.
     take(&locks, &keys[3..4], first).await.unwrap();
-    let writes: Vec<_> =
-        seen.iter().map(|held| Held { value: held_by(&held.value.key, second), revision: held.revision }).collect();
+    let writes: Vec<_> = seen.iter().map(|held| Held { value: held_by(&held.value.key, second), revision: held.revision }).collect();
     let lost = locks.write_all(&writes).await;
     assert!(matches!(lost, Err(BusError::Conflict { .. })), "{lost:?}");
     assert_eq!(locks.list().await.unwrap(), [held_by(&keys[3], first)], "none of the others was taken");

@@ -137,14 +137,14 @@ async fn wrong_credentials_fail_at_once_and_are_not_repeated_in_the_error() {
 }
 
 /// A server with a user who may do next to nothing.
-async fn narrow_server(dir: &Path) -> (tokio::process::Child, ConnectOptions) {
+fn narrow_server(dir: &Path) -> (tokio::process::Child, ConnectOptions) {
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let config = dir.join("narrow.conf");
     let text = format!(
-        "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?} }}\nauthorization {{ users: [\n\
+        "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\" }}\nauthorization {{ users: [\n\
          {{ user: all, password: p }}\n\
          {{ user: narrow, password: p, permissions: {{ publish: [\"$JS.API.INFO\", \"inbox.1.>\"], subscribe: [\"_INBOX.>\"] }} }}\n] }}\n",
-        dir.join("js")
+        dir.join("js").display()
     );
     fs::write(&config, text).unwrap();
     let found = std::env::var_os("PATH").into_iter().flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>());
@@ -166,7 +166,7 @@ async fn narrow_server(dir: &Path) -> (tokio::process::Child, ConnectOptions) {
 #[tokio::test]
 async fn what_the_user_may_not_do_is_denied_and_not_a_timeout() {
     let dir = tempfile::tempdir().unwrap();
-    let (_child, options) = narrow_server(dir.path()).await;
+    let (_child, options) = narrow_server(dir.path());
     let all = Bus::connect(ConnectOptions { user: Some("all".to_owned()), ..options.clone() }).await.unwrap();
     all.migrate(&Layout::default()).await.unwrap();
     let bus = Bus::connect(options).await.unwrap();

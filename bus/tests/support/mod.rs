@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 /// Long enough for anything on a busy machine; reached only by what hangs.
-pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
+pub(crate) const GENEROUS: Duration = Duration::from_mins(1);
 
 /// A server with everything on it that Navvy needs, and a connection.
 pub(crate) struct Ground {

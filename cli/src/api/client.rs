@@ -16,7 +16,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take. The gateway bounds its own work at 30 s.
 const ANSWER: Duration = Duration::from_secs(40);
 /// A live stream that is silent for longer is taken for dead: heartbeats come every 15 s.
-const STREAM_SILENCE: Duration = Duration::from_secs(60);
+const STREAM_SILENCE: Duration = Duration::from_mins(1);
 
 /// A client of one gateway.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ impl Client {
         self.answer(self.http.get(url)).await
     }
 
-    /// `POST` with a JSON body, retried as long as a lost answer cannot do harm: see [`Client::submit`].
+    /// `POST` with a JSON body, once: nobody knows what a repeat would do. See [`Client::submit`].
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.answer(self.http.post(self.at(path)).json(body)).await
     }
@@ -181,7 +181,7 @@ fn read_error(status: StatusCode, body: &[u8], retry_after: Option<&str>) -> Gat
     let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let mut message = text("error").unwrap_or_else(|| format!("the gateway answered {status}"));
     if let Some(seconds) = retry_after {
-        message.push_str(&format!(" (try again in {seconds} s)"));
+        message = format!("{message} (try again in {seconds} s)");
     }
     GatewayAnswer {
         http: status.as_u16(),

@@ -21,7 +21,7 @@ use crate::problem::CliError;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a lost connection is tried again before giving up.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What a live stream tells. As JSON: the lines of `navvy logs --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

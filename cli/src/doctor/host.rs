@@ -46,11 +46,11 @@ fn writable(check: &'static str, dir: &Path) -> Finding {
         return Finding::ok(check, format!("{shown} does not exist yet and can be made"));
     }
     let mode = std::fs::metadata(dir).map_or(0, |about| about.permissions().mode() & 0o777);
-    if mode & 0o077 == 0 {
-        Finding::ok(check, format!("{shown} can be written"))
-    } else {
-        Finding::warn(check, format!("{shown} is open to others (mode {mode:04o})"), format!("chmod 700 {shown}"))
+    let of_others = mode & 0o077;
+    if of_others != 0 {
+        return Finding::warn(check, format!("{shown} is open to others (mode {mode:04o})"), format!("chmod 700 {shown}"));
     }
+    Finding::ok(check, format!("{shown} can be written"))
 }
 
 fn room(check: &'static str, dir: &Path) -> Finding {

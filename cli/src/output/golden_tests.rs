@@ -56,8 +56,8 @@ fn lists_are_tables() {
     .unwrap();
     compare("locks", &lists::locks(&locks, now(), PLAIN));
     let workers: WorkerList = serde_json::from_value(json!({"workers": [
-        worker("up-1", false, json!([])),
-        worker("up-2", true, json!([{"run": samples::ID, "job": 0, "attempt": 1}]))
+        worker("up-1", false, &json!([])),
+        worker("up-2", true, &json!([{"run": samples::ID, "job": 0, "attempt": 1}]))
     ]}))
     .unwrap();
     compare("workers", &lists::workers(&workers, PLAIN));
@@ -69,7 +69,7 @@ fn lists_are_tables() {
     compare("keys", &lists::keys(&keys, now(), PLAIN));
 }
 
-fn worker(name: &str, draining: bool, running: Value) -> Value {
+fn worker(name: &str, draining: bool, running: &Value) -> Value {
     json!({"worker": name, "pool": "default", "at": "2026-11-21T03:59:58Z", "started_at": "2026-11-21T03:00:00Z",
            "version": "0.1.0", "slots": 2, "running": running, "draining": draining, "tools": ["terraform 1.11.4"],
            "age_seconds": 2.4})

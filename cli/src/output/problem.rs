@@ -8,26 +8,22 @@ use crate::problem::{CliError, causes};
 
 /// For people.
 pub(crate) fn text(error: &CliError, style: Style) -> String {
-    let mut out = format!("{} {}", style.paint(Ink::Bad, "error:"), message(error));
+    let mut lines = vec![format!("{} {}", style.paint(Ink::Bad, "error:"), message(error))];
     if let CliError::Answer(answer) = error {
         let known = answer.field.iter().map(|field| ("field", field)).chain(answer.status.iter().map(|s| ("status", s)));
-        for (name, value) in known {
-            out.push_str(&format!("\n  {name}: {}", ansi::plain(value)));
-        }
+        lines.extend(known.map(|(name, value)| format!("  {name}: {}", ansi::plain(value))));
     }
     let next = error.next();
     if !next.is_empty() {
-        out.push_str(&format!("\n  {} {next}", style.paint(Ink::Dim, "next:")));
+        lines.push(format!("  {} {next}", style.paint(Ink::Dim, "next:")));
     }
-    out
+    lines.join("\n")
 }
 
 /// For machines.
 pub(crate) fn json(error: &CliError) -> Value {
-    let (field, status) = match error {
-        CliError::Answer(answer) => (answer.field.clone(), answer.status.clone()),
-        _ => (None, None),
-    };
+    let (field, status) =
+        if let CliError::Answer(answer) = error { (answer.field.clone(), answer.status.clone()) } else { (None, None) };
     json!({
         "error": message(error),
         "code": error.code(),

@@ -9,21 +9,22 @@ use super::table::{Cell, Table};
 use super::{ansi, outputs, plan, time, words};
 use crate::api::Run;
 
+/// Where values begin.
+const MARGIN: &str = "             ";
+
 /// Lines under a title, with a margin for the names of things.
 struct Picture {
     style: Style,
-    text: String,
+    lines: Vec<String>,
 }
 
 impl Picture {
     fn field(&mut self, name: &str, value: &str) {
-        self.text.push_str(&format!("\n  {}  {value}", self.style.paint(Ink::Dim, &format!("{name:<9}"))));
+        self.lines.push(format!("  {}  {value}", self.style.paint(Ink::Dim, &format!("{name:<9}"))));
     }
 
     fn block(&mut self, lines: impl Iterator<Item = String>) {
-        for line in lines {
-            self.text.push_str(&format!("\n             {line}"));
-        }
+        self.lines.extend(lines.map(|line| format!("{MARGIN}{line}")));
     }
 }
 
@@ -31,7 +32,7 @@ impl Picture {
 pub(crate) fn picture(run: &Run, now: Timestamp, style: Style) -> String {
     let status = run.status.as_str().replace('_', " ");
     let title = format!("run {}  {}", style.paint(Ink::Strong, &run.id), style.paint(words::status_ink(run.status), &status));
-    let mut picture = Picture { style, text: title };
+    let mut picture = Picture { style, lines: vec![title] };
     standing(&mut picture, run, now);
     request(&mut picture, run);
     trouble(&mut picture, run);
@@ -60,7 +61,7 @@ pub(crate) fn picture(run: &Run, now: Timestamp, style: Style) -> String {
     if let Some(step) = words::next_step(run.status, &run.id) {
         picture.field("next", &step);
     }
-    picture.text
+    picture.lines.join("\n")
 }
 
 fn standing(picture: &mut Picture, run: &Run, now: Timestamp) {
@@ -137,16 +138,13 @@ fn trouble(picture: &mut Picture, run: &Run) {
 }
 
 fn approval_text(approval: &ApprovalView, now: Timestamp) -> String {
-    let mut text = ansi::plain(&approval.state);
-    if let Some(by) = &approval.by {
-        text.push_str(&format!(" by {}", ansi::plain(by)));
-    }
-    if let Some(at) = approval.at {
-        text.push_str(&format!(", {}", time::instant(at)));
-    } else if let Some(end) = approval.expires_at {
-        text.push_str(&format!(", expires {}", time::relative(end, now)));
-    }
-    text
+    let by = approval.by.as_ref().map_or_else(String::new, |by| format!(" by {}", ansi::plain(by)));
+    let when = match (approval.at, approval.expires_at) {
+        (Some(at), _) => format!(", {}", time::instant(at)),
+        (None, Some(end)) => format!(", expires {}", time::relative(end, now)),
+        (None, None) => String::new(),
+    };
+    format!("{}{by}{when}", ansi::plain(&approval.state))
 }
 
 fn jobs(jobs: &[JobView], now: Timestamp, style: Style) -> String {

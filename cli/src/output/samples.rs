@@ -26,7 +26,7 @@ pub(super) fn base() -> Value {
 }
 
 /// The run with some fields replaced.
-pub(super) fn with(fields: Value) -> Run {
+pub(super) fn with(fields: &Value) -> Run {
     let mut run = base();
     for (name, value) in fields.as_object().unwrap() {
         run[name] = value.clone();
@@ -71,7 +71,7 @@ fn jobs(statuses: [(&str, Value); 3]) -> Value {
 }
 
 pub(super) fn in_line() -> Run {
-    with(json!({
+    with(&json!({
         "waiting_for": {"for": "lock", "keys": ["git.example/acme/infra/network/default"],
                         "held_by": "0192f0c1-7e3a-7abc-8def-012345678901", "position": 2},
         "jobs": jobs([("queued", json!([])), ("blocked", json!([])), ("blocked", json!([]))])
@@ -81,7 +81,7 @@ pub(super) fn in_line() -> Run {
 pub(super) fn awaiting_approval() -> Run {
     let planned = attempt(2, "succeeded", Some("2026-11-21T03:50:20Z"), Some("2026-11-21T03:50:23.5Z"));
     let lost = attempt(1, "lost", Some("2026-11-21T03:50:01Z"), Some("2026-11-21T03:50:19Z"));
-    with(json!({
+    with(&json!({
         "status": "awaiting_approval", "phase": "plan", "commit": COMMIT, "plan": plan(),
         "plan_sha256": "9".repeat(64),
         "waiting_for": {"for": "approval", "expires_at": "2026-11-22T03:50:24Z"},
@@ -94,7 +94,7 @@ pub(super) fn awaiting_approval() -> Run {
 pub(super) fn succeeded() -> Run {
     let planned = attempt(1, "succeeded", Some("2026-11-21T03:50:01Z"), Some("2026-11-21T03:50:04.2Z"));
     let applied = attempt(1, "succeeded", Some("2026-11-21T03:52:01Z"), Some("2026-11-21T03:52:41Z"));
-    with(json!({
+    with(&json!({
         "status": "success", "phase": "completed", "commit": COMMIT, "plan": plan(),
         "ended_at": "2026-11-21T03:52:41Z",
         "approval": {"state": "approved", "by": "ann", "at": "2026-11-21T03:52:00Z"},
@@ -104,7 +104,7 @@ pub(super) fn succeeded() -> Run {
 }
 
 pub(super) fn failed() -> Run {
-    with(json!({
+    with(&json!({
         "status": "failed", "phase": "completed", "failed_phase": "init", "ended_at": "2026-11-21T03:50:09Z",
         "failure": {"kind": "init", "phase": "init", "message": "Init failed: exit code 1\nError: no such provider\u{1b}[31m",
                     "next_action": "look at the log"}
@@ -112,7 +112,7 @@ pub(super) fn failed() -> Run {
 }
 
 pub(super) fn unknown() -> Run {
-    with(json!({
+    with(&json!({
         "status": "unknown", "phase": "apply", "commit": COMMIT,
         "cancel": {"by": "ann", "at": "2026-11-21T03:55:00Z", "force": true},
         "waiting_for": {"for": "resolution"},

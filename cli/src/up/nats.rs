@@ -17,7 +17,7 @@ use crate::problem::CliError;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// After it ran this long its next end is a new story.
-const STABLE: Duration = Duration::from_secs(60);
+const STABLE: Duration = Duration::from_mins(1);
 /// It is started again this often in a row; then the process fails, because something is really wrong.
 const TRIES: u32 = 10;
 

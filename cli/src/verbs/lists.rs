@@ -14,7 +14,7 @@ use crate::problem::CliError;
 pub(super) async fn runs(session: &Session<'_>, args: &RunsArgs) -> Result<Exit, CliError> {
     let status = args.status.and_then(|status| status.to_possible_value());
     let page = Page::default()
-        .with("status", status.as_ref().map(|value| value.get_name()))
+        .with("status", status.as_ref().map(clap::builder::PossibleValue::get_name))
         .with("repo", args.repo.as_ref())
         .with("by", args.by.as_ref())
         .with("limit", args.limit)

@@ -17,7 +17,7 @@ use crate::problem::CliError;
 /// The pause between two questions grows to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long an absent gateway is waited for.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How the waiting ended.
 pub(super) struct Settled {

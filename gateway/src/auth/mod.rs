@@ -102,6 +102,11 @@ impl Auth {
         Self { admin_token, anonymous, keyring, failures: Failures::default() }
     }
 
+    /// What only gateways know; for deriving, never for showing.
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.admin_token
+    }
+
     /// Whether calls without a key are let in.
     pub(crate) fn is_anonymous(&self) -> bool {
         self.anonymous

@@ -12,7 +12,7 @@ pub(crate) mod waiting;
 use crate::answers::{Door, Refusal};
 use bus::{Bus, ViewEvent};
 use index::Index;
-use proto::RunId;
+use proto::{RunId, message::Trigger};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use body::{JobsBody, RunBody, RunsBody};
@@ -38,6 +38,11 @@ impl RunIndex {
 
     fn write(&self) -> RwLockWriteGuard<'_, Index> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run was accepted here just now; its view will follow.
+    pub(crate) fn accepted(&self, trigger: Trigger) {
+        self.write().put(&crate::app::accepted(trigger));
     }
 
     /// Follows the views for ever.

@@ -28,7 +28,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Params(query): Params<RawQ
         index.page(&query.filter, query.after, query.limit)
     };
     let views = in_time(async {
-        let read = page.runs.iter().map(|id| app.bus.views().get(*id));
+        let read = page.runs.iter().map(|id| app.find_run(*id));
         // A view that is gone by now has aged out between the index and here.
         let mut views: Vec<RunView> = stream::iter(read).buffered(AT_ONCE).try_filter_map(|view| async move { Ok(view) }).try_collect().await?;
         waiting::fill(&app, &mut views).await?;

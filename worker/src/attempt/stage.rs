@@ -51,7 +51,8 @@ pub(crate) struct Props {
     pub(crate) asking: Asking,
     pub(crate) shipping: Arc<Shipping>,
     pub(crate) record: Record,
-    pub(crate) secrets: Vec<String>,
+    /// What must never be seen in the log: a name to warn by, and the secret.
+    pub(crate) secrets: Vec<(String, String)>,
     pub(crate) budget: Duration,
     pub(crate) traceparent: Option<String>,
 }
@@ -92,8 +93,10 @@ impl Stage {
     pub(crate) fn open(props: Props) -> io::Result<Self> {
         let limit = props.crew.settings.worker.log_limit_bytes;
         let log = AttemptLog::open_limited(&props.folder.log(), limit).map_err(io::Error::other)?;
-        let masker = Masker::new(&props.secrets).map_err(io::Error::other)?;
-        Ok(Self {
+        let (names, secrets): (Vec<_>, Vec<_>) = props.secrets.into_iter().unzip();
+        let masker = Masker::new(&secrets).map_err(io::Error::other)?;
+        let unmasked: Vec<_> = masker.weak().iter().filter(|(_, weakness)| weakness.is_unmasked()).map(|(n, _)| names[*n].clone()).collect();
+        let mut stage = Self {
             crew: props.crew,
             folder: props.folder,
             stop: props.stop,
@@ -102,12 +105,16 @@ impl Stage {
             shipping: props.shipping,
             log,
             masker,
-            secrets: props.secrets,
+            secrets,
             record: props.record,
             ends_at: Instant::now() + props.budget,
             only_phase: None,
             phase: String::new(),
-        })
+        };
+        for name in unmasked {
+            stage.narrate(&format!("⚠ the value of {name} cannot be masked (too short or too long): it will be seen if the tool prints it"));
+        }
+        Ok(stage)
     }
 
     /// Everything from here on is one phase, whatever the steps are called: an apply that clones and runs init is in the

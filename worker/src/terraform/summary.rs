@@ -4,7 +4,7 @@
 //! get in, secrets of the run are masked, and the whole stays small enough for one message.
 
 use super::plan_document::{self, Change, Resource};
-use super::values::{self, Mask};
+use super::values::{self, Mask, SENSITIVE};
 use proto::terraform::{AttributeChange, PlanSummary, ResourceChange};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -87,12 +87,17 @@ fn attributes(action: &str, change: &Change, mask: &Mask<'_>) -> Vec<AttributeCh
     };
     // A whole object may be sensitive: then each of its attributes is.
     let of = |tree: &Value, name: &str| if tree.is_object() { tree[name].clone() } else { Value::Bool(values::marks(tree)) };
+    // Providers copy sensitive arguments into attributes that they do not mark (`output` of `terraform_data` is one).
+    let mut sensitive = Vec::new();
+    values::sensitive_texts(before, before_sensitive, &mut sensitive);
+    values::sensitive_texts(after, after_sensitive, &mut sensitive);
+    let mask = |text: &str| mask(&sensitive.iter().fold(text.to_owned(), |text, hidden| text.replace(hidden, SENSITIVE)));
     let changed = names.into_iter().filter(differs).take(MAX_ATTRIBUTES);
     let listed = changed.map(|name| {
         let nothing = Value::Bool(false);
         let unknown = if action == "delete" { nothing.clone() } else { of(after_unknown, &name) };
-        let old = values::shown(&before[&name], &of(before_sensitive, &name), &nothing, mask);
-        let new = values::shown(&after[&name], &of(after_sensitive, &name), &unknown, mask);
+        let old = values::shown(&before[&name], &of(before_sensitive, &name), &nothing, &mask);
+        let new = values::shown(&after[&name], &of(after_sensitive, &name), &unknown, &mask);
         AttributeChange { before: values::short(&old), after: values::short(&new), name: mask(&name) }
     });
     listed.collect()

@@ -10,6 +10,9 @@ pub(super) const UNKNOWN: &str = "(known after apply)";
 /// Longest text of one value, in characters.
 const MAX_CHARS: usize = 200;
 
+/// Shortest sensitive text, in bytes, that is looked for where it is not marked.
+const SHORTEST_SENSITIVE: usize = 6;
+
 /// Takes the run's secrets out of a text.
 pub(super) type Mask<'a> = dyn Fn(&str) -> String + 'a;
 
@@ -47,6 +50,18 @@ pub(super) fn shown(value: &Value, sensitive: &Value, unknown: &Value, mask: &Ma
         _ if marks(sensitive) => Value::String(SENSITIVE.to_owned()),
         _ if marks(unknown) => Value::String(UNKNOWN.to_owned()),
         leaf => masked(leaf, mask),
+    }
+}
+
+/// Gathers the texts that a marker tree calls sensitive. Short ones are left out: they are parts of ordinary words.
+pub(super) fn sensitive_texts(value: &Value, sensitive: &Value, found: &mut Vec<String>) {
+    let everything = Value::Bool(true);
+    let below = |at: &Value| if *sensitive == everything { everything.clone() } else { at.clone() };
+    match value {
+        Value::String(text) if marks(sensitive) && text.len() >= SHORTEST_SENSITIVE => found.push(text.clone()),
+        Value::Object(items) => items.iter().for_each(|(key, item)| sensitive_texts(item, &below(&sensitive[key]), found)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| sensitive_texts(item, &below(&sensitive[at]), found)),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -119,6 +134,14 @@ mod tests {
     fn secrets_of_the_run_are_masked_in_texts_names_and_numbers() {
         let value = json!({"hunter22": ["x hunter22", 12_345_678, 1]});
         assert_eq!(show(&value, &json!({}), &json!({})), json!({"***": ["x ***", "***", 1]}));
+    }
+
+    #[test]
+    fn sensitive_texts_are_found_below_their_markers() {
+        let mut found = Vec::new();
+        let value = json!({"a": "secret-a", "b": ["secret-b", "open-text"], "c": {"d": "secret-c", "e": "abc"}, "f": "open-text"});
+        sensitive_texts(&value, &json!({"a": true, "b": [true], "c": true}), &mut found);
+        assert_eq!(found, ["secret-a", "secret-b", "secret-c"]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -25,19 +27,40 @@ pub(crate) struct Ended {
     pub(crate) events: Vec<RunnerEvent>,
 }
 
-/// The example that stands in for `navvy`.
+/// The example that stands in for `navvy`. It must be of the same build as this test: they speak bincode.
 pub(crate) fn example() -> PathBuf {
+    static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
+    EXAMPLE.get_or_init(built_example).clone()
+}
+
+fn built_example() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let target = test
-        .parent()
-        .and_then(Path::parent)
+        .ancestors()
+        .nth(2)
         .expect("target/<profile>/deps/<test>");
     let example = target.join("examples/navvy_runner");
-    assert!(
-        example.exists(),
-        "{} is missing: run `cargo build -p worker --examples`",
-        example.display()
-    );
+    let age = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    // `cargo test --test runner_stories` builds no examples; plain `cargo test` does.
+    if age(&example) < age(&test) {
+        let mut build = Command::new(env!("CARGO"));
+        build.args([
+            "build",
+            "--quiet",
+            "--package",
+            "worker",
+            "--example",
+            "navvy_runner",
+        ]);
+        if target.ends_with("release") {
+            build.arg("--release");
+        }
+        let built = build.status().is_ok_and(|status| status.success());
+        assert!(
+            built && example.exists(),
+            "the example navvy_runner cannot be built"
+        );
+    }
     example
 }
 

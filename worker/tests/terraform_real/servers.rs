@@ -1,7 +1,7 @@
 //! What the tool and the worker talk to: the state server of the fixtures, and a server that answers as it is told.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
@@ -99,10 +99,4 @@ async fn serve(stream: TcpStream, answer: fn(&str, &str) -> (u16, String), seen:
     seen.lock().expect("unpoisoned").push((method, path));
     let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await
-}
-
-/// The program in PATH.
-pub(crate) fn terraform() -> PathBuf {
-    let path = std::env::split_paths(&std::env::var_os("PATH").expect("PATH")).map(|dir| dir.join("terraform")).find(|program| program.is_file());
-    path.expect("these tests need terraform in PATH")
 }

@@ -1,21 +1,23 @@
 //! A checkout with everything around it, as the worker's loop would hand it over.
 
-use crate::{plain::Plain, servers};
+use crate::plain::Plain;
 use proto::Secret;
 use proto::git::CommitId;
-use proto::terraform::{ApplyResult, PlanArtifact, SecretBundle, TerraformSpec, Tool, ToolUsed};
+use proto::terraform::{ApplyResult, PlanArtifact, SecretBundle, TerraformSpec, Tool};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use worker::terraform::{Order, Planned, Setup, Unfinished, Workplace, apply, plan, prepare};
-use worker::tools::ResolvedTool;
+use worker::tools::{self, ResolvedTool, Tools};
 
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// One attempt's folders, on one worker.
 pub(crate) struct Site {
-    pub(crate) dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
+    pub(crate) checkout: PathBuf,
+    pub(crate) scratch: PathBuf,
     pub(crate) setup: Setup,
     pub(crate) spec: TerraformSpec,
     pub(crate) secrets: SecretBundle,
@@ -24,32 +26,29 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A fresh checkout with these files.
-    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+    /// A fresh checkout with these files, and the terraform in PATH.
+    pub(crate) async fn new(files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        fs::create_dir(dir.path().join("scratch")).expect("made");
-        let site = Self {
-            setup: Setup {
-                search_path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
-                pass_env: Vec::new(),
-                plugin_cache: None,
-                cli_config: None,
-                registry: None,
-                lock_timeout: Duration::from_secs(1),
-            },
-            spec: spec(),
-            secrets: SecretBundle { run_key: Secret::new("00"), env: BTreeMap::new(), git_auth: None, backend_config: BTreeMap::new() },
-            tool: ResolvedTool { used: ToolUsed { tool: Tool::Terraform, version: "1.11.4".to_owned() }, program: servers::terraform(), asked_by: "nobody".to_owned() },
-            commit: COMMIT.parse().expect("a commit"),
-            dir,
-        };
-        fs::create_dir(site.checkout()).expect("made");
+        let (checkout, scratch) = (dir.path().join("checkout"), dir.path().join("scratch"));
         for (name, text) in files {
-            let path = site.checkout().join(name);
+            let path = checkout.join(name);
             fs::create_dir_all(path.parent().expect("inside")).expect("made");
             fs::write(path, text).expect("written");
         }
-        site
+        fs::create_dir(&scratch).expect("made");
+        let search_path = std::env::var_os("PATH").expect("PATH");
+        let tools = Tools::new(tools::Settings { dir: dir.path().join("tools"), search_path: search_path.clone(), ..tools::Settings::default() });
+        let tool = tools.resolve(Tool::Terraform, None, dir.path(), &scratch).await.expect("these tests need terraform in PATH");
+        let setup = Setup {
+            search_path: search_path.into_string().expect("UTF-8"),
+            pass_env: Vec::new(),
+            plugin_cache: None,
+            cli_config: None,
+            registry: None,
+            lock_timeout: Duration::from_secs(1),
+        };
+        let secrets = SecretBundle { run_key: Secret::new("00"), env: BTreeMap::new(), git_auth: None, backend_config: BTreeMap::new() };
+        Self { dir, checkout, scratch, setup, spec: spec(), secrets, tool, commit: COMMIT.parse().expect("a commit") }
     }
 
     pub(crate) fn with_backend(mut self, settings: Vec<(String, String)>) -> Self {
@@ -72,34 +71,21 @@ impl Site {
         self
     }
 
-    pub(crate) fn checkout(&self) -> PathBuf {
-        self.dir.path().join("checkout")
-    }
-
-    pub(crate) fn scratch(&self) -> PathBuf {
-        self.dir.path().join("scratch")
-    }
-
-    pub(crate) async fn prepare<'a>(&'a self, commands: &mut Plain, folders: &'a Folders) -> Result<Workplace<'a>, Unfinished> {
+    pub(crate) async fn prepare(&self, commands: &mut Plain) -> Result<Workplace<'_>, Unfinished> {
         let order = Order {
             setup: &self.setup,
             spec: &self.spec,
             secrets: Some(&self.secrets),
             commit: &self.commit,
-            checkout: &folders.checkout,
-            scratch: &folders.scratch,
+            checkout: &self.checkout,
+            scratch: &self.scratch,
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         };
         prepare(commands, order).await
     }
 
-    pub(crate) fn folders(&self) -> Folders {
-        Folders { checkout: self.checkout(), scratch: self.scratch() }
-    }
-
     pub(crate) async fn plan(&self, commands: &mut Plain) -> Result<Planned, Unfinished> {
-        let folders = self.folders();
-        let place = self.prepare(commands, &folders).await?;
+        let place = self.prepare(commands).await?;
         plan(commands, &place, &self.tool).await
     }
 
@@ -108,15 +94,9 @@ impl Site {
     }
 
     pub(crate) async fn apply_as(&self, commands: &mut Plain, artifact: &PlanArtifact, bundle: &[u8]) -> Result<ApplyResult, Unfinished> {
-        let folders = self.folders();
-        let place = self.prepare(commands, &folders).await?;
+        let place = self.prepare(commands).await?;
         apply(commands, &place, &self.tool, artifact, bundle).await
     }
-}
-
-pub(crate) struct Folders {
-    checkout: PathBuf,
-    scratch: PathBuf,
 }
 
 fn spec() -> TerraformSpec {

@@ -1,0 +1,63 @@
+//! `navvy bench`: what this machine does, in one run, against floors taken in the same run. It starts a fleet of its own
+//! (nats-server, gateway, scheduler, one worker, each a process) on loopback in a folder that it removes.
+//!
+//! Figures are ratios wherever a floor exists: the bare pipeline of the message layer, terraform called by hand.
+
+mod fleet;
+mod jobs;
+mod logs;
+mod report;
+mod terraform;
+
+use clap::Args;
+use fleet::BenchFleet;
+pub(crate) use report::Report;
+
+/// Arguments of `navvy bench`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BenchArgs {
+    /// How many requests are timed one after another.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) samples: usize,
+    /// How many no-op jobs go through the ring at once.
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub(crate) jobs: usize,
+    /// How many bytes of output one job prints.
+    #[arg(long, value_name = "BYTES", default_value_t = 100_000_000)]
+    pub(crate) noise: u64,
+    /// A repository with a configuration that needs no provider, to compare terraform through Navvy with terraform by
+    /// hand. Its server is allowed for this bench.
+    #[arg(long, value_name = "URL")]
+    pub(crate) git_url: Option<String>,
+    /// Path in that repository.
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) path: String,
+    /// How many times terraform is compared.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) terraform_runs: usize,
+}
+
+/// Measures everything.
+pub(crate) async fn run(args: &BenchArgs, mut say: impl FnMut(&str)) -> anyhow::Result<Report> {
+    say("starting a fleet on loopback");
+    let fleet = BenchFleet::start(args.git_url.as_deref()).await?;
+    say("idle memory");
+    let memory = fleet.idle_memory().await?;
+    say("the bare pipeline of the message layer");
+    let floor = fleet.bus.floor(args.samples, args.jobs, fleet::SLOTS).await?;
+    say("one job after another");
+    let latency = jobs::one_by_one(&fleet, args.samples).await?;
+    say("many jobs at once");
+    let throughput = jobs::at_once(&fleet, args.jobs).await?;
+    say("output of one job");
+    let logs = logs::measure(&fleet, args.noise).await?;
+    let terraform = match &args.git_url {
+        Some(url) => {
+            say("terraform through Navvy and by hand");
+            Some(terraform::compare(&fleet, url, &args.path, args.terraform_runs).await?)
+        }
+        None => None,
+    };
+    fleet.stop().await;
+    Ok(Report { machine: report::machine(), floor: floor.into(), latency, throughput, logs, terraform, memory })
+}

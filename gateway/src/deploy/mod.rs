@@ -1,0 +1,147 @@
+//! Starting runs: `POST /deploy` and `POST /v1/probes`.
+//!
+//! What a request may ask is decided in [`domain::terraform`]; which run it is in [`identity`]; how it is taken in, in
+//! [`admit`]. A 202 means that the run is stored.
+
+mod admit;
+mod identity;
+pub(crate) mod request_schema;
+pub(crate) mod sealing;
+
+use crate::{
+    answers::{FieldProblem, Refusal, report},
+    app::{App, in_time},
+    auth::{Principal, Who},
+    door::body,
+};
+use admit::{Admitted, admit};
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use domain::terraform::{DeployRequest, FieldError, SecretParts};
+use identity::{Identity, Repeatable};
+use jiff::Timestamp;
+use proto::{
+    PoolName, RunId, ShardNo,
+    message::{ProbeSpec, RunSpec, Trigger},
+    terraform::{SecretBundle, TerraformSpec},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// The answer to an accepted request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeployBody {
+    #[schema(value_type = String, format = "uuid")]
+    deployment_id: RunId,
+    /// `running`.
+    status: &'static str,
+    message: &'static str,
+}
+
+/// A probe to start.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProbeRequest {
+    /// Start a real runner with a shell that prints this text, at most 1000 characters; null: no process at all.
+    #[serde(default)]
+    echo: Option<String>,
+}
+
+/// The answer to an accepted probe.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProbeBody {
+    #[schema(value_type = String, format = "uuid")]
+    run_id: RunId,
+}
+
+/// Longest text of a probe, in characters.
+const ECHO_CHARACTERS: usize = 1000;
+
+/// `POST /deploy`.
+pub(crate) async fn deploy(State(app): State<Arc<App>>, Who(caller): Who, headers: HeaderMap, request: Request) -> Result<Response, Refusal> {
+    let key = identity::key_of(&headers)?;
+    let (raw, bytes) = body::json::<DeployRequest>(&app, request).await?;
+    let (pool, spec, secrets) = validate(&app, raw)?;
+    let shard = ShardNo::of(&spec.git_url.canonical(), app.shards);
+    let identity = match &key {
+        None => Identity::fresh(shard),
+        Some(key) => {
+            let request = Repeatable { caller: caller.name(), key, body: &bytes, secret: app.auth.secret() };
+            Identity::repeatable(&request, shard)
+        }
+    };
+    let bundle = SecretBundle {
+        run_key: identity.run_key.clone(),
+        env: secrets.env,
+        git_auth: secrets.git_auth,
+        backend_config: secrets.backend_config,
+    };
+    let trigger = Trigger { has_secrets: true, ..trigger(&identity, &caller, RunSpec::Terraform(spec), pool, &headers) };
+    let admitted = take_in(&app, &identity, trigger, Some(bundle)).await?;
+    let answer = DeployBody { deployment_id: admitted.run, status: "running", message: report::ACCEPTED };
+    let mut response = (StatusCode::ACCEPTED, Json(answer)).into_response();
+    if admitted.replayed {
+        response.headers_mut().insert(identity::REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// `POST /v1/probes`.
+pub(crate) async fn probe(State(app): State<Arc<App>>, Who(caller): Who, headers: HeaderMap, request: Request) -> Result<Response, Refusal> {
+    let ProbeRequest { echo } = body::optional_json(&app, request).await?;
+    if echo.as_deref().is_some_and(|text| text.chars().count() > ECHO_CHARACTERS || text.chars().any(char::is_control)) {
+        return Err(Refusal::field("echo", format!("must be at most {ECHO_CHARACTERS} characters, none of them a control character")));
+    }
+    // A probe has no repository; any shard will do, and in turn all of them.
+    let shard = ShardNo::of(&uuid::Uuid::new_v4().to_string(), app.shards);
+    let identity = Identity::fresh(shard);
+    let trigger = trigger(&identity, &caller, RunSpec::Probe(ProbeSpec { echo }), PoolName::default(), &headers);
+    let admitted = take_in(&app, &identity, trigger, None).await?;
+    Ok((StatusCode::ACCEPTED, Json(ProbeBody { run_id: admitted.run })).into_response())
+}
+
+async fn take_in(app: &App, identity: &Identity, trigger: Trigger, bundle: Option<SecretBundle>) -> Result<Admitted, Refusal> {
+    let shown = trigger.clone();
+    let admitted = in_time(admit(app, identity, trigger, bundle)).await?;
+    if !admitted.replayed {
+        // Seen in the list at once, even while no scheduler looks.
+        app.index.accepted(shown);
+    }
+    tracing::info!(run = %admitted.run, replayed = admitted.replayed, "accepted");
+    Ok(admitted)
+}
+
+/// The valid request, or every problem there is.
+fn validate(app: &App, raw: DeployRequest) -> Result<(PoolName, TerraformSpec, SecretParts), Refusal> {
+    let pool = raw.pool.as_deref().map_or_else(|| Ok(PoolName::default()), str::parse::<PoolName>);
+    let problem = |error: FieldError| FieldProblem::new(error.field, error.message);
+    let valid = raw.validate(&app.hosts).map_err(|errors| errors.into_iter().map(problem).collect::<Vec<_>>());
+    match (valid, pool) {
+        (Ok((spec, secrets)), Ok(pool)) => Ok((pool, spec, secrets)),
+        (valid, pool) => {
+            let mut problems = valid.err().unwrap_or_default();
+            problems.extend(pool.err().map(|error| FieldProblem::new("pool", error.to_string())));
+            Err(Refusal::BadInput(problems))
+        }
+    }
+}
+
+fn trigger(identity: &Identity, caller: &Principal, spec: RunSpec, pool: PoolName, headers: &HeaderMap) -> Trigger {
+    tracing::Span::current().record("run", tracing::field::display(identity.run));
+    let from_caller = || service::telemetry::extract(|name| headers.get(name)?.to_str().ok().map(str::to_owned));
+    Trigger {
+        run: identity.run,
+        accepted_at: Timestamp::now(),
+        by: caller.name().to_owned(),
+        spec,
+        pool,
+        has_secrets: false,
+        request_digest: identity.digest.clone(),
+        traceparent: service::telemetry::current_traceparent().or_else(from_caller),
+    }
+}

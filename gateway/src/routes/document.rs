@@ -1,0 +1,152 @@
+//! How a route is described, and the OpenAPI document made of all descriptions.
+
+use super::table::Route;
+use crate::{
+    answers::ErrorBody,
+    auth::Access,
+};
+use std::collections::BTreeMap;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Components, Content, HttpMethod, Info, OpenApi, PathItem, Paths, Ref, RefOr, Required, ResponseBuilder, Schema,
+        path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn},
+        request_body::RequestBodyBuilder,
+        schema::{ObjectBuilder, Type},
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
+
+const SECURITY: &str = "bearer";
+const JSON: &str = "application/json";
+const ABOUT: &str = "Runs Terraform and OpenTofu on a fleet: start a run, watch its log live, approve its plan.";
+
+/// The description of a route.
+#[derive(Clone)]
+pub(crate) struct Doc {
+    operation: OperationBuilder,
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Doc {
+    /// A route and what it is for.
+    pub(crate) fn new(tag: &str, summary: &str) -> Self {
+        Self { operation: OperationBuilder::new().tag(tag).summary(Some(summary)), schemas: Vec::new() }
+    }
+
+    /// It takes this as its body.
+    pub(crate) fn takes<T: ToSchema>(mut self, required: bool) -> Self {
+        let content = Content::new(Some(self.reference::<T>()));
+        let required = if required { Required::True } else { Required::False };
+        self.operation = self.operation.request_body(Some(RequestBodyBuilder::new().content(JSON, content).required(Some(required)).build()));
+        self
+    }
+
+    /// It answers with this.
+    pub(crate) fn gives<T: ToSchema>(mut self, status: u16, about: &str) -> Self {
+        let content = Content::new(Some(self.reference::<T>()));
+        self.operation = self.operation.response(status.to_string(), ResponseBuilder::new().description(about).content(JSON, content).build());
+        self
+    }
+
+    /// It answers with something that is not JSON.
+    pub(crate) fn gives_text(mut self, status: u16, about: &str, kind: &str) -> Self {
+        let content = Content::new(Some(RefOr::T(Schema::from(ObjectBuilder::new().schema_type(Type::String)))));
+        self.operation = self.operation.response(status.to_string(), ResponseBuilder::new().description(about).content(kind, content).build());
+        self
+    }
+
+    /// It answers with nothing.
+    pub(crate) fn gives_nothing(mut self, status: u16, about: &str) -> Self {
+        self.operation = self.operation.response(status.to_string(), ResponseBuilder::new().description(about).build());
+        self
+    }
+
+    /// It may refuse.
+    pub(crate) fn refuses(mut self, refusals: &[(u16, &str)]) -> Self {
+        for (status, about) in refusals {
+            self = self.gives::<ErrorBody>(*status, about);
+        }
+        self
+    }
+
+    /// It reads a query parameter.
+    pub(crate) fn query(self, name: &str, about: &str) -> Self {
+        self.parameter(name, ParameterIn::Query, about)
+    }
+
+    /// It reads a header.
+    pub(crate) fn header(self, name: &str, about: &str) -> Self {
+        self.parameter(name, ParameterIn::Header, about)
+    }
+
+    fn parameter(mut self, name: &str, place: ParameterIn, about: &str) -> Self {
+        let required = if matches!(place, ParameterIn::Path) { Required::True } else { Required::False };
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required).description(Some(about)).schema(Some(text));
+        self.operation = self.operation.parameter(parameter.build());
+        self
+    }
+
+    fn reference<T: ToSchema>(&mut self) -> RefOr<Schema> {
+        T::schemas(&mut self.schemas);
+        self.schemas.push((T::name().into_owned(), T::schema()));
+        RefOr::Ref(Ref::from_schema_name(T::name()))
+    }
+
+    /// The finished operation of a route.
+    fn finish(self, route: &Route) -> Operation {
+        let mut doc = self;
+        if route.path.contains("{id}") {
+            doc = doc.parameter("id", ParameterIn::Path, "Id of the run, or of the key.");
+        }
+        if route.access != Access::Open {
+            doc = doc.refuses(&[(401, "No key, or not a valid one."), (403, "The key lacks the scope."), (503, "The store cannot be reached.")]);
+            doc.operation = doc.operation.security(SecurityRequirement::new::<_, _, &str>(SECURITY, []));
+        }
+        doc.operation.description(Some(access_text(route.access))).build()
+    }
+}
+
+fn access_text(access: Access) -> String {
+    match access {
+        Access::Open => "Needs no key.".to_owned(),
+        Access::OpenOnLoopback => "Needs no key where the gateway listens on a loopback address only.".to_owned(),
+        Access::AnyKey => "Needs a key with any scope.".to_owned(),
+        Access::Needs(scope) => format!("Needs the scope `{scope}`."),
+    }
+}
+
+/// The document of all routes.
+pub(crate) fn of(routes: &[Route]) -> OpenApi {
+    let mut items: BTreeMap<&str, PathItem> = BTreeMap::new();
+    let mut components = Components::new();
+    for route in routes {
+        let doc = route.doc.clone().refuses(&[]);
+        components.schemas.extend(doc.schemas.iter().cloned());
+        let item = PathItem::new(method(route), doc.finish(route));
+        items.entry(route.path).or_insert_with(|| PathItem::new(method(route), Operation::new())).merge_operations(item);
+    }
+    let mut error = Doc::new("", "");
+    error.reference::<ErrorBody>();
+    components.schemas.extend(error.schemas);
+    let bearer = SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).build());
+    components.add_security_scheme(SECURITY, bearer);
+    let paths = items.into_iter().fold(Paths::new(), |mut paths, (path, item)| {
+        paths.paths.insert(path.to_owned(), item);
+        paths
+    });
+    let mut info = Info::new("Navvy", env!("CARGO_PKG_VERSION"));
+    info.description = Some(ABOUT.to_owned());
+    let mut document = OpenApi::new(info, paths);
+    document.components = Some(components);
+    document
+}
+
+fn method(route: &Route) -> HttpMethod {
+    match route.method {
+        super::table::Verb::Get => HttpMethod::Get,
+        super::table::Verb::Post => HttpMethod::Post,
+        super::table::Verb::Delete => HttpMethod::Delete,
+    }
+}

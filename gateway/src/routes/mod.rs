@@ -1,0 +1,48 @@
+//! Every route there is: its path, who may use it, and how it is documented, in one table.
+//!
+//! The router and the API's document are both made from [`table`], so there is no route without an access and none that the
+//! document does not know.
+
+mod document;
+mod table;
+
+use crate::{
+    answers::Refusal,
+    app::App,
+    auth::layer::{Guard, guard},
+    door,
+};
+use axum::{
+    Json, Router,
+    extract::State,
+    middleware,
+};
+use std::sync::{Arc, LazyLock};
+use utoipa::openapi::OpenApi;
+
+pub(crate) use document::Doc;
+pub(crate) use table::{Route, table};
+
+static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| document::of(&table()));
+
+/// The router over an app.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        let guard_state = Guard { app: Arc::clone(app), access: route.access };
+        router = router.route(route.path, route.handler.route_layer(middleware::from_fn_with_state(guard_state, guard)));
+    }
+    router
+        .fallback(|| async { Refusal::NoSuchPath })
+        .method_not_allowed_fallback(|| async { Refusal::MethodNotAllowed })
+        .layer(middleware::from_fn_with_state(Arc::clone(app), door::shell))
+        .with_state(Arc::clone(app))
+}
+
+/// `GET /openapi.json`.
+async fn openapi(State(_app): State<Arc<App>>) -> Json<&'static OpenApi> {
+    Json(&DOCUMENT)
+}
+
+#[cfg(test)]
+mod tests;
