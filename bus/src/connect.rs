@@ -92,6 +92,14 @@ impl Bus {
         self.link.round_trip().await
     }
 
+    /// Hands everything that was told without an acknowledgement to the network, before the process ends. Bounded.
+    pub async fn close(&self) {
+        let flushed = tokio::time::timeout(LONGEST_PAUSE, self.link.client.flush()).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::debug!("the last messages may not have left this process");
+        }
+    }
+
     /// The version of the server we are connected to.
     pub fn server_version(&self) -> String {
         self.link.client.server_info().version

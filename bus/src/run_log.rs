@@ -9,6 +9,8 @@ use proto::{RunId, ShardNo, subject};
 
 /// Header: whether the run is open after this decision.
 const OPEN_HEADER: &str = "Navvy-Run-Open";
+/// Header: sequence of the run's decision before this one, 0 for the first. Makes a log with a missing part visible.
+const AFTER_HEADER: &str = "Navvy-Run-After";
 
 /// The decisions about runs.
 #[derive(Debug, Clone)]
@@ -27,45 +29,32 @@ impl RunLog {
     /// [`BusError::Conflict`]: somebody else decided in between, load again. [`BusError::Timeout`]: unknown, load again
     /// and look whether the entry is there. `open`: whether the run is open after it ([`RunLog::open_runs`]).
     pub async fn commit(&self, run: RunId, expected_last: u64, entry: Vec<u8>, open: bool) -> Result<u64, BusError> {
-        let headers = headers(&[(OPEN_HEADER, if open { "true" } else { "false" })]);
+        let open = if open { "true" } else { "false" };
+        let headers = headers(&[(OPEN_HEADER, open), (AFTER_HEADER, &expected_last.to_string())]);
         let write = Write { subject: subject::run(run), expected: expected_last, headers, payload: entry.into() };
         self.committer.commit(write).await
     }
 
     /// Every decision about a run with its sequence, oldest first, up to at least the last one that the stream's leader
-    /// knows of now. Empty: the run is unknown.
+    /// knows of now. Empty: the run is unknown. [`BusError::Corrupt`]: a part is missing, such as a beginning that has
+    /// outlived the age of the stream; a run without its beginning must not be decided about.
     pub async fn load(&self, run: RunId) -> Result<Vec<(u64, Vec<u8>)>, BusError> {
         let subject = subject::run(run);
         let Some(last) = self.link.last(subject::RUNS, &subject).await? else { return Ok(Vec::new()) };
-        let mut entries: Vec<(u64, Vec<u8>)> = Vec::new();
-        loop {
-            let from = entries.last().map_or(1, |(seq, _)| seq + 1);
+        let mut log = Chain { subject: &subject, reached: 0, entries: Vec::new() };
+        while log.reached < last.seq {
             // Whoever is near may lag, but what it has is in order and without gaps.
-            let some = self.link.many(subject::RUNS, &subject, from).await?;
-            let reached = some.last().map_or(0, |stored| stored.seq);
-            let none = some.is_empty();
-            entries.extend(some.iter().map(entry));
-            if reached >= last.seq {
-                return Ok(entries);
-            }
-            if none {
+            let some = self.link.many(subject::RUNS, &subject, log.reached + 1).await?;
+            if some.is_empty() {
                 break;
             }
+            log.extend(&some)?;
         }
-        self.rest_from_leader(&subject, last.seq, entries).await
-    }
-
-    async fn rest_from_leader(&self, subject: &str, last: u64, mut entries: Vec<(u64, Vec<u8>)>) -> Result<Vec<(u64, Vec<u8>)>, BusError> {
-        loop {
-            let reached = entries.last().map_or(0, |(seq, _)| *seq);
-            if reached >= last {
-                return Ok(entries);
-            }
-            match self.link.first_from(subject::RUNS, subject, reached + 1).await? {
-                Some(stored) => entries.push(entry(&stored)),
-                None => return Err(BusError::unavailable(Op("load", subject))),
-            }
+        while log.reached < last.seq {
+            let next = self.link.first_from(subject::RUNS, &subject, log.reached + 1).await?;
+            log.extend(&[next.ok_or_else(|| BusError::unavailable(Op("load", &subject)))?])?;
         }
+        Ok(log.entries)
     }
 
     /// The runs of a shard whose last decision left them open. Costs the server a look at every run it keeps; made for
@@ -90,6 +79,24 @@ pub(crate) async fn open_runs(link: &Link, subjects: &str) -> Result<Vec<RunId>,
     Ok(open)
 }
 
-fn entry(stored: &Stored) -> (u64, Vec<u8>) {
-    (stored.seq, stored.payload.to_vec())
+/// A run's log being read, each decision hooked into the one before it.
+struct Chain<'a> {
+    subject: &'a str,
+    reached: u64,
+    entries: Vec<(u64, Vec<u8>)>,
+}
+
+impl Chain<'_> {
+    fn extend(&mut self, some: &[Stored]) -> Result<(), BusError> {
+        for stored in some {
+            let after = stored.header(AFTER_HEADER).and_then(|text| text.parse().ok());
+            if after != Some(self.reached) {
+                let why = format!("what stands before the decision at {} is missing", stored.seq);
+                return Err(BusError::corrupt(Op("load", self.subject), why));
+            }
+            self.reached = stored.seq;
+            self.entries.push((stored.seq, stored.payload.to_vec()));
+        }
+        Ok(())
+    }
 }

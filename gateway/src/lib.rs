@@ -1,1 +1,30 @@
+//! The gateway: the outside in and answers out.
+//!
+//! It authenticates, validates, seals secrets, stores triggers and commands in the INBOX, and shows what schedulers and
+//! workers have stored. It decides nothing about a run and keeps nothing of its own: any number of gateways serve the same
+//! fleet, and one that is killed loses nothing that was accepted.
+//!
+//! The map: [`run`] puts it together (`start`), `routes` is the table of everything there is, `door` is what every request
+//! passes, `auth` says who calls and what they may, `answers` holds all words for people. Then the rooms: `deploy` starts
+//! runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `logs` streams their output, `fleet`
+//! shows locks, workers and queues, `keys` and `health` the rest.
 
+mod answers;
+mod app;
+mod auth;
+mod commands;
+mod deploy;
+mod door;
+mod fleet;
+mod health;
+mod keys;
+mod logs;
+mod routes;
+mod runs;
+mod start;
+mod status;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use start::{GatewayDeps, GatewayError, router, run};

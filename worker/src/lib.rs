@@ -26,7 +26,7 @@ use crew::Crew;
 use proto::{WorkerId, git::BadGit, ids::BadId};
 use runner::RunnerExe;
 use service::{metrics::Metrics, settings::Settings, shutdown::Tasks};
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// What a worker needs.
@@ -71,6 +71,7 @@ pub async fn run(deps: Deps) -> Result<(), WorkerError> {
 
     let shutdown = deps.tasks.shutdown();
     let (drain, over) = (shutdown.drain_token(), CancellationToken::new());
+    deps.tasks.spawn("git cache eviction", evict(crew.clone(), over.clone()));
     deps.tasks.spawn("worker heartbeat", heartbeat::beat(crew.clone(), over.clone()));
     deps.tasks.spawn_vital("worker signals", heartbeat::listen(crew.clone(), over.clone()));
     crew.metrics.add_slots(crew.slots);
@@ -96,4 +97,23 @@ pub async fn run(deps: Deps) -> Result<(), WorkerError> {
         tracing::debug!(%error, "the fleet was not told; the record ends by itself");
     }
     Ok(())
+}
+
+/// How often the git cache is held to its size.
+const EVICT_EVERY: Duration = Duration::from_mins(10);
+
+async fn evict(crew: Arc<Crew>, over: CancellationToken) {
+    let max_bytes = crew.settings.git.cache_max_bytes;
+    let mut every = tokio::time::interval(EVICT_EVERY);
+    loop {
+        tokio::select! {
+            () = over.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        match crew.git.evict(max_bytes).await {
+            Ok(evicted) if evicted.repositories > 0 => tracing::info!(?evicted, "the git cache was trimmed"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the git cache could not be trimmed"),
+        }
+    }
 }

@@ -33,7 +33,10 @@ async fn a_long_run_is_loaded_whole() {
     // More than one request brings, and more bytes than the server sends at once.
     let mut acks = Vec::new();
     for n in 0..2500_u64 {
-        acks.push(js.publish(subject.clone(), vec![b'x'; 200 + (n % 7) as usize].into()).await.unwrap());
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Navvy-Run-After", n.to_string().as_str());
+        let payload = vec![b'x'; 200 + (n % 7) as usize];
+        acks.push(js.publish_with_headers(subject.clone(), headers, payload.into()).await.unwrap());
     }
     for ack in acks {
         ack.await.unwrap();
@@ -42,6 +45,23 @@ async fn a_long_run_is_loaded_whole() {
     assert_eq!(loaded.len(), 2500);
     assert!(loaded.windows(2).all(|pair| pair[0].0 < pair[1].0));
     assert_eq!(loaded[2499].1.len(), 200);
+}
+
+#[tokio::test]
+async fn a_log_whose_beginning_has_expired_is_an_error_and_not_a_shorter_log() {
+    let ground = Ground::new().await;
+    let (log, old, young) = (ground.bus.run_log(), run(), run());
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    let first = log.commit(old, 0, entry(1), true).await.unwrap();
+    let mut short = js.get_stream("RUNS").await.unwrap().cached_info().config.clone();
+    (short.max_messages, short.discard) = (2, async_nats::jetstream::stream::DiscardPolicy::Old);
+    js.update_stream(short).await.unwrap();
+    let second = log.commit(old, first, entry(2), true).await.unwrap();
+    assert_eq!(log.load(old).await.unwrap(), [(first, entry(1)), (second, entry(2))]);
+    log.commit(young, 0, entry(1), true).await.unwrap();
+    let cut = log.load(old).await;
+    assert!(matches!(cut, Err(BusError::Corrupt { .. })), "{cut:?}");
+    assert_eq!(log.load(young).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Our own server: started, kept apart, taken over after we were killed, stopped; and what a connection says that may not.
 
 use crate::support::words::{run, trigger};
-use crate::support::{GENEROUS, Ground, eventually, options, send, soon};
+use crate::support::{GENEROUS, Ground, eventually, options, send, server_program, soon};
 use bus::{Bus, BusError, ConnectOptions, Layout, Server, ServerError, ServerOptions};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -147,10 +147,7 @@ fn narrow_server(dir: &Path) -> (tokio::process::Child, ConnectOptions) {
         dir.join("js").display()
     );
     fs::write(&config, text).unwrap();
-    let found = std::env::var_os("PATH").into_iter().flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>());
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin");
-    let program = found.chain([tools]).map(|d| d.join("nats-server")).find(|p| p.is_file()).expect("a nats-server");
-    let mut command = Command::new(program);
+    let mut command = Command::new(server_program());
     command.arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let child = command.spawn().unwrap();
     let options = ConnectOptions {

@@ -6,7 +6,7 @@ use bus::{Bus, ConnectOptions, Layout, Server, ServerOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
@@ -78,6 +78,13 @@ impl Drop for Ground {
             send(server.pid(), Signal::SIGKILL);
         }
     }
+}
+
+/// The server program, for those that are started by hand.
+pub(crate) fn server_program() -> PathBuf {
+    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin");
+    on_path.chain([tools]).map(|dir| dir.join("nats-server")).find(|program| program.is_file()).expect("run `make tools`")
 }
 
 pub(crate) fn options(dir: &Path) -> ServerOptions {

@@ -24,7 +24,7 @@ mod samples;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::args::ColorWhen;
@@ -57,7 +57,7 @@ impl Out {
             json,
             stdout: Style::new(!json && wants(std::io::stdout().is_terminal())),
             stderr: Style::new(wants(stderr_is_terminal)),
-            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),
+            bar: ProgressBar::hidden().with_style(ProgressStyle::default_spinner()),
             bar_visible: stderr_is_terminal && !dumb && !json,
         }
     }
@@ -122,8 +122,11 @@ impl Out {
     /// What is being waited for: a spinner on a terminal, a line when it changes otherwise.
     pub(crate) fn waiting(&self, text: &str) {
         if self.bar_visible {
+            if self.bar.is_hidden() {
+                self.bar.set_draw_target(ProgressDrawTarget::stderr());
+                self.bar.enable_steady_tick(Duration::from_millis(120));
+            }
             self.bar.set_message(text.to_owned());
-            self.bar.enable_steady_tick(Duration::from_millis(120));
         } else if !self.json && self.bar.message() != text {
             self.bar.set_message(text.to_owned());
             self.to_stderr(text);
@@ -132,7 +135,10 @@ impl Out {
 
     /// Takes the spinner away.
     pub(crate) fn done_waiting(&self) {
+        self.bar.disable_steady_tick();
         self.bar.finish_and_clear();
+        // Otherwise the next line to be written would draw it once more.
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
     }
 
     fn to_stderr(&self, text: &str) {

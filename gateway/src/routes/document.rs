@@ -1,11 +1,10 @@
 //! How a route is described, and the OpenAPI document made of all descriptions.
 
-use super::table::Route;
+use super::table::{Route, Verb};
 use crate::{
     answers::ErrorBody,
     auth::Access,
 };
-use std::collections::BTreeMap;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -94,8 +93,8 @@ impl Doc {
         RefOr::Ref(Ref::from_schema_name(T::name()))
     }
 
-    /// The finished operation of a route.
-    fn finish(self, route: &Route) -> Operation {
+    /// The finished operation of a route, and the schemas it refers to.
+    fn finish(self, route: &Route) -> (Operation, Vec<(String, RefOr<Schema>)>) {
         let mut doc = self;
         if route.path.contains("{id}") {
             doc = doc.parameter("id", ParameterIn::Path, "Id of the run, or of the key.");
@@ -104,7 +103,7 @@ impl Doc {
             doc = doc.refuses(&[(401, "No key, or not a valid one."), (403, "The key lacks the scope."), (503, "The store cannot be reached.")]);
             doc.operation = doc.operation.security(SecurityRequirement::new::<_, _, &str>(SECURITY, []));
         }
-        doc.operation.description(Some(access_text(route.access))).build()
+        (doc.operation.description(Some(access_text(route.access))).build(), doc.schemas)
     }
 }
 
@@ -119,23 +118,15 @@ fn access_text(access: Access) -> String {
 
 /// The document of all routes.
 pub(crate) fn of(routes: &[Route]) -> OpenApi {
-    let mut items: BTreeMap<&str, PathItem> = BTreeMap::new();
+    let mut paths = Paths::new();
     let mut components = Components::new();
     for route in routes {
-        let doc = route.doc.clone().refuses(&[]);
-        components.schemas.extend(doc.schemas.iter().cloned());
-        let item = PathItem::new(method(route), doc.finish(route));
-        items.entry(route.path).or_insert_with(|| PathItem::new(method(route), Operation::new())).merge_operations(item);
+        let (operation, schemas) = route.doc.clone().finish(route);
+        components.schemas.extend(schemas);
+        paths.add_path_operation(route.path, vec![method(route.verb)], operation);
     }
-    let mut error = Doc::new("", "");
-    error.reference::<ErrorBody>();
-    components.schemas.extend(error.schemas);
-    let bearer = SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).build());
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme(SECURITY, bearer);
-    let paths = items.into_iter().fold(Paths::new(), |mut paths, (path, item)| {
-        paths.paths.insert(path.to_owned(), item);
-        paths
-    });
     let mut info = Info::new("Navvy", env!("CARGO_PKG_VERSION"));
     info.description = Some(ABOUT.to_owned());
     let mut document = OpenApi::new(info, paths);
@@ -143,10 +134,10 @@ pub(crate) fn of(routes: &[Route]) -> OpenApi {
     document
 }
 
-fn method(route: &Route) -> HttpMethod {
-    match route.method {
-        super::table::Verb::Get => HttpMethod::Get,
-        super::table::Verb::Post => HttpMethod::Post,
-        super::table::Verb::Delete => HttpMethod::Delete,
+fn method(verb: Verb) -> HttpMethod {
+    match verb {
+        Verb::Get => HttpMethod::Get,
+        Verb::Post => HttpMethod::Post,
+        Verb::Delete => HttpMethod::Delete,
     }
 }

@@ -9,7 +9,8 @@ use proto::{
     message::{AttemptOutcome, Failure},
     terraform::{GitAuth, TerraformSpec},
 };
-use std::path::PathBuf;
+use std::{future::Future, path::PathBuf};
+use tokio::sync::mpsc;
 
 /// The commit's files, in the attempt's folder. Without a commit the reference is resolved and bound to the run first.
 pub(super) async fn checkout(
@@ -21,22 +22,25 @@ pub(super) async fn checkout(
     stage.phase("cloning").await;
     stage.narrate("Cloning repository...");
     let source = Source { url: &spec.git_url, auth };
-    let git = stage.crew.git.clone();
-    let mut lines = Vec::new();
+    let cache = stage.crew.git.clone();
+    let git = &cache;
     let commit = match commit {
         Some(commit) => commit,
         None => {
-            let resolved = stage.unless_stopped(git.resolve(source, &spec.git_ref, &mut |line| lines.push(line.to_owned()))).await;
-            flush(stage, &mut lines);
-            let commit = resolved?.map_err(|error| clone_failed(stage, &error))?.commit;
+            let resolved = listening(stage, |says| async move { git.resolve(source, &spec.git_ref, &mut |line| says(line)).await }).await?;
+            let commit = resolved.map_err(|error| clone_failed(stage, &error))?.commit;
             bind(stage, &commit).await?;
             commit
         }
     };
     let dest = stage.folder.path.join("checkout");
-    let written = stage.unless_stopped(git.checkout(source, &commit, &dest, &mut |line| lines.push(line.to_owned()))).await;
-    flush(stage, &mut lines);
-    let checkout = written?.map_err(|error| clone_failed(stage, &error))?;
+    let (to, at) = (&dest, &commit);
+    let written = listening(stage, |says| async move {
+        // The reference helps servers that give no commit by its id.
+        git.fetch(source, at, Some(&spec.git_ref), &mut |line| says(line)).await?;
+        git.checkout(source, at, to, &mut |line| says(line)).await
+    });
+    let checkout = written.await?.map_err(|error| clone_failed(stage, &error))?;
     stage.narrate(&format!("Checked out {} at {commit} ({} files)", spec.git_ref, checkout.files));
     for submodule in &checkout.submodules {
         stage.narrate(&format!("⚠ {submodule} is a submodule; submodules are not fetched"));
@@ -44,11 +48,33 @@ pub(super) async fn checkout(
     Ok((commit, checkout.root))
 }
 
-fn flush(stage: &mut Stage, lines: &mut Vec<String>) {
-    for line in lines.drain(..) {
-        stage.narrate(&line);
+/// Does something that speaks, and writes what it says into the log while it does. Stopped, it is dropped half-way.
+async fn listening<T, F: Future<Output = T>>(stage: &mut Stage, work: impl FnOnce(Says) -> F) -> Result<T, AttemptOutcome> {
+    let (sender, mut lines) = mpsc::unbounded_channel::<String>();
+    let stop = stage.stop.clone();
+    let time_limit = tokio::time::sleep(stage.left());
+    let work = work(Box::new(move |line| {
+        // Nobody listens any more when it is being dropped.
+        let _ = sender.send(line.to_owned());
+    }));
+    tokio::pin!(work, time_limit);
+    loop {
+        tokio::select! {
+            biased;
+            Some(line) = lines.recv() => stage.narrate(&line),
+            done = &mut work => {
+                while let Ok(line) = lines.try_recv() {
+                    stage.narrate(&line);
+                }
+                return Ok(done);
+            }
+            _ = stop.stronger_than(None) => return Err(AttemptOutcome::Stopped { clean: true, timed_out: false }),
+            () = &mut time_limit => return Err(AttemptOutcome::Stopped { clean: true, timed_out: true }),
+        }
     }
 }
+
+type Says = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The first commit told binds the run: every later attempt uses it. What is not stored is not used.
 async fn bind(stage: &Stage, commit: &CommitId) -> Result<(), AttemptOutcome> {

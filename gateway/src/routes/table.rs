@@ -1,0 +1,168 @@
+//! The table of routes.
+
+use super::{Doc, openapi};
+use crate::{
+    app::App,
+    auth::{Access, Scope},
+    commands::{self, ApproveRequest, CancelRequest, MessageBody, ResolveRequest},
+    deploy::{self, DeployBody, ProbeBody, ProbeRequest, request_schema::DeploySchema},
+    fleet::{self, LocksBody, QueuesBody, WorkersBody},
+    health::{self, HealthBody},
+    keys::{self, KeyRequest, KeysBody, NewKeyBody, WhoamiBody},
+    logs,
+    runs::{self, JobsBody, RunBody, RunsBody},
+    status::{self, StatusBody},
+};
+use axum::{
+    handler::Handler,
+    routing::{self, MethodRouter},
+};
+use std::sync::Arc;
+
+/// The methods that are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Post,
+    Delete,
+}
+
+/// A route.
+pub(crate) struct Route {
+    pub(crate) verb: Verb,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    pub(crate) handler: MethodRouter<Arc<App>>,
+    pub(crate) doc: Doc,
+}
+
+fn get<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
+    Route { verb: Verb::Get, path, access, handler: routing::get(handler), doc }
+}
+
+fn post<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
+    Route { verb: Verb::Post, path, access, handler: routing::post(handler), doc }
+}
+
+fn delete<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
+    Route { verb: Verb::Delete, path, access, handler: routing::delete(handler), doc }
+}
+
+const READ: Access = Access::Needs(Scope::Read);
+const DEPLOY: Access = Access::Needs(Scope::Deploy);
+const APPROVE: Access = Access::Needs(Scope::Approve);
+const ADMIN: Access = Access::Needs(Scope::Admin);
+
+const NO_DEPLOYMENT: (u16, &str) = (404, "Deployment not found.");
+const NO_RUN: (u16, &str) = (404, "Run not found.");
+const BAD: (u16, &str) = (400, "Bad input; `field` names what is wrong.");
+const TOO_LARGE: (u16, &str) = (413, "The body is too large.");
+const NOT_JSON: (u16, &str) = (415, "The body is not JSON, or is compressed.");
+const WRONG_STATE: (u16, &str) = (409, "Not in the run's present state; `status` tells it.");
+const TOO_MANY: (u16, &str) = (429, "Too many live streams.");
+
+/// Every route.
+pub(crate) fn table() -> Vec<Route> {
+    [deployments(), runs(), run_commands(), the_fleet(), the_keys(), the_process()].into_iter().flatten().collect()
+}
+
+fn deployments() -> Vec<Route> {
+    let start = Doc::new("deployments", "Start a run")
+        .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same request again gets the same run.")
+        .takes::<DeploySchema>(true)
+        .gives::<DeployBody>(202, "Stored; `Idempotency-Replayed: true` if it had been before.")
+        .refuses(&[BAD, (408, "The body did not arrive in time."), TOO_LARGE, NOT_JSON, (422, "The Idempotency-Key was used with another request.")]);
+    vec![
+        post("/deploy", DEPLOY, deploy::deploy, start),
+        get("/deploy/{id}/status", READ, status::status, Doc::new("deployments", "The status object").gives::<StatusBody>(200, "As it stands.").refuses(&[NO_DEPLOYMENT])),
+        get("/deploy/{id}/logs", READ, logs::of_deployment, live_doc("deployments").refuses(&[NO_DEPLOYMENT])),
+        post("/deploy/{id}/approve", APPROVE, commands::approve_deployment, command_doc("deployments", "Approve the plan").takes::<ApproveRequest>(false).refuses(&[NO_DEPLOYMENT])),
+        post("/deploy/{id}/reject", APPROVE, commands::reject_deployment, command_doc("deployments", "Reject the plan").refuses(&[NO_DEPLOYMENT])),
+        post("/deploy/{id}/cancel", DEPLOY, commands::cancel_deployment, command_doc("deployments", "Stop the run").takes::<CancelRequest>(false).refuses(&[NO_DEPLOYMENT])),
+    ]
+}
+
+fn live_doc(tag: &str) -> Doc {
+    Doc::new(tag, "The log, live")
+        .header("Last-Event-ID", "Resume behind this line.")
+        .query("after", "As Last-Event-ID.")
+        .query("follow", "0: what is there now, then the end of the stream.")
+        .gives_text(200, "Events `log`, `status`, `lagged`, `gap`, `end`; a comment every 15 s.", "text/event-stream")
+        .refuses(&[BAD, TOO_MANY])
+}
+
+fn command_doc(tag: &str, summary: &str) -> Doc {
+    Doc::new(tag, summary)
+        .gives::<MessageBody>(200, "Done, or it was so already.")
+        .gives::<MessageBody>(202, "Stored; the scheduler has not confirmed it yet.")
+        .refuses(&[BAD, WRONG_STATE])
+}
+
+fn runs() -> Vec<Route> {
+    let list = Doc::new("runs", "Runs, newest first")
+        .query("status", "One or more statuses, separated by commas.")
+        .query("repo", "A repository's address, or the end of its path.")
+        .query("by", "Who asked.")
+        .query("limit", "1 to 200; default 50.")
+        .query("cursor", "`next_cursor` of the page before.")
+        .gives::<RunsBody>(200, "A page.")
+        .refuses(&[BAD]);
+    let text = Doc::new("runs", "The log as text, what is there now")
+        .query("job", "Only this job; without it the whole run.")
+        .query("attempt", "Only this attempt of the job; without it the latest.")
+        .gives_text(200, "The bytes as the tool wrote them, masked.", "text/plain")
+        .refuses(&[BAD, NO_RUN]);
+    vec![
+        get("/v1/runs", READ, runs::list, list),
+        get("/v1/runs/{id}", READ, runs::one, Doc::new("runs", "One run").gives::<RunBody>(200, "As it stands.").refuses(&[NO_RUN])),
+        get("/v1/runs/{id}/jobs", READ, runs::jobs, Doc::new("runs", "Its jobs and attempts").gives::<JobsBody>(200, "As they stand.").refuses(&[NO_RUN])),
+        get("/v1/runs/{id}/logs", READ, logs::of_run, live_doc("runs").refuses(&[NO_RUN])),
+        get("/v1/runs/{id}/log.txt", READ, logs::text, text),
+    ]
+}
+
+fn run_commands() -> Vec<Route> {
+    let probe = Doc::new("runs", "Start a run that does nothing, to see that the fleet works")
+        .takes::<ProbeRequest>(false)
+        .gives::<ProbeBody>(202, "Stored.")
+        .refuses(&[BAD, TOO_LARGE, NOT_JSON]);
+    let resolve = command_doc("runs", "Settle an unknown outcome").takes::<ResolveRequest>(true).refuses(&[NO_RUN]);
+    vec![
+        post("/v1/probes", DEPLOY, deploy::probe, probe),
+        post("/v1/runs/{id}/approve", APPROVE, commands::approve, command_doc("runs", "Approve the plan").takes::<ApproveRequest>(false).refuses(&[NO_RUN])),
+        post("/v1/runs/{id}/reject", APPROVE, commands::reject, command_doc("runs", "Reject the plan").refuses(&[NO_RUN])),
+        post("/v1/runs/{id}/cancel", DEPLOY, commands::cancel, command_doc("runs", "Stop the run").takes::<CancelRequest>(false).refuses(&[NO_RUN])),
+        post("/v1/runs/{id}/resolve", ADMIN, commands::resolve, resolve),
+    ]
+}
+
+fn the_fleet() -> Vec<Route> {
+    vec![
+        get("/v1/locks", READ, fleet::locks, Doc::new("fleet", "Locks that are held or wanted").gives::<LocksBody>(200, "As they stand.")),
+        get("/v1/workers", READ, fleet::workers, Doc::new("fleet", "Workers that live").gives::<WorkersBody>(200, "As they stand.")),
+        get("/v1/queues", READ, fleet::queues, Doc::new("fleet", "Queues of the pools").gives::<QueuesBody>(200, "As they stand.")),
+    ]
+}
+
+fn the_keys() -> Vec<Route> {
+    let create = Doc::new("keys", "Make an API key").takes::<KeyRequest>(true).gives::<NewKeyBody>(201, "The key, shown this once.").refuses(&[BAD, NOT_JSON]);
+    let revoke = Doc::new("keys", "Revoke an API key; it opens nothing after 60 s at the latest").gives_nothing(204, "Revoked.").refuses(&[(404, "Key not found.")]);
+    vec![
+        post("/v1/keys", ADMIN, keys::create, create),
+        get("/v1/keys", ADMIN, keys::list, Doc::new("keys", "API keys, without their secrets").gives::<KeysBody>(200, "All of them.")),
+        delete("/v1/keys/{id}", ADMIN, keys::revoke, revoke),
+        get("/v1/whoami", Access::AnyKey, keys::whoami, Doc::new("keys", "Who the caller is").gives::<WhoamiBody>(200, "Name and scopes.")),
+    ]
+}
+
+fn the_process() -> Vec<Route> {
+    let health = Doc::new("process", "Whether everything it needs is well").gives::<HealthBody>(200, "Healthy.").gives::<HealthBody>(503, "Degraded.");
+    let ready = Doc::new("process", "Whether it can work now").gives_text(200, "Ready.", "application/json").gives_text(503, "Not ready.", "application/json");
+    vec![
+        get("/health", Access::Open, health::health, health),
+        get("/livez", Access::Open, health::livez, Doc::new("process", "Whether it lives").gives_text(200, "It does.", "text/plain")),
+        get("/readyz", Access::Open, health::readyz, ready),
+        get("/metrics", Access::OpenOnLoopback, health::metrics, Doc::new("process", "What it counts, for Prometheus").gives_text(200, "Text format.", "text/plain")),
+        get("/openapi.json", Access::OpenOnLoopback, openapi, Doc::new("process", "This document").gives_text(200, "OpenAPI 3.1.", "application/json")),
+    ]
+}

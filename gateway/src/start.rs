@@ -1,0 +1,142 @@
+//! Puts the gateway together and serves it.
+
+use crate::{
+    app::{App, Limits},
+    auth::{Auth, keyring::Keyring},
+    deploy::sealing::SealingKey,
+    door::Origins,
+    logs::Readers,
+    routes,
+    runs::RunIndex,
+    status::TailCache,
+};
+use axum::Router;
+use bus::Bus;
+use proto::{
+    Secret,
+    git::{AllowedHosts, BadGit},
+};
+use service::{
+    http,
+    metrics::Metrics,
+    ops::Readiness,
+    secret_file::{self, SecretFileError},
+    settings::Settings,
+    shutdown::Tasks,
+};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Live streams of one API key.
+const READERS_PER_KEY: u32 = 10;
+/// Length of a generated administrator's token, in bytes.
+const TOKEN_BYTES: usize = 32;
+
+/// What a gateway is made of.
+#[derive(Debug, Clone)]
+pub struct GatewayDeps {
+    /// The connection. Its layout must be there.
+    pub bus: Bus,
+    /// Checked settings.
+    pub settings: Arc<Settings>,
+    /// Of the process.
+    pub metrics: Metrics,
+    /// Of the process; the gateway adds its probes.
+    pub readiness: Readiness,
+    /// Of the process; the gateway adds its loops.
+    pub tasks: Tasks,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The administrator's token cannot be read or made.
+    #[error("the administrator's token cannot be used")]
+    AdminToken(#[source] SecretFileError),
+    /// An entry of the list of git hosts is none.
+    #[error("git.allowed_hosts cannot be read")]
+    GitHosts(#[source] BadGit),
+}
+
+/// Serves the gateway until `shutdown` is cancelled; requests in hand may finish, live streams end.
+pub async fn run(deps: GatewayDeps, listener: TcpListener, shutdown: CancellationToken) -> Result<(), GatewayError> {
+    let limits = http::Limits::of_gateway(&deps.settings.gateway);
+    let router = router(&deps, shutdown.clone())?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "the gateway serves");
+    }
+    http::serve(listener, router, limits, shutdown).await;
+    Ok(())
+}
+
+/// The gateway's routes; starts the loop that feeds the list of runs. The peer's address is taken from the request's
+/// `ConnectInfo<SocketAddr>`, where there is one.
+pub fn router(deps: &GatewayDeps, stop: CancellationToken) -> Result<Router, GatewayError> {
+    let app = Arc::new(app(deps, stop)?);
+    watch_runs(&app, &deps.tasks);
+    add_probes(&app);
+    Ok(routes::router(&app))
+}
+
+fn app(deps: &GatewayDeps, stop: CancellationToken) -> Result<App, GatewayError> {
+    let settings = &deps.settings.gateway;
+    let gateway_metrics = deps.metrics.gateway();
+    let limits = Limits {
+        body_bytes: settings.body_limit_bytes,
+        request_timeout: *settings.request_timeout,
+        heartbeat: *settings.sse_heartbeat,
+        trusted_proxies: settings.trusted_proxies.iter().filter_map(|ip| ip.parse().ok()).collect(),
+    };
+    Ok(App {
+        auth: Auth::new(admin_token(&deps.settings)?, settings.anonymous, Keyring::new(deps.bus.keys())),
+        index: RunIndex::default(),
+        sealing: SealingKey::new(deps.bus.keys()),
+        readers: Readers::new(settings.sse_max_readers, READERS_PER_KEY, gateway_metrics.clone()),
+        tails: TailCache::default(),
+        origins: Origins::new(&settings.allowed_origins),
+        hosts: AllowedHosts::parse(&deps.settings.git.allowed_hosts).map_err(GatewayError::GitHosts)?,
+        shards: u8::try_from(deps.settings.scheduler.shards).unwrap_or(u8::MAX),
+        own_pool: deps.settings.worker.pool.clone(),
+        loopback: settings.listen.is_loopback(),
+        limits,
+        metrics: deps.metrics.clone(),
+        gateway_metrics,
+        readiness: deps.readiness.clone(),
+        stop,
+        bus: deps.bus.clone(),
+    })
+}
+
+fn admin_token(settings: &Settings) -> Result<Secret, GatewayError> {
+    match &settings.gateway.admin_token {
+        Some(token) => Ok(Secret::new(token.expose())),
+        None => secret_file::read_or_create(&settings.admin_token_path(), TOKEN_BYTES)
+            .map(|token| Secret::new(token.expose()))
+            .map_err(GatewayError::AdminToken),
+    }
+}
+
+fn watch_runs(app: &Arc<App>, tasks: &Tasks) {
+    let app = Arc::clone(app);
+    tasks.spawn("list of runs", async move {
+        tokio::select! {
+            () = app.index.follow(&app.bus) => {}
+            () = app.stop.cancelled() => {}
+        }
+    });
+}
+
+fn add_probes(app: &Arc<App>) {
+    let bus = app.bus.clone();
+    app.readiness.add("nats", move || {
+        let bus = bus.clone();
+        async move { bus.probe().await.map_err(|error| error.to_string()) }
+    });
+    let weak = Arc::downgrade(app);
+    app.readiness.add("runs", move || {
+        let complete = weak.upgrade().is_some_and(|app| app.index.read().is_complete());
+        async move { if complete { Ok(()) } else { Err("the list of runs is not read yet".to_owned()) } }
+    });
+    app.readiness.until(app.stop.clone());
+}
