@@ -14,6 +14,7 @@ use proto::log::{END_HEADER, OFFSET_HEADER, PHASE_HEADER};
 use proto::{RunId, subject};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -78,7 +79,7 @@ impl Logs {
         let output = self.link.subscribe(Op("listen to", &stored), None).await?;
         let changed = subject::changed(run);
         let views = self.link.subscribe(Op("listen to", &changed), None).await?;
-        Ok(Wake::start(output, views, &self.link))
+        Ok(Wake::start(output, views, self.link.clone()))
     }
 }
 
@@ -119,29 +120,15 @@ impl PendingAck {
 #[derive(Debug)]
 pub struct Wake {
     bell: Arc<Notify>,
-    ringer: JoinHandle<()>,
+    ringers: [JoinHandle<()>; 2],
 }
 
 impl Wake {
-    fn start(mut output: Subscriber, mut views: Subscriber, link: &Link) -> Self {
+    fn start(output: Subscriber, views: Subscriber, link: Link) -> Self {
         let bell = Arc::new(Notify::new());
-        let rung = Arc::clone(&bell);
-        let mut epoch = link.signs.epoch();
-        // Read at once, whoever listens or not: nothing may pile up.
-        let ringer = tokio::spawn(async move {
-            loop {
-                let more = tokio::select! {
-                    message = output.next() => message.is_some(),
-                    message = views.next() => message.is_some(),
-                    changed = epoch.changed() => changed.is_ok(),
-                };
-                rung.notify_one();
-                if !more {
-                    return;
-                }
-            }
-        });
-        Self { bell, ringer }
+        let stored = tokio::spawn(ring_when_stored(output, views, Arc::clone(&bell)));
+        let reconnected = tokio::spawn(ring_when_reconnected(link, Arc::clone(&bell)));
+        Self { bell, ringers: [stored, reconnected] }
     }
 
     /// Returns at the next ring, or at once if it rang since the last call.
@@ -152,6 +139,34 @@ impl Wake {
 
 impl Drop for Wake {
     fn drop(&mut self) {
-        self.ringer.abort();
+        for ringer in &self.ringers {
+            ringer.abort();
+        }
+    }
+}
+
+/// Reads at once, whoever listens or not: nothing may pile up.
+async fn ring_when_stored(mut output: Subscriber, mut views: Subscriber, bell: Arc<Notify>) {
+    loop {
+        let more = tokio::select! {
+            message = output.next() => message.is_some(),
+            message = views.next() => message.is_some(),
+        };
+        bell.notify_one();
+        if !more {
+            return;
+        }
+    }
+}
+
+async fn ring_when_reconnected(link: Link, bell: Arc<Notify>) {
+    let mut epoch = link.signs.epoch();
+    while epoch.changed().await.is_ok() {
+        // The connection is told before the subscriptions on it are made again. Only an answer that comes after them
+        // says that from now on nothing is missed; what came before is looked for after the ring.
+        while link.round_trip().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bell.notify_one();
     }
 }

@@ -162,7 +162,7 @@ impl GatewayAnswer {
             400 | 413 | 415 => Exit::Usage,
             401 | 403 => Exit::Denied,
             404 | 409 | 422 => Exit::Refused,
-            429 | 500..=599 => Exit::Unreachable,
+            429 | 502..=504 => Exit::Unreachable,
             _ => Exit::Broken,
         }
     }
@@ -174,7 +174,7 @@ impl GatewayAnswer {
             404 => "`navvy runs` lists the runs there are".into(),
             409 => "`navvy run ID` shows where the run stands".into(),
             429 | 503 => "nothing was lost; try again in a moment, and look at `navvy doctor` on the gateway".into(),
-            500..=502 | 504..=599 => "look at the gateway's log".into(),
+            500..=599 => "look at the gateway's log".into(),
             _ => String::new(),
         }
     }

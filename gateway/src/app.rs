@@ -71,11 +71,14 @@ impl App {
 }
 
 /// Bounds what a request asks of the store. Out of time is answered like a store that is away: come again.
-pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    tokio::time::timeout(STORE_PATIENCE, work).await.unwrap_or_else(|_| {
-        tracing::warn!("the store did not answer in time");
-        Err(Refusal::Unavailable)
-    })
+pub(crate) fn in_time<T>(work: impl Future<Output = Result<T, Refusal>> + Send) -> impl Future<Output = Result<T, Refusal>> + Send {
+    let bounded = tokio::time::timeout(STORE_PATIENCE, Box::pin(work));
+    async {
+        bounded.await.unwrap_or_else(|_| {
+            tracing::warn!("the store did not answer in time");
+            Err(Refusal::Unavailable)
+        })
+    }
 }
 
 /// The view of a run that was accepted and nothing more.

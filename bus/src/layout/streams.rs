@@ -14,7 +14,8 @@ const GONE_MARKER: Duration = HOUR;
 const ACK_WAIT: Duration = Duration::from_secs(30);
 /// More pulls than any fleet has slots; beyond it the server answers 409 at once.
 const MAX_WAITING: i64 = 20_000;
-/// Repeats of one trigger within a day are one trigger. The server keeps about 150 bytes in memory for each id.
+/// Repeats of one trigger within a day are one trigger. Measured: a message with an id, on a subject of its own, costs the
+/// server about 400 bytes of memory (64,000 of them 26 MB).
 const INBOX_DUPLICATES: Duration = DAY;
 const WORK_DUPLICATES: Duration = HOUR;
 

@@ -23,14 +23,15 @@ pub(crate) struct Place {
 
 /// Runs a gateway in this stage.
 pub(crate) fn gateway(stage: &mut Stage, process: &Process, bus: Bus, door: Door) {
-    let asked = bus.clone();
-    process.readiness.add("nats", move || {
-        let bus = asked.clone();
-        async move { bus.probe().await.map_err(|error| error.to_string()) }
-    });
-    let stop = stage.tasks.shutdown().drain_token();
-    let (m, r) = (process.metrics.clone(), process.readiness.clone());
-    stage.run("gateway", async move { service::ops::serve(door.listener, m, r, stop).await; Ok::<(), std::io::Error>(()) });
+    let deps = gateway::GatewayDeps {
+        bus,
+        settings: process.settings.clone(),
+        metrics: process.metrics.clone(),
+        readiness: process.readiness.clone(),
+        tasks: stage.tasks.clone(),
+    };
+    let drain = stage.tasks.shutdown().drain_token();
+    stage.run("gateway", gateway::run(deps, door.listener, drain));
 }
 
 /// Runs a scheduler in this stage.

@@ -16,7 +16,7 @@ fn run(status: &str) -> Value {
 #[tokio::test]
 async fn answers_of_the_gateway_become_exit_codes() {
     for (status, expected) in
-        [(400, 64), (401, 77), (403, 77), (404, 65), (409, 65), (413, 64), (415, 64), (422, 65), (500, 69), (502, 69), (503, 69), (302, 70)]
+        [(400, 64), (401, 77), (403, 77), (404, 65), (409, 65), (413, 64), (415, 64), (422, 65), (500, 70), (502, 69), (503, 69), (302, 70)]
     {
         let gateway = Gateway::start(vec![Answer::error(status, "word")]).await;
         let output = gateway.navvy(&["approve", RUN]).await;

@@ -96,9 +96,10 @@ impl From<BusError> for Refusal {
             | BusError::Refused { .. }
             | BusError::Invalid { .. } => Self::Internal,
         };
-        match refusal {
-            Self::Internal => tracing::error!(error = chain(&error), "a request failed"),
-            _ => tracing::warn!(error = chain(&error), "the store did not serve a request"),
+        if refusal == Self::Internal {
+            tracing::error!(error = chain(&error), "a request failed");
+        } else {
+            tracing::warn!(error = chain(&error), "the store did not serve a request");
         }
         refusal
     }

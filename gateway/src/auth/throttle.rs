@@ -13,7 +13,7 @@ use std::{
 /// Failures in one window before a client is refused unheard.
 pub(crate) const FAILURES: u32 = 100;
 /// Length of a window.
-pub(crate) const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_mins(1);
 /// Addresses that are remembered at most; more are not counted, or remembering them would be the attack.
 const ADDRESSES: usize = 10_000;
 

@@ -32,10 +32,10 @@ pub(crate) struct Admitted {
 /// Accepts a request, or says why not.
 pub(crate) async fn admit(app: &App, identity: &Identity, trigger: Trigger, bundle: Option<SecretBundle>) -> Result<Admitted, Refusal> {
     let run = identity.run;
-    if let Some(digest) = &identity.digest {
-        if let Some(known) = app.find_run(run).await? {
-            return if known.request_digest.as_ref() == Some(digest) { Ok(Admitted { run, replayed: true }) } else { Err(Refusal::KeyReused) };
-        }
+    if identity.digest.is_some()
+        && let Some(known) = app.find_run(run).await?
+    {
+        return if known.request_digest == identity.digest { Ok(Admitted { run, replayed: true }) } else { Err(Refusal::KeyReused) };
     }
     if let Some(bundle) = bundle {
         store(app, identity, &bundle).await?;

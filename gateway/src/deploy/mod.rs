@@ -50,6 +50,12 @@ pub(crate) struct ProbeRequest {
     /// Start a real runner with a shell that prints this text, at most 1000 characters; null: no process at all.
     #[serde(default)]
     echo: Option<String>,
+    /// Then print this many bytes of noise, at most 1 GiB. Needs `echo`.
+    #[serde(default)]
+    noise_bytes: u64,
+    /// Then print the time this often, 20 ms apart, at most 10000 times. Needs `echo`.
+    #[serde(default)]
+    ticks: u32,
 }
 
 /// The answer to an accepted probe.
@@ -61,6 +67,8 @@ pub(crate) struct ProbeBody {
 
 /// Longest text of a probe, in characters.
 const ECHO_CHARACTERS: usize = 1000;
+const MAX_NOISE_BYTES: u64 = 1 << 30;
+const MAX_TICKS: u32 = 10_000;
 
 /// `POST /deploy`.
 pub(crate) async fn deploy(State(app): State<Arc<App>>, Who(caller): Who, headers: HeaderMap, request: Request) -> Result<Response, Refusal> {
@@ -93,14 +101,11 @@ pub(crate) async fn deploy(State(app): State<Arc<App>>, Who(caller): Who, header
 
 /// `POST /v1/probes`.
 pub(crate) async fn probe(State(app): State<Arc<App>>, Who(caller): Who, headers: HeaderMap, request: Request) -> Result<Response, Refusal> {
-    let ProbeRequest { echo } = body::optional_json(&app, request).await?;
-    if echo.as_deref().is_some_and(|text| text.chars().count() > ECHO_CHARACTERS || text.chars().any(char::is_control)) {
-        return Err(Refusal::field("echo", format!("must be at most {ECHO_CHARACTERS} characters, none of them a control character")));
-    }
+    let spec = body::optional_json::<ProbeRequest>(&app, request).await?.validate()?;
     // A probe has no repository; any shard will do, and in turn all of them.
     let shard = ShardNo::of(&uuid::Uuid::new_v4().to_string(), app.shards);
     let identity = Identity::fresh(shard);
-    let trigger = trigger(&identity, &caller, RunSpec::Probe(ProbeSpec { echo }), PoolName::default(), &headers);
+    let trigger = trigger(&identity, &caller, RunSpec::Probe(spec), PoolName::default(), &headers);
     let admitted = take_in(&app, &identity, trigger, None).await?;
     Ok((StatusCode::ACCEPTED, Json(ProbeBody { run_id: admitted.run })).into_response())
 }
@@ -114,6 +119,23 @@ async fn take_in(app: &App, identity: &Identity, trigger: Trigger, bundle: Optio
     }
     tracing::info!(run = %admitted.run, replayed = admitted.replayed, "accepted");
     Ok(admitted)
+}
+
+impl ProbeRequest {
+    /// The valid probe, or every problem there is.
+    fn validate(self) -> Result<ProbeSpec, Refusal> {
+        let Self { echo, noise_bytes, ticks } = self;
+        let bad_text = |text: &str| text.chars().count() > ECHO_CHARACTERS || text.chars().any(char::is_control);
+        let checks = [
+            (echo.as_deref().is_some_and(bad_text), "echo", format!("must be at most {ECHO_CHARACTERS} characters, none of them a control character")),
+            (noise_bytes > MAX_NOISE_BYTES, "noise_bytes", format!("must be at most {MAX_NOISE_BYTES}")),
+            (ticks > MAX_TICKS, "ticks", format!("must be at most {MAX_TICKS}")),
+            (noise_bytes > 0 && echo.is_none(), "noise_bytes", "needs echo: without it no process is started".to_owned()),
+            (ticks > 0 && echo.is_none(), "ticks", "needs echo: without it no process is started".to_owned()),
+        ];
+        let problems: Vec<_> = checks.into_iter().filter(|(bad, ..)| *bad).map(|(_, field, told)| FieldProblem::new(field, told)).collect();
+        if problems.is_empty() { Ok(ProbeSpec { echo, noise_bytes, ticks }) } else { Err(Refusal::BadInput(problems)) }
+    }
 }
 
 /// The valid request, or every problem there is.
@@ -143,5 +165,27 @@ fn trigger(identity: &Identity, caller: &Principal, spec: RunSpec, pool: PoolNam
         has_secrets: false,
         request_digest: identity.digest.clone(),
         traceparent: service::telemetry::current_traceparent().or_else(from_caller),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_is_bounded_and_noise_needs_a_process() {
+        let probe = |echo: Option<&str>, noise_bytes, ticks| ProbeRequest { echo: echo.map(str::to_owned), noise_bytes, ticks }.validate();
+        assert!(probe(None, 0, 0).is_ok() && probe(Some("hello"), MAX_NOISE_BYTES, MAX_TICKS).is_ok());
+        let long = "x".repeat(ECHO_CHARACTERS + 1);
+        for (bad, field) in [
+            (probe(Some(&long), 0, 0), "echo"),
+            (probe(Some("a\nb"), 0, 0), "echo"),
+            (probe(Some(""), MAX_NOISE_BYTES + 1, 0), "noise_bytes"),
+            (probe(Some(""), 0, MAX_TICKS + 1), "ticks"),
+            (probe(None, 1, 0), "noise_bytes"),
+            (probe(None, 0, 1), "ticks"),
+        ] {
+            assert_eq!(bad.unwrap_err().named_field(), Some(field));
+        }
     }
 }

@@ -31,10 +31,10 @@ impl SealingKey {
     pub(crate) async fn seal(&self, run: RunId, bundle: &SecretBundle) -> Result<Sealed, Refusal> {
         let plain = serde_json::to_vec(bundle).map_err(|error| fault(&error))?;
         let context = run.to_string();
-        if let Some(key) = self.remembered() {
-            if let Ok(sealed) = seal_to(&key, &context, &plain) {
-                return Ok(sealed);
-            }
+        if let Some(key) = self.remembered()
+            && let Ok(sealed) = seal_to(&key, &context, &plain)
+        {
+            return Ok(sealed);
         }
         let key = self.read().await?;
         seal_to(&key, &context, &plain).map_err(|error: SealError| fault(&error))

@@ -43,8 +43,9 @@ fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal 
 fn mismatched(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
     let told = error.inner().to_string();
     let at = path_text(error.path());
-    let problem = if let Some(field) = between(&told, "unknown field `", "`") {
-        FieldProblem::new(join(&at, &field), "is not known here")
+    let problem = if told.starts_with("unknown field `") {
+        // The path names the field itself.
+        FieldProblem::new(at, "is not known here")
     } else if let Some(field) = between(&told, "missing field `", "`") {
         FieldProblem::new(join(&at, &field), "is required")
     } else if let Some((_, expected)) = told.split_once(", expected ") {

@@ -7,20 +7,8 @@
 
 use super::lines::Line;
 use crate::answers::report;
-use proto::{
-    ids::{AttemptNo, JobNo},
-    log::LogPosition,
-    view::RunStatus,
-};
-
-/// Which attempt a line belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct JobAttempt {
-    /// The job.
-    pub(crate) job: JobNo,
-    /// Its try.
-    pub(crate) attempt: AttemptNo,
-}
+use proto::{log::LogPosition, message::JobAttempt, view::RunStatus};
+use serde::Serialize;
 
 /// `event: log`, with the id that resumes behind the line. Bytes that are no UTF-8 become U+FFFD: the format is UTF-8.
 pub(crate) fn log(out: &mut Vec<u8>, at: JobAttempt, line: &Line) {
@@ -36,22 +24,22 @@ pub(crate) fn log(out: &mut Vec<u8>, at: JobAttempt, line: &Line) {
 
 /// `event: status`, whenever it has changed.
 pub(crate) fn status(out: &mut Vec<u8>, status: RunStatus, phase: &str) {
-    event(out, "status", &serde_json::json!({ "status": status, "phase": phase }));
+    event(out, "status", &Status { status, phase: Some(phase) });
 }
 
 /// `event: lagged`: the reader is this far behind what is stored. Nothing was skipped.
 pub(crate) fn lagged(out: &mut Vec<u8>, behind_bytes: u64) {
-    event(out, "lagged", &serde_json::json!({ "behind_bytes": behind_bytes }));
+    event(out, "lagged", &Bytes { behind_bytes: Some(behind_bytes), missing_bytes: None });
 }
 
 /// `event: gap`: so many bytes of the log are missing in the store.
 pub(crate) fn gap(out: &mut Vec<u8>, missing_bytes: u64) {
-    event(out, "gap", &serde_json::json!({ "missing_bytes": missing_bytes }));
+    event(out, "gap", &Bytes { behind_bytes: None, missing_bytes: Some(missing_bytes) });
 }
 
 /// `event: end`: the run is over and its log was sent whole.
 pub(crate) fn end(out: &mut Vec<u8>, status: RunStatus) {
-    event(out, "end", &serde_json::json!({ "status": status }));
+    event(out, "end", &Status { status, phase: None });
 }
 
 /// A comment: shows that the connection lives.
@@ -64,14 +52,31 @@ pub(crate) fn closing(out: &mut Vec<u8>, why: report::Closing) {
     out.extend_from_slice(format!(": {}\n\n", why.text()).as_bytes());
 }
 
+#[derive(Serialize)]
+struct Status<'a> {
+    status: RunStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Bytes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_bytes: Option<u64>,
+}
+
 /// JSON text holds no line ends, so one `data:` field is enough.
-fn event(out: &mut Vec<u8>, name: &str, data: &serde_json::Value) {
+fn event(out: &mut Vec<u8>, name: &str, data: &impl Serialize) {
+    let data = serde_json::to_string(data).expect("these types have no map keys and no failing parts");
     out.extend_from_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proto::{AttemptNo, JobNo};
 
     const AT: JobAttempt = JobAttempt { job: JobNo(2), attempt: AttemptNo(1) };
 
@@ -85,12 +90,11 @@ mod tests {
                 Some(("event", value)) => value.clone_into(&mut event),
                 Some(("id", value)) => value.clone_into(&mut id),
                 Some(("data", value)) => data.push(value.to_owned()),
-                Some(_) => {}
                 None if line.is_empty() && !data.is_empty() => {
                     events.push((std::mem::take(&mut event), id.clone(), data.join("\n")));
                     data.clear();
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
         events
@@ -132,7 +136,7 @@ mod tests {
         gap(&mut out, 7);
         heartbeat(&mut out);
         end(&mut out, RunStatus::Success);
-        let expected = "event: status\ndata: {\"phase\":\"plan\",\"status\":\"awaiting_approval\"}\n\n\
+        let expected = "event: status\ndata: {\"status\":\"awaiting_approval\",\"phase\":\"plan\"}\n\n\
             event: lagged\ndata: {\"behind_bytes\":9}\n\nevent: gap\ndata: {\"missing_bytes\":7}\n\n\
             : heartbeat\n\nevent: end\ndata: {\"status\":\"success\"}\n\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -66,12 +66,13 @@ impl Lines {
 
     /// Counts the carriage returns of `piece`; tells how many of its bytes fill the line up, if they do.
     fn returns_full(&mut self, piece: &[u8]) -> Option<usize> {
-        let mut returns = piece.iter().enumerate().filter(|(_, byte)| **byte == b'\r');
-        let full = returns.nth(MAX_LINE_RETURNS - self.returns - 1).map(|(at, _)| at + 1);
-        if full.is_none() {
-            self.returns += piece.iter().filter(|byte| **byte == b'\r').count();
+        for (at, _) in piece.iter().enumerate().filter(|(_, byte)| **byte == b'\r') {
+            self.returns += 1;
+            if self.returns == MAX_LINE_RETURNS {
+                return Some(at + 1);
+            }
         }
-        full
+        None
     }
 
     /// The line before the line end that was just taken.

@@ -37,7 +37,7 @@ const KEY_CHECK: Duration = Duration::from_secs(15);
 /// How long a key that cannot be checked is believed.
 const KEY_BELIEVED: Duration = Duration::from_secs(45);
 /// How long a store that cannot be read is waited for.
-const STORE_PATIENCE: Duration = Duration::from_secs(60);
+const STORE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a reader asked for.
 #[derive(Debug, Clone)]

@@ -108,7 +108,7 @@ impl Source {
             return match *end {
                 Some(end) if self.offset >= end => Ok(Some(Pulled::End)),
                 _ if over && !*archive_tried => self.try_archive().await.map(|()| None),
-                Some(end) => Ok(self.missing(over, end)),
+                Some(end) => Ok(Some(self.missing(over, end))),
                 None => Ok(Some(Pulled::Dry)),
             };
         };
@@ -125,7 +125,7 @@ impl Source {
         if over && !self.archive_tried() {
             return self.try_archive().await.map(|()| None);
         }
-        Ok(self.missing(over, chunk.offset))
+        Ok(Some(self.missing(over, chunk.offset)))
     }
 
     /// The part of a chunk that was not pulled before.
@@ -135,7 +135,7 @@ impl Source {
     }
 
     /// The chunk that holds the next byte, if it stands a few places behind `seq`.
-    async fn late_chunk(&self, mut seq: u64) -> Result<Option<LogChunk>, BusError> {
+    async fn late_chunk(&mut self, mut seq: u64) -> Result<Option<LogChunk>, BusError> {
         for _ in 0..LOOK_AHEAD {
             let Some(chunk) = self.bus.logs().next(self.id, seq).await? else { return Ok(None) };
             if chunk.offset <= self.offset && self.offset < chunk.offset + chunk.bytes.len() as u64 {
@@ -147,12 +147,12 @@ impl Source {
     }
 
     /// The bytes up to `until` are not there: a gap, unless they may still come.
-    fn missing(&mut self, over: bool, until: u64) -> Option<Pulled> {
+    fn missing(&mut self, over: bool, until: u64) -> Pulled {
         let since = *self.missing_since.get_or_insert_with(Instant::now);
         if !over && since.elapsed() < LATE {
-            return Some(Pulled::Dry);
+            return Pulled::Dry;
         }
-        Some(Pulled::Gap(until - self.offset))
+        Pulled::Gap(until - self.offset)
     }
 
     fn archive_tried(&self) -> bool {
@@ -200,7 +200,7 @@ impl Source {
 
     /// How far a running attempt's log reaches beyond what was pulled, in bytes; at least half of the truth. A few reads,
     /// each twice as far ahead as the one before: the stream cannot be asked for its end.
-    pub(crate) async fn behind(&self) -> Result<u64, BusError> {
+    pub(crate) async fn behind(&mut self) -> Result<u64, BusError> {
         let From::Stream { mut seq, .. } = self.from else { return Ok(0) };
         let (mut stride, mut reach) = (STRIDE, self.reach);
         while let Some(chunk) = self.bus.logs().next(self.id, seq + stride).await? {

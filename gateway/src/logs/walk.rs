@@ -20,7 +20,7 @@ use proto::{
 use std::time::{Duration, Instant};
 
 /// After this long an attempt's log is looked for in the archive first.
-const ARCHIVED_AFTER: Duration = Duration::from_secs(3600);
+const ARCHIVED_AFTER: Duration = Duration::from_hours(1);
 /// How long after its end an attempt's last bytes may still be on their way, if its log does not say where it ends.
 const STRAGGLING: Duration = Duration::from_secs(3);
 
@@ -101,12 +101,12 @@ impl Walk {
 
     /// How far the log of the running attempt that it reads reaches beyond the place where it stands, in bytes; 0 when it
     /// reads none. An estimate from below.
-    pub(crate) async fn behind(&self) -> Result<u64, BusError> {
+    pub(crate) async fn behind(&mut self) -> Result<u64, BusError> {
         let running = self.current().is_some_and(|n| match self.segments[n].origin {
             Origin::Attempt { ended_at, .. } => ended_at.is_none(),
             Origin::Gate { .. } => false,
         });
-        match &self.source {
+        match &mut self.source {
             Some(source) if running => source.behind().await,
             Some(_) | None => Ok(0),
         }

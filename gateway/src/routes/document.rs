@@ -8,7 +8,7 @@ use crate::{
 use utoipa::{
     ToSchema,
     openapi::{
-        Components, Content, HttpMethod, Info, OpenApi, PathItem, Paths, Ref, RefOr, Required, ResponseBuilder, Schema,
+        Components, Content, HttpMethod, Info, OpenApi, Paths, Ref, RefOr, Required, ResponseBuilder, Schema,
         path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
         schema::{ObjectBuilder, Type},
@@ -21,7 +21,6 @@ const JSON: &str = "application/json";
 const ABOUT: &str = "Runs Terraform and OpenTofu on a fleet: start a run, watch its log live, approve its plan.";
 
 /// The description of a route.
-#[derive(Clone)]
 pub(crate) struct Doc {
     operation: OperationBuilder,
     schemas: Vec<(String, RefOr<Schema>)>,
@@ -94,16 +93,16 @@ impl Doc {
     }
 
     /// The finished operation of a route, and the schemas it refers to.
-    fn finish(self, route: &Route) -> (Operation, Vec<(String, RefOr<Schema>)>) {
+    fn finish(self, path: &str, access: Access) -> (Operation, Vec<(String, RefOr<Schema>)>) {
         let mut doc = self;
-        if route.path.contains("{id}") {
+        if path.contains("{id}") {
             doc = doc.parameter("id", ParameterIn::Path, "Id of the run, or of the key.");
         }
-        if route.access != Access::Open {
+        if access != Access::Open {
             doc = doc.refuses(&[(401, "No key, or not a valid one."), (403, "The key lacks the scope."), (503, "The store cannot be reached.")]);
             doc.operation = doc.operation.security(SecurityRequirement::new::<_, _, &str>(SECURITY, []));
         }
-        (doc.operation.description(Some(access_text(route.access))).build(), doc.schemas)
+        (doc.operation.description(Some(access_text(access))).build(), doc.schemas)
     }
 }
 
@@ -117,13 +116,14 @@ fn access_text(access: Access) -> String {
 }
 
 /// The document of all routes.
-pub(crate) fn of(routes: &[Route]) -> OpenApi {
+pub(crate) fn of(routes: Vec<Route>) -> OpenApi {
     let mut paths = Paths::new();
     let mut components = Components::new();
     for route in routes {
-        let (operation, schemas) = route.doc.clone().finish(route);
+        let (path, verb) = (route.path, method(route.verb));
+        let (operation, schemas) = route.doc.finish(path, route.access);
         components.schemas.extend(schemas);
-        paths.add_path_operation(route.path, vec![method(route.verb)], operation);
+        paths.add_path_operation(path, vec![verb], operation);
     }
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     components.add_security_scheme(SECURITY, bearer);

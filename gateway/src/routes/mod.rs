@@ -21,9 +21,9 @@ use std::sync::{Arc, LazyLock};
 use utoipa::openapi::OpenApi;
 
 pub(crate) use document::Doc;
-pub(crate) use table::{Route, table};
+use table::table;
 
-static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| document::of(&table()));
+static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| document::of(table()));
 
 /// The router over an app.
 pub(crate) fn router(app: &Arc<App>) -> Router {

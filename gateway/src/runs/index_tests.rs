@@ -28,7 +28,9 @@ fn ids(index: &Index, filter: &Filter, limit: usize) -> Vec<Vec<RunId>> {
 fn newest_first_in_pages_without_loss_or_repeat() {
     let mut index = Index::default();
     let views: Vec<RunView> = (0..10).map(|n| run(n, i64::from(n / 2), RunStatus::Running)).collect();
-    views.iter().for_each(|view| index.put(view));
+    for view in &views {
+        index.put(view);
+    }
     let mut expected: Vec<Place> = views.iter().map(|view| Place { accepted_at: view.accepted_at, id: view.id }).collect();
     expected.sort_unstable_by(|a, b| b.cmp(a));
     let expected: Vec<RunId> = expected.into_iter().map(|place| place.id).collect();
@@ -78,7 +80,9 @@ fn the_place_in_line_is_counted_in_its_own_pool() {
         view
     };
     let line = [queued(1, "a", 5), queued(2, "b", 1), queued(3, "a", 3), queued(4, "a", 9)];
-    line.iter().for_each(|view| index.put(view));
+    for view in &line {
+        index.put(view);
+    }
     let places: Vec<_> = line.iter().map(|view| index.queue_position(view.id)).collect();
     assert_eq!(places, [Some(2), Some(1), Some(1), Some(3)]);
     index.put(&run(3, 0, RunStatus::Running));

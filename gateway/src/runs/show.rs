@@ -28,9 +28,13 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Params(query): Params<RawQ
         index.page(&query.filter, query.after, query.limit)
     };
     let views = in_time(async {
-        let read = page.runs.iter().map(|id| app.find_run(*id));
+        let mut reads = Vec::new();
+        for id in page.runs {
+            reads.push(app.find_run(id));
+        }
+        let found: Vec<Option<RunView>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
         // A view that is gone by now has aged out between the index and here.
-        let mut views: Vec<RunView> = stream::iter(read).buffered(AT_ONCE).try_filter_map(|view| async move { Ok(view) }).try_collect().await?;
+        let mut views: Vec<RunView> = found.into_iter().flatten().collect();
         waiting::fill(&app, &mut views).await?;
         Ok(views)
     })

@@ -10,7 +10,11 @@ use super::init::{self, Backend, LockFile};
 use super::plan::place_lock_file;
 use super::prepare::{storage, text};
 use super::step::{Step, Unclear, by_signal};
-use super::{Unfinished, Workplace, commands::{CommandError, Commands, Streamed}, outputs, private_file};
+use super::{
+    Unfinished, Workplace,
+    commands::{CommandError, Commands, Streamed},
+    outputs, private_file,
+};
 use crate::tools::ResolvedTool;
 use proto::message::Evidence;
 use proto::terraform::{ApplyResult, PlanArtifact};
@@ -26,8 +30,15 @@ const MAX_STATE: u64 = 256 * 1024 * 1024;
 const MAX_OUTPUTS: usize = 16 * 1024 * 1024;
 
 /// What the tool says when it could not write down what it did.
-const STATE_LOST: &[&str] =
-    &["Failed to save state", "Failed to persist state", "Error saving state", "Failed to write state", "Two interrupts received", "TERRAFORM CRASH", "OPENTOFU CRASH"];
+const STATE_LOST: &[&str] = &[
+    "Failed to save state",
+    "Failed to persist state",
+    "Error saving state",
+    "Failed to write state",
+    "Two interrupts received",
+    "TERRAFORM CRASH",
+    "OPENTOFU CRASH",
+];
 const LOCK_LEFT: &[&str] = &["Error releasing the state lock"];
 
 /// Applies the plan in `bundle`, which the caller has opened and which is checked here once more against `artifact`.
@@ -62,10 +73,18 @@ pub async fn apply<C: Commands>(
 }
 
 /// Whether this is the plan that was approved, and whether everything is as it was when it was made.
-fn check<'a>(place: &Workplace<'_>, tool: &ResolvedTool, artifact: &PlanArtifact, bundle: &'a [u8]) -> Result<Bundle<'a>, String> {
+fn check<'a>(
+    place: &Workplace<'_>,
+    tool: &ResolvedTool,
+    artifact: &PlanArtifact,
+    bundle: &'a [u8],
+) -> Result<Bundle<'a>, String> {
     let bundle = bundle::unpack(bundle).map_err(|damaged| format!("the stored plan is damaged: {damaged}"))?;
     if bundle.plan_sha256 != artifact.plan_sha256 {
-        return Err(format!("the stored plan is not the approved one: its SHA-256 is {}, and {} was approved", bundle.plan_sha256, artifact.plan_sha256));
+        return Err(format!(
+            "the stored plan is not the approved one: its SHA-256 is {}, and {} was approved",
+            bundle.plan_sha256, artifact.plan_sha256
+        ));
     }
     let now = Origin::new(place.order.spec, place.order.commit, &tool.used);
     let approved = Origin::new(place.order.spec, &artifact.commit, &artifact.tool);
@@ -97,7 +116,13 @@ fn serial(plan: &[u8]) -> Option<u64> {
     serde_json::from_slice::<State>(&state).ok().map(|state| state.serial)
 }
 
-async fn run<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, step: Step, file: &Path) -> Result<(), Unfinished> {
+async fn run<C: Commands>(
+    commands: &mut C,
+    place: &Workplace<'_>,
+    tool: &ResolvedTool,
+    step: Step,
+    file: &Path,
+) -> Result<(), Unfinished> {
     let name = tool.used.tool.as_str();
     let lock_timeout = format!("-lock-timeout={}s", place.order.setup.lock_timeout.as_secs());
     let args = vec!["apply".to_owned(), "-input=false".to_owned(), lock_timeout, text(file)?.to_owned()];
@@ -109,26 +134,48 @@ async fn run<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &Resolv
     let errored_state = Some(place.dir().join(ERRORED_STATE)).filter(|path| std::fs::symlink_metadata(path).is_ok());
     match ran {
         Ok(ran) => judge(step, name, &ran, errored_state, |text| commands.mask(text)),
-        Err(CommandError::Lost(why)) => Err(unclear(format!("{name} was lost in the middle of its {}: {why}", step.phase()), None, errored_state)),
-        Err(error @ (CommandError::NotStarted { .. } | CommandError::Stopped | CommandError::TooMuch { .. })) => Err(step.not_run(&error)),
+        Err(CommandError::Lost(why)) => {
+            Err(unclear(format!("{name} was lost in the middle of its {}: {why}", step.phase()), None, errored_state))
+        }
+        Err(error @ (CommandError::NotStarted { .. } | CommandError::Stopped | CommandError::TooMuch { .. })) => {
+            Err(step.not_run(&error))
+        }
     }
 }
 
 /// What a finished command means.
-fn judge(step: Step, name: &str, ran: &Streamed, errored_state: Option<PathBuf>, mask: impl Fn(&str) -> String) -> Result<(), Unfinished> {
+fn judge(
+    step: Step,
+    name: &str,
+    ran: &Streamed,
+    errored_state: Option<PathBuf>,
+    mask: impl Fn(&str) -> String,
+) -> Result<(), Unfinished> {
     let found = diagnosis::read(&ran.tail, mask);
     let phase = step.phase();
     let lost = errored_state.is_some() || (ran.exit.code != Some(0) && found.speaks_of(STATE_LOST));
     if lost {
-        return Err(unclear(format!("{name} could not save its state at the end of its {phase}: {}", found.text), Some(&found), errored_state));
+        return Err(unclear(
+            format!("{name} could not save its state at the end of its {phase}: {}", found.text),
+            Some(&found),
+            errored_state,
+        ));
     }
     match (ran.exit.code, ran.exit.signal) {
         // Done is done, even if somebody wanted it stopped in the meantime.
         (Some(0), _) => Ok(()),
         (Some(1), _) if ran.exit.interrupted => Err(Unfinished::Stopped { clean: !found.speaks_of(LOCK_LEFT) }),
         (Some(1), _) => Err(Unfinished::Failed(found.failure(step, name, 1))),
-        (Some(code), _) => Err(unclear(format!("{name} ended its {phase} with the exit code {code}, as it does when it crashes: {}", found.text), Some(&found), None)),
-        (None, signal) => Err(unclear(format!("{name} was killed{} in the middle of its {phase}", by_signal(signal)), Some(&found), None)),
+        (Some(code), _) => Err(unclear(
+            format!("{name} ended its {phase} with the exit code {code}, as it does when it crashes: {}", found.text),
+            Some(&found),
+            None,
+        )),
+        (None, signal) => Err(unclear(
+            format!("{name} was killed{} in the middle of its {phase}", by_signal(signal)),
+            Some(&found),
+            None,
+        )),
     }
 }
 
@@ -152,7 +199,10 @@ fn with_serial(unfinished: Unfinished, serial_before: Option<u64>) -> Unfinished
         Unfinished::Unclear(mut unclear) => {
             unclear.evidence.serial_before = serial_before;
             if let Some(serial) = serial_before {
-                unclear.evidence.check.insert(0, format!("The state's serial was {serial} before: a higher one now says that a part was saved."));
+                unclear.evidence.check.insert(
+                    0,
+                    format!("The state's serial was {serial} before: a higher one now says that a part was saved."),
+                );
             }
             Unfinished::Unclear(unclear)
         }
@@ -166,14 +216,16 @@ async fn read_outputs<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool
     let args = vec!["output".to_owned(), "-json".to_owned()];
     let captured = commands.capture(place.command(tool, args), MAX_OUTPUTS).await;
     let why = match captured {
-        Ok(captured) if captured.exit.code == Some(0) => match outputs::masked(&captured.stdout, &|text| commands.mask(text)) {
-            Ok(Some(outputs)) => return outputs,
-            Ok(None) => {
-                commands.narrate("No outputs available").await;
-                return String::new();
+        Ok(captured) if captured.exit.code == Some(0) => {
+            match outputs::masked(&captured.stdout, &|text| commands.mask(text)) {
+                Ok(Some(outputs)) => return outputs,
+                Ok(None) => {
+                    commands.narrate("No outputs available").await;
+                    return String::new();
+                }
+                Err(error) => format!("line {}, column {} cannot be read", error.line(), error.column()),
             }
-            Err(error) => format!("line {}, column {} cannot be read", error.line(), error.column()),
-        },
+        }
         Ok(captured) => format!("the command ended with {:?}", captured.exit.code),
         Err(error) => error.to_string(),
     };

@@ -22,7 +22,9 @@ fn registry(access: &Access) -> String {
     let token = hcl::quoted(token.expose());
     let modules = hcl::quoted(&format!("{url}/v1/modules/"));
     let providers = hcl::quoted(&format!("{url}/v1/providers/"));
-    format!("credentials {host} {{\n  token = {token}\n}}\n\nhost {host} {{\n  services = {{\n    \"modules.v1\"   = {modules}\n    \"providers.v1\" = {providers}\n  }}\n}}\n")
+    format!(
+        "credentials {host} {{\n  token = {token}\n}}\n\nhost {host} {{\n  services = {{\n    \"modules.v1\"   = {modules}\n    \"providers.v1\" = {providers}\n  }}\n}}\n"
+    )
 }
 
 #[cfg(test)]
@@ -36,7 +38,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (path, operator) = (dir.path().join("cli.tfrc"), dir.path().join("operator.tfrc"));
         std::fs::write(&operator, "disable_checkpoint = true\n").expect("written");
-        let access = Access { host: "r.example:8443".to_owned(), url: "https://r.example:8443".to_owned(), token: Secret::new("a\"b") };
+        let access = Access {
+            host: "r.example:8443".to_owned(),
+            url: "https://r.example:8443".to_owned(),
+            token: Secret::new("a\"b"),
+        };
         write(&path, Some(&operator), Some(&access)).expect("written");
         let expected = r#"disable_checkpoint = true
 

@@ -36,7 +36,11 @@ const STALE: &[&str] = &[
 
 /// The first that fits counts: the more special ones come first.
 const TROUBLES: &[Trouble] = &[
-    Trouble { phrases: STALE, kind: "plan_stale", next_action: "The world changed after the plan was made. Start a new run: it makes a new plan." },
+    Trouble {
+        phrases: STALE,
+        kind: "plan_stale",
+        next_action: "The world changed after the plan was made. Start a new run: it makes a new plan.",
+    },
     Trouble {
         phrases: &["Error acquiring the state lock"],
         kind: "state_locked",
@@ -71,12 +75,22 @@ const TROUBLES: &[Trouble] = &[
         next_action: "Check the credentials of the state's backend or of the cloud in env_vars and backend_config: are they there, valid, and allowed to do this?",
     },
     Trouble {
-        phrases: &["Failed to query available provider packages", "Failed to install provider", "Failed to download module", "Could not download module"],
+        phrases: &[
+            "Failed to query available provider packages",
+            "Failed to install provider",
+            "Failed to download module",
+            "Could not download module",
+        ],
         kind: "download",
         next_action: "Check the provider's or module's name and version, and whether the worker reaches its registry.",
     },
     Trouble {
-        phrases: &["Backend initialization required", "Backend configuration changed", "Error configuring the backend", "Invalid backend configuration argument"],
+        phrases: &[
+            "Backend initialization required",
+            "Backend configuration changed",
+            "Error configuring the backend",
+            "Invalid backend configuration argument",
+        ],
         kind: "backend",
         next_action: "Check the backend block and backend_config.",
     },
@@ -103,7 +117,11 @@ pub(super) fn read(tail: &[u8], mask: impl Fn(&str) -> String) -> Diagnosis {
 impl Diagnosis {
     /// As the failure of a step that ended with exit code `code`.
     pub(super) fn failure(&self, step: Step, tool: &str, code: i32) -> Failure {
-        let why = if self.text.is_empty() { format!("{tool} ended with exit code {code} and said nothing") } else { self.text.clone() };
+        let why = if self.text.is_empty() {
+            format!("{tool} ended with exit code {code} and said nothing")
+        } else {
+            self.text.clone()
+        };
         match TROUBLES.iter().find(|trouble| self.speaks_of(trouble.phrases)) {
             Some(trouble) => step.failure(Some(trouble.kind), &why, trouble.next_action),
             None => step.failure(None, &why, "Read the log: it names the file and the line."),
@@ -119,7 +137,11 @@ impl Diagnosis {
     pub(super) fn lock_id(&self) -> Option<String> {
         let after = |word: &str| self.flat.split_once(word).map(|(_, rest)| rest.trim_start());
         let rest = after("already locked: ID=").or_else(|| after("Lock Info: ID:")).or_else(|| after("ID: "))?;
-        let id: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.')).take(200).collect();
+        let id: String = rest
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.'))
+            .take(200)
+            .collect();
         (!id.is_empty()).then_some(id)
     }
 }
@@ -212,7 +234,10 @@ mod tests {
         let found = plain("Initializing\n\nworkspaces not supported\n");
         assert_eq!(found.text, "Initializing\nworkspaces not supported");
         assert_eq!(found.failure(Step::Init, "terraform", 1).kind, "workspace");
-        assert_eq!(plain("").failure(Step::Init, "tofu", 2).message, "Init failed: tofu ended with exit code 2 and said nothing");
+        assert_eq!(
+            plain("").failure(Step::Init, "tofu", 2).message,
+            "Init failed: tofu ended with exit code 2 and said nothing"
+        );
         assert_eq!(plain("boom").failure(Step::Apply, "tofu", 1).kind, "apply");
     }
 

@@ -9,8 +9,19 @@ use std::collections::BTreeMap;
 
 /// A second look at what the gateway has already refused, by its full list (`domain::terraform::check_env`): names with
 /// which a program could be made to run other code or to take other arguments. Beginnings, compared in upper case.
-const NEVER: &[&str] =
-    &["LD_", "DYLD_", "TF_CLI_", "TOFU_CLI_", "TF_REATTACH_PROVIDERS", "TF_PLUGIN_CACHE", "GIT_", "BASH_ENV", "BASH_FUNC_", "NATS_", "NAVVY"];
+const NEVER: &[&str] = &[
+    "LD_",
+    "DYLD_",
+    "TF_CLI_",
+    "TOFU_CLI_",
+    "TF_REATTACH_PROVIDERS",
+    "TF_PLUGIN_CACHE",
+    "GIT_",
+    "BASH_ENV",
+    "BASH_FUNC_",
+    "NATS_",
+    "NAVVY",
+];
 
 /// What an operator may not set either: they would change the arguments that are relied on.
 const NOT_BY_OPERATORS: &[&str] = &["TF_CLI_ARGS", "TOFU_CLI_ARGS", "TF_REATTACH_PROVIDERS"];
@@ -26,19 +37,29 @@ pub(super) struct Places<'a> {
 }
 
 /// The whole environment, sorted by name.
-pub(super) fn build(places: &Places<'_>, operator: &[(String, String)], secrets: Option<&SecretBundle>) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn build(
+    places: &Places<'_>,
+    operator: &[(String, String)],
+    secrets: Option<&SecretBundle>,
+) -> Result<BTreeMap<String, String>, Failure> {
     let fixed = fixed(places);
     let mut all = changeable();
     for (name, value) in operator {
         let upper = name.to_ascii_uppercase();
         if fixed.contains_key(upper.as_str()) || NOT_BY_OPERATORS.iter().any(|never| upper.starts_with(never)) {
-            return Err(refused("the worker's setting worker.pass_env", name, "Ask an operator to take it out of worker.pass_env."));
+            return Err(refused(
+                "the worker's setting worker.pass_env",
+                name,
+                "Ask an operator to take it out of worker.pass_env.",
+            ));
         }
         all.insert(name.clone(), value.clone());
     }
     for (name, value) in secrets.iter().flat_map(|secrets| &secrets.env) {
         let upper = name.to_ascii_uppercase();
-        let legal = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !value.expose().contains('\0');
+        let legal = !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !value.expose().contains('\0');
         if !legal || fixed.contains_key(upper.as_str()) || NEVER.iter().any(|never| upper.starts_with(never)) {
             return Err(refused("env_vars", name, "Take it out of env_vars."));
         }
@@ -69,7 +90,12 @@ fn fixed<'a>(places: &Places<'a>) -> BTreeMap<&'static str, &'a str> {
 /// Ours, where somebody may know better. git is here because `init` runs it for modules, and must not wait on the
 /// terminal for somebody to type a password.
 fn changeable() -> BTreeMap<String, String> {
-    let ours = [("LANG", "C.UTF-8"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"), ("GIT_ALLOW_PROTOCOL", "https:http:ssh")];
+    let ours = [
+        ("LANG", "C.UTF-8"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
+        ("GIT_ALLOW_PROTOCOL", "https:http:ssh"),
+    ];
     ours.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
@@ -129,7 +155,21 @@ mod tests {
 
     #[test]
     fn what_would_bend_the_tool_is_refused_by_name() {
-        for name in ["PATH", "path", "HOME", "TF_INPUT", "TF_CLI_ARGS_apply", "TF_CLI_CONFIG_FILE", "LD_PRELOAD", "ld_preload", "GIT_DIR", "TRACEPARENT", "NAVVY_TOKEN", "A-B", ""] {
+        for name in [
+            "PATH",
+            "path",
+            "HOME",
+            "TF_INPUT",
+            "TF_CLI_ARGS_apply",
+            "TF_CLI_CONFIG_FILE",
+            "LD_PRELOAD",
+            "ld_preload",
+            "GIT_DIR",
+            "TRACEPARENT",
+            "NAVVY_TOKEN",
+            "A-B",
+            "",
+        ] {
             let failure = build(&PLACES, &[], Some(&bundle(name, "x"))).expect_err(name);
             assert!(failure.message.contains(name) && failure.kind == "environment", "{failure:?}");
         }

@@ -1,7 +1,12 @@
 //! `init` and the choice of the workspace: the same for plan and apply.
 
 use super::prepare::{storage, text};
-use super::{Unfinished, Workplace, commands::{Commands, Streamed, ToolCommand}, diagnosis, step::Step};
+use super::{
+    Unfinished, Workplace,
+    commands::{Commands, Streamed, ToolCommand},
+    diagnosis,
+    step::Step,
+};
 use crate::tools::ResolvedTool;
 use serde::Deserialize;
 use std::io::Read as _;
@@ -36,7 +41,12 @@ impl Workplace<'_> {
 }
 
 /// Runs `init`.
-pub(super) async fn init<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, lock: LockFile) -> Result<Backend, Unfinished> {
+pub(super) async fn init<C: Commands>(
+    commands: &mut C,
+    place: &Workplace<'_>,
+    tool: &ResolvedTool,
+    lock: LockFile,
+) -> Result<Backend, Unfinished> {
     commands.phase(Step::Init.phase()).await;
     let name = tool.used.tool.as_str();
     commands.narrate(&format!("Running {name} init...")).await;
@@ -69,7 +79,11 @@ fn arguments(place: &Workplace<'_>, lock: LockFile) -> Result<Vec<String>, Unfin
 }
 
 /// With the provider cache if its turn can be had, else without it.
-async fn with_cache<C: Commands>(commands: &mut C, place: &Workplace<'_>, command: ToolCommand) -> Result<Streamed, Unfinished> {
+async fn with_cache<C: Commands>(
+    commands: &mut C,
+    place: &Workplace<'_>,
+    command: ToolCommand,
+) -> Result<Streamed, Unfinished> {
     let not_run = |error| Step::Init.not_run(&error);
     let without = |mut command: ToolCommand| {
         command.env.retain(|(name, _)| name != "TF_PLUGIN_CACHE_DIR");
@@ -89,7 +103,8 @@ async fn with_cache<C: Commands>(commands: &mut C, place: &Workplace<'_>, comman
     }
     drop(turn);
     // Something that does not keep to the turns, such as an operator's own terminal, runs a cached provider.
-    let busy = !ran.exit.interrupted && diagnosis::read(&ran.tail, |text| commands.mask(text)).speaks_of(&["text file busy"]);
+    let busy =
+        !ran.exit.interrupted && diagnosis::read(&ran.tail, |text| commands.mask(text)).speaks_of(&["text file busy"]);
     if !busy {
         return Ok(ran);
     }
@@ -98,7 +113,12 @@ async fn with_cache<C: Commands>(commands: &mut C, place: &Workplace<'_>, comman
 }
 
 /// Chooses the workspace. `create`: make it when it is not there.
-pub(super) async fn select_workspace<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, create: bool) -> Result<(), Unfinished> {
+pub(super) async fn select_workspace<C: Commands>(
+    commands: &mut C,
+    place: &Workplace<'_>,
+    tool: &ResolvedTool,
+    create: bool,
+) -> Result<(), Unfinished> {
     let workspace = &place.order.spec.workspace;
     if workspace == "default" {
         return Ok(());

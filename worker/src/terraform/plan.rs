@@ -33,12 +33,21 @@ pub struct Planned {
 impl fmt::Debug for Planned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bundle = format_args!("{} bytes", self.bundle.len());
-        f.debug_struct("Planned").field("bundle", &bundle).field("plan_sha256", &self.plan_sha256).field("tool", &self.tool).field("summary", &self.summary).finish()
+        f.debug_struct("Planned")
+            .field("bundle", &bundle)
+            .field("plan_sha256", &self.plan_sha256)
+            .field("tool", &self.tool)
+            .field("summary", &self.summary)
+            .finish()
     }
 }
 
 /// Makes the plan. Changes nothing but, where it is new, adding the workspace to the backend.
-pub async fn plan<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool) -> Result<Planned, Unfinished> {
+pub async fn plan<C: Commands>(
+    commands: &mut C,
+    place: &Workplace<'_>,
+    tool: &ResolvedTool,
+) -> Result<Planned, Unfinished> {
     say_version(commands, tool).await;
     let backend = init::init(commands, place, tool, LockFile::MayChange).await?;
     if backend == Backend::Checkout {
@@ -59,7 +68,11 @@ pub async fn plan<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &R
 }
 
 async fn say_version<C: Commands>(commands: &mut C, tool: &ResolvedTool) {
-    let by = if tool.asked_by == "nobody" { "the worker's default".to_owned() } else { format!("asked for by {}", tool.asked_by) };
+    let by = if tool.asked_by == "nobody" {
+        "the worker's default".to_owned()
+    } else {
+        format!("asked for by {}", tool.asked_by)
+    };
     commands.narrate(&format!("Using {} {} ({by})", tool.used.tool, tool.used.version)).await;
 }
 
@@ -69,7 +82,12 @@ async fn warn_about_state<C: Commands>(commands: &mut C, tool: &ResolvedTool) {
     commands.narrate("  Nothing will remember what was made, and the next run makes it again. Add a `backend` or `cloud` block to the `terraform` block, such as `backend \"s3\" {}`, and give its settings in backend_config.").await;
 }
 
-async fn run<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, file: &Path) -> Result<(), Unfinished> {
+async fn run<C: Commands>(
+    commands: &mut C,
+    place: &Workplace<'_>,
+    tool: &ResolvedTool,
+    file: &Path,
+) -> Result<(), Unfinished> {
     let (name, spec) = (tool.used.tool.as_str(), place.order.spec);
     commands.narrate(&format!("Running {name} plan...")).await;
     if !spec.plan_args.is_empty() {
@@ -90,23 +108,39 @@ async fn run<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &Resolv
     Step::Plan.check(name, &ran, |text| commands.mask(text))
 }
 
-async fn summarise<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, file: &Path) -> Result<PlanSummary, Unfinished> {
+async fn summarise<C: Commands>(
+    commands: &mut C,
+    place: &Workplace<'_>,
+    tool: &ResolvedTool,
+    file: &Path,
+) -> Result<PlanSummary, Unfinished> {
     let args = vec!["show".to_owned(), "-json".to_owned(), text(file)?.to_owned()];
-    let unreadable = |why: String| Step::Plan.failed(Some("plan_summary"), &format!("the plan could not be read back: {why}"), "Nothing was changed. Read the log and run it again.");
-    let shown = commands.capture(place.command(tool, args), MAX_JSON).await.map_err(|error| Step::Plan.not_run(&error))?;
+    let unreadable = |why: String| {
+        Step::Plan.failed(
+            Some("plan_summary"),
+            &format!("the plan could not be read back: {why}"),
+            "Nothing was changed. Read the log and run it again.",
+        )
+    };
+    let shown =
+        commands.capture(place.command(tool, args), MAX_JSON).await.map_err(|error| Step::Plan.not_run(&error))?;
     match shown.exit.code {
         Some(0) => {}
         code if shown.exit.interrupted => return Err(Unfinished::Stopped { clean: code.is_some() }),
         code => return Err(unreadable(format!("`{} show -json` ended with {code:?}", tool.used.tool))),
     }
-    summary::summarise(&shown.stdout, &|text| commands.mask(text)).map_err(|error| unreadable(format!("line {}, column {}", error.line(), error.column())))
+    summary::summarise(&shown.stdout, &|text| commands.mask(text))
+        .map_err(|error| unreadable(format!("line {}, column {}", error.line(), error.column())))
 }
 
 fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{} is larger than {limit} bytes", path.display())));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("{} is larger than {limit} bytes", path.display()),
+        ));
     }
     Ok(content)
 }

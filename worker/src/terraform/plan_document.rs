@@ -146,7 +146,14 @@ mod tests {
 
     #[test]
     fn what_is_not_a_plan_is_an_error() {
-        for json in ["", "[]", "{}", r#"{"format_version": "2.0"}"#, r#"{"format_version": "1.2"} x"#, r#"{"format_version": "1.2", "resource_changes": {}}"#] {
+        for json in [
+            "",
+            "[]",
+            "{}",
+            r#"{"format_version": "2.0"}"#,
+            r#"{"format_version": "1.2"} x"#,
+            r#"{"format_version": "1.2", "resource_changes": {}}"#,
+        ] {
             assert!(addresses(json).is_err(), "{json}");
         }
     }

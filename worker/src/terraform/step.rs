@@ -1,6 +1,9 @@
 //! The steps of a job as people see them, and how a step that did not end well is told.
 
-use super::{commands::{CommandError, Streamed}, diagnosis};
+use super::{
+    commands::{CommandError, Streamed},
+    diagnosis,
+};
 use proto::message::{Evidence, Failure};
 use std::path::PathBuf;
 
@@ -54,7 +57,11 @@ impl Step {
         let why = format!("{error}{source}");
         match error {
             CommandError::Stopped => Unfinished::Stopped { clean: true },
-            CommandError::NotStarted { .. } => self.failed(Some("tool_broken"), &why, "Ask an operator to check the worker's tools with `navvy doctor`."),
+            CommandError::NotStarted { .. } => self.failed(
+                Some("tool_broken"),
+                &why,
+                "Ask an operator to check the worker's tools with `navvy doctor`.",
+            ),
             CommandError::TooMuch { .. } => self.failed(None, &why, "Split the configuration into smaller ones."),
             CommandError::Lost(_) => self.failed(Some("runner_lost"), &why, "Nothing was changed. Run it again."),
         }
@@ -69,7 +76,11 @@ impl Step {
             (Some(code), _) => Err(Unfinished::Failed(diagnosis::read(&ran.tail, mask).failure(self, tool, code))),
             (None, signal) => {
                 let why = format!("{tool} was killed{}", by_signal(signal));
-                Err(self.failed(Some("killed"), &why, "The usual reason is too little memory: ask an operator to look at the worker."))
+                Err(self.failed(
+                    Some("killed"),
+                    &why,
+                    "The usual reason is too little memory: ask an operator to look at the worker.",
+                ))
             }
         }
     }
@@ -105,5 +116,32 @@ pub struct Unclear {
 impl From<Failure> for Unfinished {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terraform::Exit;
+
+    #[test]
+    fn a_command_without_side_effects_is_done_failed_stopped_or_killed() {
+        for (code, signal, interrupted, expected) in [
+            (Some(0), None, false, "done"),
+            (Some(0), None, true, "done"),
+            (Some(1), None, false, "failed plan"),
+            (Some(1), None, true, "stopped clean: true"),
+            (None, Some(9), true, "stopped clean: false"),
+            (None, Some(9), false, "failed killed"),
+        ] {
+            let ran = Streamed { exit: Exit { code, signal, interrupted }, tail: b"boom".to_vec() };
+            let found = match Step::Plan.check("terraform", &ran, str::to_owned) {
+                Ok(()) => "done".to_owned(),
+                Err(Unfinished::Failed(failure)) => format!("failed {}", failure.kind),
+                Err(Unfinished::Stopped { clean }) => format!("stopped clean: {clean}"),
+                Err(other) => format!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{:?}", ran.exit);
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::plan_document::{self, Change, Resource};
 use super::values::{self, Mask, SENSITIVE};
 use proto::terraform::{AttributeChange, PlanSummary, ResourceChange};
 use serde_json::Value;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// Room for all resources together, in bytes of JSON: half of one message (1 MiB), the rest is for what is around them.
@@ -15,6 +16,8 @@ const MAX_BYTES: usize = 512 * 1024;
 const MAX_BYTES_WITH_ATTRIBUTES: usize = 384 * 1024;
 /// Most attributes of one resource.
 const MAX_ATTRIBUTES: usize = 60;
+/// Most sensitive texts of one resource that are looked for in its other attributes.
+const MAX_SENSITIVE: usize = 200;
 const MAX_ADDRESS_CHARS: usize = 500;
 
 /// Summarises the output of `show -json PLAN`. The error does not quote the document.
@@ -77,7 +80,8 @@ fn action(resource: &Resource) -> Option<&'static str> {
 
 fn attributes(action: &str, change: &Change, mask: &Mask<'_>) -> Vec<AttributeChange> {
     let Change { before, after, after_unknown, before_sensitive, after_sensitive, .. } = change;
-    let keys = |value: &'_ Value| value.as_object().map(|items| items.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let keys =
+        |value: &'_ Value| value.as_object().map(|items| items.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     let names: BTreeSet<String> = [before, after, after_unknown].into_iter().flat_map(keys).collect();
     let differs = |name: &String| match action {
         "delete" | "forget" => !before[name].is_null(),
@@ -86,12 +90,18 @@ fn attributes(action: &str, change: &Change, mask: &Mask<'_>) -> Vec<AttributeCh
         _ => false,
     };
     // A whole object may be sensitive: then each of its attributes is.
-    let of = |tree: &Value, name: &str| if tree.is_object() { tree[name].clone() } else { Value::Bool(values::marks(tree)) };
+    let of =
+        |tree: &Value, name: &str| if tree.is_object() { tree[name].clone() } else { Value::Bool(values::marks(tree)) };
     // Providers copy sensitive arguments into attributes that they do not mark (`output` of `terraform_data` is one).
     let mut sensitive = Vec::new();
     values::sensitive_texts(before, before_sensitive, &mut sensitive);
     values::sensitive_texts(after, after_sensitive, &mut sensitive);
-    let mask = |text: &str| mask(&sensitive.iter().fold(text.to_owned(), |text, hidden| text.replace(hidden, SENSITIVE)));
+    // Longer ones first: a part of one may be another.
+    sensitive.sort_by_key(|text| Reverse(text.len()));
+    sensitive.dedup();
+    sensitive.truncate(MAX_SENSITIVE);
+    let mask =
+        |text: &str| mask(&sensitive.iter().fold(text.to_owned(), |text, hidden| text.replace(hidden, SENSITIVE)));
     let changed = names.into_iter().filter(differs).take(MAX_ATTRIBUTES);
     let listed = changed.map(|name| {
         let nothing = Value::Bool(false);
@@ -104,7 +114,8 @@ fn attributes(action: &str, change: &Change, mask: &Mask<'_>) -> Vec<AttributeCh
 }
 
 fn reasons(resource: &Resource, mask: &Mask<'_>) -> Vec<String> {
-    let paths: Vec<String> = resource.change.replace_paths.iter().take(MAX_ATTRIBUTES).map(|path| mask(&attribute_path(path))).collect();
+    let paths: Vec<String> =
+        resource.change.replace_paths.iter().take(MAX_ATTRIBUTES).map(|path| mask(&attribute_path(path))).collect();
     if !paths.is_empty() {
         return paths;
     }
@@ -122,7 +133,9 @@ fn attribute_path(path: &[Value]) -> String {
     let mut text = String::new();
     for step in path {
         match step.as_str() {
-            Some(name) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) => {
+            Some(name)
+                if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) =>
+            {
                 if !text.is_empty() {
                     text.push('.');
                 }
@@ -152,7 +165,11 @@ mod tests {
         let mut change = json!({"actions": actions, "before": {"a": 1}, "after": {"a": 2}});
         let mut resource = json!({"address": "x.y"});
         for (key, value) in more.as_object().expect("an object") {
-            let into = if ["address", "previous_address", "deposed", "action_reason"].contains(&key.as_str()) { &mut resource } else { &mut change };
+            let into = if ["address", "previous_address", "deposed", "action_reason"].contains(&key.as_str()) {
+                &mut resource
+            } else {
+                &mut change
+            };
             into[key] = value.clone();
         }
         resource["change"] = change;
@@ -177,7 +194,10 @@ mod tests {
         let counts = [found.adds, found.changes, found.destroys, found.replacements, found.imports];
         assert_eq!(counts, [1, 2, 1, 2, 2]);
         let actions: Vec<&str> = found.resources.iter().map(|resource| resource.action.as_str()).collect();
-        assert_eq!(actions, ["create", "update", "delete", "replace", "replace", "import", "move", "read", "forget", "update"]);
+        assert_eq!(
+            actions,
+            ["create", "update", "delete", "replace", "replace", "import", "move", "read", "forget", "update"]
+        );
         assert_eq!(found.resources[2].address, "x.y (deposed object abc123)");
         assert_eq!(found.resources[3].replace_because, ["a", "tags[\"b c\"][0]"]);
         assert_eq!(found.resources[4].replace_because, ["(tainted)"]);
@@ -186,14 +206,28 @@ mod tests {
     #[test]
     fn no_sensitive_value_and_no_secret_of_the_run_gets_in() {
         let found = summary(&json!([
-            resource(&["update"], &json!({"address": "x.y[\"hunter22\"]", "before": {"a": "SECRET", "b": {"c": "SECRET", "d": 1}}, "after": {"a": "SECRET2", "b": {"c": "SECRET", "d": 2}, "e": "is hunter22"},
-                "before_sensitive": {"a": true, "b": {"c": true}}, "after_sensitive": {"a": true, "b": {"c": true}}})),
-            resource(&["delete"], &json!({"before": {"a": "SECRET"}, "after": null, "before_sensitive": true, "after_sensitive": false})),
+            resource(
+                &["update"],
+                &json!({"address": "x.y[\"hunter22\"]", "before": {"a": "SECRET", "b": {"c": "SECRET", "d": 1}}, "after": {"a": "SECRET2", "b": {"c": "SECRET", "d": 2}, "e": "is hunter22"},
+                "before_sensitive": {"a": true, "b": {"c": true}}, "after_sensitive": {"a": true, "b": {"c": true}}})
+            ),
+            resource(
+                &["delete"],
+                &json!({"before": {"a": "SECRET"}, "after": null, "before_sensitive": true, "after_sensitive": false})
+            ),
         ]));
         let text = serde_json::to_string(&found).expect("encodes");
         assert!(!text.contains("SECRET") && !text.contains("hunter22"), "{text}");
-        let shown: Vec<String> = found.resources[0].attributes.iter().map(|a| format!("{}: {} -> {}", a.name, a.before, a.after)).collect();
-        assert_eq!(shown, ["a: (sensitive) -> (sensitive)", r#"b: {"c":"(sensitive)","d":1} -> {"c":"(sensitive)","d":2}"#, r#"e: null -> "is ***""#]);
+        let shown: Vec<String> =
+            found.resources[0].attributes.iter().map(|a| format!("{}: {} -> {}", a.name, a.before, a.after)).collect();
+        assert_eq!(
+            shown,
+            [
+                "a: (sensitive) -> (sensitive)",
+                r#"b: {"c":"(sensitive)","d":1} -> {"c":"(sensitive)","d":2}"#,
+                r#"e: null -> "is ***""#
+            ]
+        );
         assert_eq!(found.resources[1].attributes[0].before, "(sensitive)");
     }
 
@@ -201,7 +235,8 @@ mod tests {
     fn a_large_plan_stays_below_one_message() {
         let many: Vec<Value> = (0..1200)
             .map(|n| {
-                let attributes: serde_json::Map<String, Value> = (0..70).map(|a| (format!("attribute_{a}"), json!("\u{1}".repeat(300)))).collect();
+                let attributes: serde_json::Map<String, Value> =
+                    (0..70).map(|a| (format!("attribute_{a}"), json!("\u{1}".repeat(300)))).collect();
                 resource(&["create"], &json!({"address": format!("x.y[{n}]"), "before": null, "after": attributes}))
             })
             .collect();

@@ -59,8 +59,12 @@ pub(super) fn sensitive_texts(value: &Value, sensitive: &Value, found: &mut Vec<
     let below = |at: &Value| if *sensitive == everything { everything.clone() } else { at.clone() };
     match value {
         Value::String(text) if marks(sensitive) && text.len() >= SHORTEST_SENSITIVE => found.push(text.clone()),
-        Value::Object(items) => items.iter().for_each(|(key, item)| sensitive_texts(item, &below(&sensitive[key]), found)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| sensitive_texts(item, &below(&sensitive[at]), found)),
+        Value::Object(items) => {
+            items.iter().for_each(|(key, item)| sensitive_texts(item, &below(&sensitive[key]), found));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, item)| sensitive_texts(item, &below(&sensitive[at]), found));
+        }
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -83,7 +87,9 @@ pub(super) fn masked(value: &Value, mask: &Mask<'_>) -> Value {
             if hidden == text { value.clone() } else { Value::String(hidden) }
         }
         Value::Array(items) => Value::Array(items.iter().map(|item| masked(item, mask)).collect()),
-        Value::Object(items) => Value::Object(items.iter().map(|(key, item)| (mask(key), masked(item, mask))).collect()),
+        Value::Object(items) => {
+            Value::Object(items.iter().map(|(key, item)| (mask(key), masked(item, mask))).collect())
+        }
         Value::Null | Value::Bool(_) => value.clone(),
     }
 }

@@ -1,6 +1,10 @@
 //! Which version is wanted, and who says so: the request, else a version file, else the configuration, else the worker.
 
-use super::{configuration, error::ToolError, version::{self, Constraints}};
+use super::{
+    configuration,
+    error::ToolError,
+    version::{self, Constraints},
+};
 use proto::terraform::Tool;
 use semver::Version;
 use std::io::Read as _;
@@ -58,7 +62,8 @@ pub(super) fn find(tool: Tool, requested: Option<&str>, root: &Path, dir: &Path)
         return Ok(Asked { wanted, by });
     }
     let required = required(tool, dir)?;
-    let files: Vec<String> = required.iter().map(|one| format!("`required_version` in {}", one.file)).collect();
+    let files: Vec<String> =
+        required.iter().map(|one| format!("`required_version` in {}", one.file.escape_debug())).collect();
     let constraints = configuration::together(&required);
     if constraints.is_empty() {
         return Ok(Asked { wanted: Wanted::Default, by: "nobody".to_owned() });
@@ -83,7 +88,12 @@ fn in_words(tool: Tool, text: &str, by: &str, dir: &Path) -> Result<Wanted, Tool
     }
     if text.starts_with("latest:") || text.starts_with("ref:") || text.starts_with("path:") {
         let why = "this form is not supported; write an exact version such as 1.11.4, a constraint such as `~> 1.11.0`, or `latest`";
-        return Err(ToolError::Unusable { tool, by: by.to_owned(), text: text.escape_debug().take(80).collect(), why: why.to_owned() });
+        return Err(ToolError::Unusable {
+            tool,
+            by: by.to_owned(),
+            text: text.escape_debug().take(80).collect(),
+            why: why.to_owned(),
+        });
     }
     if let Ok(exact) = version::exact(text) {
         return Ok(Wanted::Exact(exact));
@@ -97,7 +107,7 @@ fn in_files(tool: Tool, root: &Path, dir: &Path) -> Result<Option<(String, Strin
     while at.starts_with(root) {
         for name in [own_file(tool), ".tool-versions"] {
             let path = at.join(name);
-            let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string().escape_debug().to_string();
             let Some(text) = read(&path)? else { continue };
             let wish = if name == ".tool-versions" { in_tool_versions(tool, &text) } else { first_line(&text) };
             match wish {

@@ -38,7 +38,11 @@ pub(super) fn required_versions(tool: Tool, dir: &Path) -> std::io::Result<Vec<R
         let mut text = Vec::new();
         std::fs::File::open(dir.join(&name))?.take(MAX_FILE).read_to_end(&mut text)?;
         let text = String::from_utf8_lossy(&text);
-        let constraints = if Path::new(&name).extension().is_some_and(|ending| ending == "json") { in_json(&text) } else { in_blocks(&text) };
+        let constraints = if Path::new(&name).extension().is_some_and(|ending| ending == "json") {
+            in_json(&text)
+        } else {
+            in_blocks(&text)
+        };
         found.extend(constraints.into_iter().map(|constraint| Required { constraint, file: name.clone() }));
     }
     Ok(found)
@@ -100,7 +104,9 @@ fn in_blocks(text: &str) -> Vec<String> {
                 depth = depth.saturating_sub(1);
                 in_terraform = in_terraform && depth > 0;
             }
-            Token::Text(value) if in_terraform && depth == 1 && last == [Token::Word("required_version"), Token::Equals] => {
+            Token::Text(value)
+                if in_terraform && depth == 1 && last == [Token::Word("required_version"), Token::Equals] =>
+            {
                 found.push((*value).to_owned());
             }
             Token::Word(_) | Token::Text(_) | Token::Equals | Token::Other => {}
@@ -190,12 +196,21 @@ mod tests {
     fn constraints_are_found_where_the_tool_would_find_them() {
         for (text, expected) in [
             ("terraform { required_version = \">= 1.5\" }", vec![">= 1.5"]),
-            ("terraform {\n  backend \"http\" {\n required_version = \"9\" }\n  required_version=\"~> 1.9\"\n}", vec!["~> 1.9"]),
-            ("terraform {}\nterraform {\n required_version = \"1\"\n}\nterraform { required_version = \"2\" }", vec!["1", "2"]),
+            (
+                "terraform {\n  backend \"http\" {\n required_version = \"9\" }\n  required_version=\"~> 1.9\"\n}",
+                vec!["~> 1.9"],
+            ),
+            (
+                "terraform {}\nterraform {\n required_version = \"1\"\n}\nterraform { required_version = \"2\" }",
+                vec!["1", "2"],
+            ),
             ("# terraform { required_version = \"1\" }\n// terraform { required_version = \"1\" }", vec![]),
             ("/* terraform {\n required_version = \"1\" } */ terraform { required_version = \"2\" }", vec!["2"]),
             ("locals { a = \"terraform { required_version = \\\"1\\\" }\" }", vec![]),
-            ("locals { a = <<-EOT\n terraform { required_version = \"1\" }\n EOT\n}\nterraform { required_version = \"2\" }", vec!["2"]),
+            (
+                "locals { a = <<-EOT\n terraform { required_version = \"1\" }\n EOT\n}\nterraform { required_version = \"2\" }",
+                vec!["2"],
+            ),
             ("locals { a = \"${jsonencode({ x = \"}\" })}\" }\nterraform { required_version = \"2\" }", vec!["2"]),
             ("module \"x\" { required_version = \"1\" }", vec![]),
             ("terraform { x { } required_version = \"3\"", vec!["3"]),

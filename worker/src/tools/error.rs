@@ -60,26 +60,46 @@ impl ToolError {
     fn next_action(&self) -> String {
         match self {
             Self::Missing { tool, wanted, .. } => {
-                format!("Ask for an installed version, or ask an operator to install {tool} {wanted} in the folder worker.tools.dir, or to let workers fetch versions (worker.tools.may_download with worker.tools.keyring_{tool}).")
+                format!(
+                    "Ask for an installed version, or ask an operator to install {tool} {wanted} in the folder worker.tools.dir, or to let workers fetch versions (worker.tools.may_download with worker.tools.keyring_{tool})."
+                )
             }
             Self::None { tool } => {
-                format!("Ask an operator to put {tool} into the worker's PATH, or a version of it into the folder worker.tools.dir.")
+                format!(
+                    "Ask an operator to put {tool} into the worker's PATH, or a version of it into the folder worker.tools.dir."
+                )
             }
             Self::Unusable { .. } => "Give an exact version such as 1.11.4.".to_owned(),
             Self::BelowFloor { floor, .. } => format!("Ask for {floor} or a newer version."),
             Self::Broken { .. } => "Ask an operator to install this version again.".to_owned(),
             Self::Changed { program, .. } => {
-                format!("Ask an operator to find out who changed {}, and to delete its folder so that it is installed again.", program.display())
+                format!(
+                    "Ask an operator to find out who changed {}, and to delete its folder so that it is installed again.",
+                    program.display()
+                )
             }
-            Self::Fetch { .. } => "Try again later, or ask an operator to check worker.tools and the way to the release mirror.".to_owned(),
-            Self::Untrusted { .. } => "Ask an operator to check the release mirror and the keyring. Nothing of the release was used.".to_owned(),
-            Self::Storage { .. } => "Ask an operator to check the worker's disk and the owner of the folder worker.tools.dir.".to_owned(),
+            Self::Fetch { .. } => {
+                "Try again later, or ask an operator to check worker.tools and the way to the release mirror."
+                    .to_owned()
+            }
+            Self::Untrusted { .. } => {
+                "Ask an operator to check the release mirror and the keyring. Nothing of the release was used."
+                    .to_owned()
+            }
+            Self::Storage { .. } => {
+                "Ask an operator to check the worker's disk and the owner of the folder worker.tools.dir.".to_owned()
+            }
         }
     }
 
     /// As a job's failure in the phase `phase`.
     pub fn to_failure(&self, phase: &str) -> Failure {
         let source = std::error::Error::source(self).map(|source| format!(": {source}")).unwrap_or_default();
-        Failure { kind: self.kind().to_owned(), phase: phase.to_owned(), message: format!("{self}{source}"), next_action: self.next_action() }
+        Failure {
+            kind: self.kind().to_owned(),
+            phase: phase.to_owned(),
+            message: format!("{self}{source}"),
+            next_action: self.next_action(),
+        }
     }
 }

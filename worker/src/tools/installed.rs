@@ -15,7 +15,7 @@ use std::fs::Metadata;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -74,7 +74,10 @@ pub(super) fn in_folder(dir: &Path, tool: Tool) -> Result<Vec<(Version, PathBuf)
         let entry = entry.map_err(ToolError::storage("list", &parent))?;
         let name = entry.file_name();
         // Whatever is not named by a version is not ours: half-fetched folders, lock files, an operator's notes.
-        let Some(version) = name.to_str().and_then(|name| version::exact(name).ok().filter(|v| v.to_string() == name)) else { continue };
+        let Some(version) = name.to_str().and_then(|name| version::exact(name).ok().filter(|v| v.to_string() == name))
+        else {
+            continue;
+        };
         let program = entry.path().join(tool.as_str());
         if is_program(&program) {
             found.push((version, program));
@@ -123,7 +126,11 @@ impl Known {
             self.digests.lock().expect("no holder panics").insert(identity, digest.clone());
             digest
         };
-        if found == recorded { Ok(()) } else { Err(ToolError::Changed { program: program.to_owned(), recorded, found }) }
+        if found == recorded {
+            Ok(())
+        } else {
+            Err(ToolError::Changed { program: program.to_owned(), recorded, found })
+        }
     }
 }
 
@@ -147,21 +154,34 @@ pub(super) async fn digest(path: PathBuf) -> Result<String, ToolError> {
     joined.map_err(ToolError::storage("read", shown))
 }
 
+/// What a program says to `version -json`.
+async fn said_by(program: &Path) -> std::io::Result<Output> {
+    loop {
+        let child = tokio::process::Command::new(program)
+            .args(["version", "-json"])
+            .env_clear()
+            .env("CHECKPOINT_DISABLE", "1")
+            .env("TF_CLI_CONFIG_FILE", "/dev/null")
+            .env("HOME", "/nonexistent")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        match child.await {
+            // We have just written it, and a process that another thread is starting still holds our open file for a moment.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            said => return said,
+        }
+    }
+}
+
 /// Asks a program with `version -json`, in an environment and a folder in which it finds nothing to read.
 async fn probe(tool: Tool, program: &Path) -> Result<Version, ToolError> {
     let broken = |why: String| ToolError::Broken { tool, program: program.to_owned(), why };
-    let child = tokio::process::Command::new(program)
-        .args(["version", "-json"])
-        .env_clear()
-        .env("CHECKPOINT_DISABLE", "1")
-        .env("TF_CLI_CONFIG_FILE", "/dev/null")
-        .env("HOME", "/nonexistent")
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = match tokio::time::timeout(PROBE_LIMIT, child).await {
+    let output = match tokio::time::timeout(PROBE_LIMIT, said_by(program)).await {
         Ok(output) => output.map_err(|error| broken(format!("it could not be started: {error}")))?,
         Err(_) => return Err(broken(format!("`version -json` did not end within {} s", PROBE_LIMIT.as_secs()))),
     };
@@ -171,5 +191,6 @@ async fn probe(tool: Tool, program: &Path) -> Result<Version, ToolError> {
     // tofu says `terraform_version` too.
     let said = serde_json::from_slice::<serde_json::Value>(&output.stdout).ok();
     let said = said.as_ref().and_then(|said| said.get("terraform_version")).and_then(serde_json::Value::as_str);
-    said.and_then(|said| version::exact(said).ok()).ok_or_else(|| broken("`version -json` did not say a version".to_owned()))
+    said.and_then(|said| version::exact(said).ok())
+        .ok_or_else(|| broken("`version -json` did not say a version".to_owned()))
 }

@@ -77,7 +77,8 @@ impl Constraints {
     /// The newest version that the terms themselves name and that they all take: what can be fetched without knowing
     /// which versions exist. `~> 1.9.2` names 1.9.2; `< 2.0` names nothing.
     pub(super) fn named(&self) -> Option<Version> {
-        let names = |term: &&Term| matches!(term.relation, Relation::Equal | Relation::GreaterOrEqual | Relation::Pessimistic);
+        let names =
+            |term: &&Term| matches!(term.relation, Relation::Equal | Relation::GreaterOrEqual | Relation::Pessimistic);
         let named = self.0.iter().filter(names).map(|term| &term.version);
         named.filter(|version| self.take(version)).max().cloned()
     }
@@ -94,7 +95,8 @@ impl std::str::FromStr for Constraints {
 impl fmt::Display for Constraints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, term) in self.0.iter().enumerate() {
-            let spelling = RELATIONS.iter().find(|(_, relation)| *relation == term.relation).map_or("", |(text, _)| text);
+            let spelling =
+                RELATIONS.iter().find(|(_, relation)| *relation == term.relation).map_or("", |(text, _)| text);
             let comma = if position == 0 { "" } else { ", " };
             write!(f, "{comma}{spelling} {}", term.as_written())?;
         }
@@ -104,7 +106,8 @@ impl fmt::Display for Constraints {
 
 impl Term {
     fn parse(text: &str) -> Option<Self> {
-        let operator = RELATIONS.iter().find_map(|(spelling, relation)| text.strip_prefix(spelling).map(|rest| (rest, *relation)));
+        let operator =
+            RELATIONS.iter().find_map(|(spelling, relation)| text.strip_prefix(spelling).map(|rest| (rest, *relation)));
         let (rest, relation) = operator.unwrap_or((text, Relation::Equal));
         let (version, written) = numbers(rest)?;
         Some(Self { relation, version, written })
@@ -119,7 +122,9 @@ impl Term {
             Relation::Less => self.pre_release_fits(version) && version < wanted,
             Relation::GreaterOrEqual => self.pre_release_fits(version) && version >= wanted,
             Relation::LessOrEqual => self.pre_release_fits(version) && version <= wanted,
-            Relation::Pessimistic => self.pre_release_fits(version) && version >= wanted && self.keeps_the_front(version),
+            Relation::Pessimistic => {
+                self.pre_release_fits(version) && version >= wanted && self.keeps_the_front(version)
+            }
         }
     }
 

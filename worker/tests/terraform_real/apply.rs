@@ -148,7 +148,10 @@ async fn destroy_removes_what_was_made() {
 async fn a_workspace_is_made_by_the_plan_and_used_by_the_apply() {
     // The http backend knows no workspaces; a folder that both workers see does.
     let shared = tempfile::tempdir().expect("a folder");
-    let backend = vec![("path".to_owned(), shared.path().join("state").display().to_string()), ("workspace_dir".to_owned(), shared.path().display().to_string())];
+    let backend = vec![
+        ("path".to_owned(), shared.path().join("state").display().to_string()),
+        ("workspace_dir".to_owned(), shared.path().display().to_string()),
+    ];
     let site = async || {
         let config = CONFIG.replace("\"http\"", "\"local\"");
         let mut site = Site::new(&[("main.tf", config.as_str())]).await.with_backend(backend.clone());
@@ -171,7 +174,8 @@ async fn a_state_that_cannot_be_saved_is_kept_and_the_outcome_is_unclear() {
         _ => (200, String::new()),
     })
     .await;
-    let mut backend: Vec<_> = ["address", "lock_address", "unlock_address"].map(|key| (key.to_owned(), no_writes.url.clone())).to_vec();
+    let mut backend: Vec<_> =
+        ["address", "lock_address", "unlock_address"].map(|key| (key.to_owned(), no_writes.url.clone())).to_vec();
     backend.push(("retry_max".to_owned(), "0".to_owned()));
     let site = async || Site::new(&[("main.tf", CONFIG)]).await.with_backend(backend.clone());
     let planned = site().await.plan(&mut Plain::new(&[])).await.expect("planned");
@@ -220,15 +224,24 @@ async fn providers_go_through_the_cache_and_come_out_as_copies_that_the_tool_acc
     let mirror = folder.path().join("mirror");
     provider(&mirror.join("registry.example.com/acme/empty"));
     let operator = folder.path().join("operator.tfrc");
-    fs::write(&operator, format!("provider_installation {{\n  filesystem_mirror {{\n    path = {mirror:?}\n  }}\n}}\n")).expect("written");
-    let config = "terraform {\n  required_providers {\n    empty = { source = \"registry.example.com/acme/empty\" }\n  }\n}\n";
+    fs::write(
+        &operator,
+        format!("provider_installation {{\n  filesystem_mirror {{\n    path = {mirror:?}\n  }}\n}}\n"),
+    )
+    .expect("written");
+    let config =
+        "terraform {\n  required_providers {\n    empty = { source = \"registry.example.com/acme/empty\" }\n  }\n}\n";
     let mut site = Site::new(&[("main.tf", config)]).await;
-    site.setup.plugin_cache = Some(PluginCache::open(folder.path().join("cache"), std::time::Duration::from_mins(5)).expect("opened"));
+    site.setup.plugin_cache =
+        Some(PluginCache::open(folder.path().join("cache"), std::time::Duration::from_mins(5)).expect("opened"));
     site.setup.cli_config = Some(operator);
     let mut commands = Plain::new(&[]);
     // The provider is no program: the plan gets as far as starting it, after its checksum was found to be right.
     let end = site.plan(&mut commands).await.expect_err("not a provider");
-    assert!(matches!(&end, Unfinished::Failed(failure) if failure.phase == "plan" && failure.message.contains("failed to instantiate provider")), "{end:?}");
+    assert!(
+        matches!(&end, Unfinished::Failed(failure) if failure.phase == "plan" && failure.message.contains("failed to instantiate provider")),
+        "{end:?}"
+    );
     let package = std::path::Path::new("registry.example.com/acme/empty/1.0.0").join(platform());
     assert!(folder.path().join("cache").join(&package).is_dir(), "{}", commands.log);
     let own = site.checkout.join(".terraform/providers").join(&package);
@@ -249,9 +262,11 @@ fn platform() -> String {
 fn provider(folder: &std::path::Path) {
     use std::io::Write as _;
     fs::create_dir_all(folder).expect("made");
-    let file = fs::File::create(folder.join(format!("terraform-provider-empty_1.0.0_{}.zip", platform()))).expect("created");
+    let file =
+        fs::File::create(folder.join(format!("terraform-provider-empty_1.0.0_{}.zip", platform()))).expect("created");
     let mut zip = zip::ZipWriter::new(file);
-    zip.start_file("terraform-provider-empty_v1.0.0", zip::write::SimpleFileOptions::default().unix_permissions(0o755)).expect("begun");
+    zip.start_file("terraform-provider-empty_v1.0.0", zip::write::SimpleFileOptions::default().unix_permissions(0o755))
+        .expect("begun");
     zip.write_all(b"#!/bin/sh\nexit 1\n").expect("written");
     zip.finish().expect("finished");
 }

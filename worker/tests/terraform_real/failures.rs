@@ -26,12 +26,20 @@ async fn each_step_fails_in_its_own_words() {
 
     let syntax = planning("resource {").await;
     assert_eq!((syntax.kind.as_str(), syntax.phase.as_str()), ("init", "init"));
-    assert!(syntax.message.starts_with("Init failed: ") && syntax.message.contains("main.tf line 1"), "{}", syntax.message);
+    assert!(
+        syntax.message.starts_with("Init failed: ") && syntax.message.contains("main.tf line 1"),
+        "{}",
+        syntax.message
+    );
 
     let missing_file = planning("output \"x\" {\n  value = file(\"nowhere\")\n}").await;
     assert_eq!((missing_file.kind.as_str(), missing_file.phase.as_str()), ("plan", "plan"));
     assert!(missing_file.message.starts_with("Plan failed: Invalid function argument"), "{}", missing_file.message);
-    assert!(!missing_file.message.contains("\n│") && !missing_file.message.contains('\u{1b}') && !missing_file.next_action.is_empty());
+    assert!(
+        !missing_file.message.contains("\n│")
+            && !missing_file.message.contains('\u{1b}')
+            && !missing_file.next_action.is_empty()
+    );
 
     // Nobody is asked: with a terminal and `-input` it would wait until the time limit.
     let variable = planning("variable \"name\" {}\noutput \"x\" {\n  value = var.name\n}").await;
@@ -47,7 +55,12 @@ async fn an_apply_that_fails_says_why() {
     let planned = site().await.plan(&mut Plain::new(&[])).await.expect("planned");
     let told = failure(site().await.apply(&mut Plain::new(&[]), &planned).await.expect_err("failed"));
     assert_eq!((told.kind.as_str(), told.phase.as_str()), ("apply", "apply"));
-    assert!(told.message.starts_with("Apply failed: Resource postcondition failed") && told.message.contains("It must be b."), "{}", told.message);
+    assert!(
+        told.message.starts_with("Apply failed: Resource postcondition failed")
+            && told.message.contains("It must be b."),
+        "{}",
+        told.message
+    );
 }
 
 #[tokio::test]
@@ -84,7 +97,9 @@ async fn a_backend_setting_is_only_a_setting() {
 #[tokio::test]
 async fn a_secret_in_an_error_is_masked() {
     let secret = "hunter2hunter2";
-    let site = Site::new(&[("main.tf", "variable \"x\" {}\noutput \"x\" {\n  value = file(\"/nowhere/${var.x}\")\n}")]).await.with_env("TF_VAR_x", secret);
+    let site = Site::new(&[("main.tf", "variable \"x\" {}\noutput \"x\" {\n  value = file(\"/nowhere/${var.x}\")\n}")])
+        .await
+        .with_env("TF_VAR_x", secret);
     let mut commands = Plain::new(&[secret]);
     let told = failure(site.plan(&mut commands).await.expect_err("failed"));
     assert!(told.message.contains("/nowhere/***") && !told.message.contains(secret), "{}", told.message);

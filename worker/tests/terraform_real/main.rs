@@ -5,8 +5,9 @@
 
 mod apply;
 mod failures;
-mod plan;
 mod plain;
+mod plan;
 mod registry;
 mod servers;
 mod site;
+mod stops;

@@ -13,13 +13,23 @@ pub(crate) struct Plain {
     /// Answer to the question for leave.
     pub(crate) leave: Result<(), NoLeave>,
     pub(crate) asked_for_leave: usize,
+    /// What happens to a command instead of its being run.
+    pub(crate) accident: fn(&ToolCommand) -> Option<CommandError>,
     masker: Masker,
 }
 
 impl Plain {
     pub(crate) fn new(secrets: &[&str]) -> Self {
         let masker = Masker::new(secrets).expect("few secrets");
-        Self { log: String::new(), phases: Vec::new(), commands: Vec::new(), leave: Ok(()), asked_for_leave: 0, masker }
+        Self {
+            log: String::new(),
+            phases: Vec::new(),
+            commands: Vec::new(),
+            leave: Ok(()),
+            asked_for_leave: 0,
+            accident: |_| None,
+            masker,
+        }
     }
 
     /// The first words of the commands that were run.
@@ -28,16 +38,25 @@ impl Plain {
     }
 
     async fn run(&mut self, command: &ToolCommand) -> Result<(Output, Exit), CommandError> {
+        if let Some(accident) = (self.accident)(command) {
+            return Err(accident);
+        }
         self.commands.push(command.clone());
         let not_started = |source: io::Error| CommandError::NotStarted { program: command.program.clone(), source };
-        let child = tokio::process::Command::new(&command.program)
+        let mut child = tokio::process::Command::new(&command.program);
+        child
             .args(&command.args)
             .env_clear()
             .envs(command.env.iter().cloned())
             .current_dir(&command.cwd)
-            .stdin(Stdio::null())
-            .output();
-        let output = child.await.map_err(not_started)?;
+            .stdin(Stdio::null());
+        let output = loop {
+            match child.output().await {
+                // A test has just written the program, and a child of another test still holds the open file for a moment.
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => tokio::task::yield_now().await,
+                ended => break ended.map_err(not_started)?,
+            }
+        };
         let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
         let exit = Exit { code: output.status.code(), signal, interrupted: false };
         Ok((output, exit))
@@ -55,11 +74,15 @@ impl Commands for Plain {
     async fn capture(&mut self, command: ToolCommand, limit: usize) -> Result<Captured, CommandError> {
         let (output, exit) = self.run(&command).await?;
         self.log.push_str(&self.masker.mask(&String::from_utf8_lossy(&output.stderr)));
-        if output.stdout.len() > limit { Err(CommandError::TooMuch { limit }) } else { Ok(Captured { exit, stdout: output.stdout }) }
+        if output.stdout.len() > limit {
+            Err(CommandError::TooMuch { limit })
+        } else {
+            Ok(Captured { exit, stdout: output.stdout })
+        }
     }
 
     async fn narrate(&mut self, line: &str) {
-        self.log.push_str(&format!("» {}\n", self.masker.mask(line)));
+        self.log.extend(["» ", &self.masker.mask(line), "\n"]);
     }
 
     async fn phase(&mut self, phase: &str) {

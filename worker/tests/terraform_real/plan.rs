@@ -112,19 +112,19 @@ update terraform_data.updated
 
 fn told(summary: &PlanSummary) -> String {
     let PlanSummary { adds, changes, destroys, replacements, output_changes, .. } = summary;
-    let mut text = format!("+{adds} ~{changes} -{destroys} ±{replacements} outputs {output_changes}\n");
+    let mut lines = vec![format!("+{adds} ~{changes} -{destroys} ±{replacements} outputs {output_changes}")];
     for resource in &summary.resources {
-        text.push_str(&format!("{} {}", resource.action, resource.address));
-        if !resource.replace_because.is_empty() {
-            text.push_str(&format!(" because {}", resource.replace_because.join(", ")));
-        }
-        text.push('\n');
+        let because = match &resource.replace_because[..] {
+            [] => String::new(),
+            reasons => format!(" because {}", reasons.join(", ")),
+        };
+        lines.push(format!("{} {}{because}", resource.action, resource.address));
         for change in &resource.attributes {
             let before = if change.name == "id" && change.before != "null" { "ID" } else { &change.before };
-            text.push_str(&format!("  {}: {before} -> {}\n", change.name, change.after));
+            lines.push(format!("  {}: {before} -> {}", change.name, change.after));
         }
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 #[tokio::test]
@@ -152,6 +152,11 @@ async fn a_summary_tells_every_kind_of_change_and_no_secret() {
     assert!(!commands.log.contains("format_version"), "the plan's JSON stays out of the log");
 }
 
+/// The worker's loop spawns it.
+fn spawnable<F: Future + Send>(future: F) -> F {
+    future
+}
+
 #[tokio::test]
 async fn the_log_says_what_users_know_and_the_order_is_init_plan() {
     let mut site = Site::new(&[
@@ -166,19 +171,22 @@ async fn the_log_says_what_users_know_and_the_order_is_init_plan() {
     site.spec.init_args = vec!["-upgrade".to_owned()];
     site.spec.plan_args = vec!["-parallelism=3".to_owned(), "-compact-warnings".to_owned()];
     let mut commands = Plain::new(&[]);
-    let planned = site.plan(&mut commands).await.expect("planned");
+    let planned = spawnable(site.plan(&mut commands)).await.expect("planned");
     let ours: Vec<&str> = commands.log.lines().filter_map(|line| line.strip_prefix("» ")).collect();
     let version = format!("Using terraform {} (the worker's default)", site.tool.used.version);
-    assert_eq!(ours[..8], [
-        "Values are also read from: z.auto.tfvars",
-        version.as_str(),
-        "Running terraform init...",
-        "Using custom init flags: -upgrade",
-        "⚠ This configuration names no backend: terraform keeps its state in the checkout, which is deleted after the job.",
-        ours[5],
-        "Running terraform plan...",
-        "Using custom plan flags: -parallelism=3 -compact-warnings",
-    ]);
+    assert_eq!(
+        ours[..8],
+        [
+            "Values are also read from: z.auto.tfvars",
+            version.as_str(),
+            "Running terraform init...",
+            "Using custom init flags: -upgrade",
+            "⚠ This configuration names no backend: terraform keeps its state in the checkout, which is deleted after the job.",
+            ours[5],
+            "Running terraform plan...",
+            "Using custom plan flags: -parallelism=3 -compact-warnings",
+        ]
+    );
     assert_eq!(ours[8..], ["Using tfvars file: a.tfvars", "Using tfvars file: more/b.tfvars"]);
     assert_eq!(commands.phases, ["init", "plan"]);
     assert_eq!(commands.ran(), ["init", "plan", "show"]);
@@ -193,7 +201,10 @@ async fn secrets_stand_in_private_files_outside_the_checkout_and_in_no_argument(
     let mut backend = server.backend("private");
     backend.push(("password".to_owned(), "pass\"word${x}\\".to_owned()));
     backend.push(("username".to_owned(), "somebody".to_owned()));
-    let site = Site::new(&[("main.tf", "terraform {\n  backend \"http\" {}\n}")]).await.with_backend(backend).with_env("TF_VAR_x", "hunter2hunter2");
+    let site = Site::new(&[("main.tf", "terraform {\n  backend \"http\" {}\n}")])
+        .await
+        .with_backend(backend)
+        .with_env("TF_VAR_x", "hunter2hunter2");
     let mut commands = Plain::new(&[]);
     site.plan(&mut commands).await.expect("planned");
     for command in &commands.commands {
@@ -207,7 +218,10 @@ async fn secrets_stand_in_private_files_outside_the_checkout_and_in_no_argument(
     }
     assert!(!site.scratch.join("plan").exists(), "the plan file is gone once it is in the bundle");
     // terraform itself keeps the backend's settings below .terraform, which goes with the checkout.
-    let inside: Vec<_> = files_with(&site.checkout, "somebody").into_iter().filter(|path| !path.starts_with(site.checkout.join(".terraform"))).collect();
+    let inside: Vec<_> = files_with(&site.checkout, "somebody")
+        .into_iter()
+        .filter(|path| !path.starts_with(site.checkout.join(".terraform")))
+        .collect();
     assert_eq!(inside, Vec::<std::path::PathBuf>::new());
 }
 
@@ -218,7 +232,8 @@ async fn the_tool_gets_the_environment_that_was_made_for_it_and_nothing_else() {
     let site = site.with_env("TF_VAR_a", "b");
     site.plan(&mut Plain::new(&[])).await.expect("planned");
     let seen = fs::read_to_string(site.scratch.join("seen")).expect("the fake ran");
-    let names: std::collections::BTreeSet<&str> = seen.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+    let names: std::collections::BTreeSet<&str> =
+        seen.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
     let expected = "AWS_REGION CHECKPOINT_DISABLE GIT_ALLOW_PROTOCOL GIT_SSH_COMMAND GIT_TERMINAL_PROMPT HOME LANG PATH PWD TERM TF_CLI_CONFIG_FILE TF_INPUT TF_IN_AUTOMATION TF_VAR_a TMPDIR TRACEPARENT";
     // The shell of the fake adds some of its own.
     let names: Vec<&str> = names.into_iter().filter(|name| !matches!(*name, "_" | "SHLVL" | "OLDPWD")).collect();
@@ -237,7 +252,9 @@ async fn what_a_repository_may_not_bring_is_refused_before_anything_runs() {
     }
     let site = Site::new(&[("main.tf", "")]).await;
     std::os::unix::fs::symlink("/nowhere", site.checkout.join(".terraform.lock.hcl")).expect("linked");
-    assert!(matches!(site.plan(&mut Plain::new(&[])).await, Err(Unfinished::Failed(failure)) if failure.kind == "planted"));
+    assert!(
+        matches!(site.plan(&mut Plain::new(&[])).await, Err(Unfinished::Failed(failure)) if failure.kind == "planted")
+    );
 }
 
 #[tokio::test]
@@ -258,7 +275,16 @@ async fn paths_stay_inside_the_checkout() {
         }
     };
     assert_eq!(refused("missing", &[]).await.as_deref(), Some("Path does not exist: missing"));
-    for (path, tfvars) in [("out", &[][..]), ("loop", &[]), ("main.tf", &[]), ("real", &["out.tfvars"]), ("real", &["missing.tfvars"]), ("real", &["long.tfvars"]), (".", &["real"]), (".", &["out/hostname"])] {
+    for (path, tfvars) in [
+        ("out", &[][..]),
+        ("loop", &[]),
+        ("main.tf", &[]),
+        ("real", &["out.tfvars"]),
+        ("real", &["missing.tfvars"]),
+        ("real", &["long.tfvars"]),
+        (".", &["real"]),
+        (".", &["out/hostname"]),
+    ] {
         assert!(refused(path, tfvars).await.is_some(), "{path} {tfvars:?}");
     }
     for (path, tfvars) in [("real", &["v.tfvars"][..]), ("in", &["v.tfvars"]), (".", &["real/v.tfvars"])] {

@@ -37,8 +37,15 @@ impl Site {
         }
         fs::create_dir(&scratch).expect("made");
         let search_path = std::env::var_os("PATH").expect("PATH");
-        let tools = Tools::new(tools::Settings { dir: dir.path().join("tools"), search_path: search_path.clone(), ..tools::Settings::default() });
-        let tool = tools.resolve(Tool::Terraform, None, dir.path(), &scratch).await.expect("these tests need terraform in PATH");
+        let tools = Tools::new(tools::Settings {
+            dir: dir.path().join("tools"),
+            search_path: search_path.clone(),
+            ..tools::Settings::default()
+        });
+        let tool = tools
+            .resolve(Tool::Terraform, None, dir.path(), &scratch)
+            .await
+            .expect("these tests need terraform in PATH");
         let setup = Setup {
             search_path: search_path.into_string().expect("UTF-8"),
             pass_env: Vec::new(),
@@ -47,7 +54,12 @@ impl Site {
             registry: None,
             lock_timeout: Duration::from_secs(1),
         };
-        let secrets = SecretBundle { run_key: Secret::new("00"), env: BTreeMap::new(), git_auth: None, backend_config: BTreeMap::new() };
+        let secrets = SecretBundle {
+            run_key: Secret::new("00"),
+            env: BTreeMap::new(),
+            git_auth: None,
+            backend_config: BTreeMap::new(),
+        };
         Self { dir, checkout, scratch, setup, spec: spec(), secrets, tool, commit: COMMIT.parse().expect("a commit") }
     }
 
@@ -93,7 +105,12 @@ impl Site {
         self.apply_as(commands, &artifact(planned), &planned.bundle).await
     }
 
-    pub(crate) async fn apply_as(&self, commands: &mut Plain, artifact: &PlanArtifact, bundle: &[u8]) -> Result<ApplyResult, Unfinished> {
+    pub(crate) async fn apply_as(
+        &self,
+        commands: &mut Plain,
+        artifact: &PlanArtifact,
+        bundle: &[u8],
+    ) -> Result<ApplyResult, Unfinished> {
         let place = self.prepare(commands).await?;
         apply(commands, &place, &self.tool, artifact, bundle).await
     }
@@ -139,7 +156,9 @@ pub(crate) fn files_with(dir: &Path, text: &str) -> Vec<PathBuf> {
         let kind = entry.file_type().expect("a kind");
         if kind.is_dir() {
             found.extend(files_with(&entry.path(), text));
-        } else if kind.is_file() && fs::read(entry.path()).expect("read").windows(text.len()).any(|window| window == text.as_bytes()) {
+        } else if kind.is_file()
+            && fs::read(entry.path()).expect("read").windows(text.len()).any(|window| window == text.as_bytes())
+        {
             found.push(entry.path());
         }
     }
