@@ -43,6 +43,7 @@ pub(crate) struct Puller {
     batch: usize,
     /// How many messages the server still owes us for the request under way.
     owed: usize,
+    asked_at: Instant,
     silent_at: Instant,
     not_before: Instant,
 }
@@ -63,6 +64,7 @@ impl Puller {
             epoch,
             batch,
             owed: 0,
+            asked_at: now,
             silent_at: now,
             not_before: now,
         })
@@ -86,6 +88,11 @@ impl Puller {
                     Some(message) => if let Some(pulled) = self.take(message)? { return Ok(pulled) },
                     None => return Err(BusError::unavailable(Op("pull from", &self.name))),
                 },
+                () = self.link.signs.denied(&self.request_subject, self.asked_at) => {
+                    self.owed = 0;
+                    self.not_before = Instant::now() + PAUSE;
+                    return Err(BusError::denied(Op("pull from", &self.name)));
+                }
                 _ = self.epoch.changed() => {
                     self.owed = 0;
                     return Ok(Pulled::Reconnected);
@@ -120,6 +127,7 @@ impl Puller {
         }
         let op = Op("pull from", &self.name);
         self.link.ready(op).await?;
+        self.asked_at = Instant::now();
         let sent = self.link.client.publish_with_reply_and_headers(
             self.request_subject.clone(),
             self.answer_subject.clone(),

@@ -261,9 +261,6 @@ pub enum Work {
     TerraformApply {
         spec: TerraformSpec,
         plan: PlanArtifact,
-        /// Who approved, for the log; absent when no approval was asked for.
-        #[serde(default)]
-        approved_by: Option<String>,
     },
     Probe {
         spec: ProbeSpec,
@@ -279,6 +276,15 @@ pub struct Sealed {
     pub encapsulated: String,
     /// Ciphertext, base64.
     pub ciphertext: String,
+}
+
+/// What stands in KEYS for gateways: the key that secrets of runs are sealed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicSealingKey {
+    /// X25519 public key, hex.
+    pub public: String,
+    /// Its short name, as in [`Sealed::key_id`].
+    pub key_id: String,
 }
 
 /// Tells a worker to stop an attempt.

@@ -22,8 +22,7 @@ mod turn;
 use bus::{Bus, BusError, KeyPair};
 use domain::run::Policy;
 use jiff::SignedDuration;
-use proto::{ShardNo, subject};
-use serde::{Deserialize, Serialize};
+use proto::{ShardNo, message::PublicSealingKey, subject};
 use service::{metrics::Metrics, settings::Settings, shutdown::Tasks};
 use shard::Shard;
 use std::sync::Arc;
@@ -50,13 +49,6 @@ pub enum SchedulerError {
     OtherSealingKey { theirs: String, ours: String },
     #[error("the loop `{0}` ended by itself")]
     LoopEnded(&'static str),
-}
-
-/// What stands in KEYS for gateways: where to seal to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PublicSealingKey {
-    pub public: String,
-    pub key_id: String,
 }
 
 /// Runs a scheduler for every shard until it is told to drain. Dying at any line loses nothing: what was not acknowledged

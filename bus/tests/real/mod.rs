@@ -8,6 +8,7 @@ mod inbox;
 mod layout;
 mod locks;
 mod logs;
+mod permissions;
 mod run_log;
 mod server;
 mod views;

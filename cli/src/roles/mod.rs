@@ -9,6 +9,7 @@ mod door;
 mod nats;
 mod ops;
 mod process;
+mod ready;
 
 use std::sync::Arc;
 
@@ -23,16 +24,22 @@ pub(crate) use adapter::{Place, gateway, scheduler, sealing_key, worker, worker_
 pub(crate) use door::listen;
 pub(crate) use nats::{connect, layout, nats_failed, role_failed};
 pub(crate) use process::{Process, Stage};
+pub(crate) use ready::announce;
 
 /// `navvy gateway`.
 pub(crate) async fn run_gateway(out: &Out, args: &GatewayArgs) -> Result<Exit, CliError> {
     let process = Process::start(out, load(args.layers())?)?;
     let door = listen(&process.settings).await?;
     let bus = connect_checked(&process.settings, "navvy-gateway").await?;
+    let url = door.url();
     let mut stage = Stage::new();
-    out.hint(&format!("listening on {}", door.url()));
     gateway(&mut stage, &process, bus, door);
-    process.live(vec![stage]).await
+    let stages = vec![stage];
+    tokio::select! {
+        () = announce(out, &url, "Ctrl-C stops it") => {}
+        () = process.until_draining(&stages) => {}
+    }
+    process.live(stages).await
 }
 
 /// `navvy scheduler`.

@@ -6,11 +6,10 @@
 //! takes it over; nothing that was accepted is lost.
 
 mod nats;
-mod ready;
 
 pub(crate) use nats::folder as nats_folder;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bus::{Bus, ConnectOptions, Layout};
 use proto::WorkerId;
@@ -45,8 +44,9 @@ pub(crate) async fn run(out: &Out, args: &UpArgs) -> Result<Exit, CliError> {
     roles::gateway(&mut edge, &process, bus, door);
 
     let stages: Vec<Stage> = [edge, core].into_iter().chain(nats).collect();
+    let hints = hints(&url, token_file.as_deref());
     tokio::select! {
-        () = ready::announce(out, &url, token_file.as_deref()) => process.until_draining(&stages).await,
+        () = roles::announce(out, &url, &hints) => process.until_draining(&stages).await,
         () = process.until_draining(&stages) => {}
     }
     out.hint("stopping: what runs is finished first; press Ctrl-C again to interrupt it");
@@ -103,4 +103,14 @@ fn places(settings: &Settings, workers: u16) -> Result<Vec<Place>, CliError> {
         Ok(Place { name, work_dir: settings.work_dir().join(text) })
     };
     (1..=workers).map(place).collect()
+}
+
+/// What a person does next.
+fn hints(url: &str, token_file: Option<&Path>) -> String {
+    let token = token_file.map_or_else(String::new, |path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        format!("  export NAVVY_TOKEN_FILE={}\n", path.display())
+    });
+    let deploy = "navvy deploy --git-url URL --git-ref main --tool terraform --follow";
+    format!("in another terminal:\n  export NAVVY_URL={url}\n{token}  {deploy}\nCtrl-C stops everything")
 }

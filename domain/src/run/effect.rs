@@ -75,7 +75,6 @@ pub fn work_of(run: &Run, no: JobNo, attempt: AttemptNo) -> Option<(Work, u64)> 
         (JobKind::TerraformApply, RunSpec::Terraform(spec)) => Work::TerraformApply {
             spec: spec.clone(),
             plan: run.plan.as_ref()?.artifact.clone(),
-            approved_by: run.jobs.iter().find_map(|job| job.gate.as_ref()?.by.clone()),
         },
         (JobKind::Probe, RunSpec::Probe(spec)) => Work::Probe { spec: spec.clone() },
         (JobKind::Approval, RunSpec::Terraform(_) | RunSpec::Probe(_))

@@ -3,8 +3,8 @@
 //! What if this process dies on the way, or a twin of the request is under way at the same time?
 //!
 //! - Before the secrets are stored: nothing happened; the caller heard nothing.
-//! - Between secrets and trigger: a bundle without a run. The scheduler's sweep removes it; a repeat with the same
-//!   Idempotency-Key finds no run, and publishes the trigger.
+//! - Between secrets and trigger: a bundle without a run, sealed, which only the age of the bucket removes. A repeat with the
+//!   same Idempotency-Key finds no run, and publishes the trigger.
 //! - After the trigger: the run exists and its secrets were there before it. A repeat gets the same run.
 //! - Twins (same caller, key, body): same run id, same message id, same content of the bundle (see [`super::identity`]). Both
 //!   may store the bundle and both may publish; the INBOX keeps one trigger, and which bundle stands makes no difference.
@@ -75,7 +75,7 @@ async fn unpublished(app: &App, identity: &Identity, error: BusError) -> Result<
                 return Ok(Admitted { run, replayed: false });
             }
         }
-        // Certainly not stored. A twin may count on the bundle of a request that can be repeated; the sweep decides there.
+        // Certainly not stored. A twin may count on the bundle of a request that can be repeated: that one stays.
         BusError::Unavailable { .. }
         | BusError::Conflict { .. }
         | BusError::TooLarge { .. }
@@ -95,9 +95,9 @@ async fn unpublished(app: &App, identity: &Identity, error: BusError) -> Result<
     Err(error.into())
 }
 
-/// Removes the bundle of a run that will never be. Should it fail, the scheduler's sweep finds it.
+/// Removes the bundle of a run that will never be. Should it fail, the bucket's age removes it.
 async fn remove(app: &App, run: RunId) {
     if let Err(error) = app.bus.sealed().delete(run).await {
-        tracing::debug!(%run, error = crate::answers::chain(&error), "a bundle without a run stays for the sweep");
+        tracing::debug!(%run, error = crate::answers::chain(&error), "a bundle without a run stays behind");
     }
 }

@@ -6,6 +6,7 @@
 use crate::answers::{Refusal, chain};
 use bus::{Keys, SealError, seal_to};
 use proto::{RunId, message::Sealed, subject, terraform::SecretBundle};
+use serde::Deserialize;
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -13,6 +14,13 @@ use std::{
 
 /// How long a key is believed without looking again.
 const FRESH: Duration = Duration::from_secs(20);
+
+/// What a scheduler puts into the bucket; more may stand there.
+#[derive(Debug, Deserialize)]
+struct PublishedKey {
+    /// The public key, hex.
+    public: String,
+}
 
 /// The key.
 #[derive(Debug)]
@@ -46,9 +54,9 @@ impl SealingKey {
     }
 
     async fn read(&self) -> Result<String, Refusal> {
-        let key: String = self.store.get(subject::SEALING_KEY).await?.ok_or(Refusal::NoScheduler)?;
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((key.clone(), Instant::now()));
-        Ok(key)
+        let PublishedKey { public } = self.store.get(subject::SEALING_KEY).await?.ok_or(Refusal::NoScheduler)?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((public.clone(), Instant::now()));
+        Ok(public)
     }
 }
 

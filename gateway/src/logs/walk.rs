@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// After this long an attempt's log is looked for in the archive first.
 const ARCHIVED_AFTER: Duration = Duration::from_hours(1);
 /// How long after its end an attempt's last bytes may still be on their way, if its log does not say where it ends.
-const STRAGGLING: Duration = Duration::from_secs(3);
+const STRAGGLING: Duration = Duration::from_secs(10);
 
 /// What a walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +174,10 @@ impl Walk {
         let pulled = source.pull(ended_at.is_some()).await?;
         let offset = std::mem::replace(&mut self.offset, source.offset());
         Ok(match pulled {
-            Pulled::Bytes { bytes, .. } => Step::Bytes { at, offset, bytes },
+            Pulled::Bytes { bytes, .. } => {
+                self.straggling_since = None;
+                Step::Bytes { at, offset, bytes }
+            }
             Pulled::Gap(missing) => Step::Gap { at, missing, offset: self.offset },
             Pulled::End => self.segment_over(n),
             Pulled::Dry => self.dry(n, started, ended_at),

@@ -26,9 +26,7 @@ pub(crate) async fn perform(stage: &mut Stage, work: &Work, secrets: Option<Secr
     match (work, secrets) {
         (Work::Probe { spec }, _) => probe::perform(stage, spec).await,
         (Work::TerraformPlan { spec, commit }, Some(secrets)) => terraform::plan(stage, spec, commit.clone(), secrets).await,
-        (Work::TerraformApply { spec, plan, approved_by }, Some(secrets)) => {
-            terraform::apply(stage, spec, plan, approved_by.as_deref(), secrets).await
-        }
+        (Work::TerraformApply { spec, plan }, Some(secrets)) => terraform::apply(stage, spec, plan, secrets).await,
         // Without its key a run can neither seal nor open a plan.
         (Work::TerraformPlan { .. } | Work::TerraformApply { .. }, None) => AttemptOutcome::Failed {
             failure: Failure {

@@ -33,9 +33,6 @@ pub(super) async fn plan(stage: &mut Stage, spec: &TerraformSpec, commit: Option
         let object = subject::plan_object(stage.folder.id);
         let bytes = store(stage, &secrets, &object, &planned.bundle).await?;
         let artifact = PlanArtifact { object, plan_sha256: planned.plan_sha256, bytes, commit, tool: planned.tool };
-        if !spec.auto_approve || spec.destroy {
-            stage.narrate("Waiting for approval...");
-        }
         Ok(JobResult::Plan(Box::new(PlanResult { artifact, summary: planned.summary })))
     };
     made.await.map_or_else(|outcome: AttemptOutcome| outcome, |result| AttemptOutcome::Succeeded { result })
@@ -46,14 +43,10 @@ pub(super) async fn apply(
     stage: &mut Stage,
     spec: &TerraformSpec,
     artifact: &PlanArtifact,
-    approved_by: Option<&str>,
     secrets: SecretBundle,
 ) -> AttemptOutcome {
     stage.only_phase(if spec.destroy { "destroy" } else { "apply" }).await;
     let applied = async {
-        if let Some(by) = approved_by {
-            stage.narrate(&format!("✅ Deployment approved by {by}, continuing with apply..."));
-        }
         let bundle = fetch(stage, &secrets, artifact).await?;
         let (commit, root) = checkout(stage, spec, secrets.git_auth.as_ref(), Some(artifact.commit.clone())).await?;
         let scratch = stage.folder.room("scratch").map_err(|error| disk(stage, &error))?;

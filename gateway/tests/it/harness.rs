@@ -1,0 +1,160 @@
+//! One gateway over its own nats-server, and a client for it.
+
+use bus::{Bus, Layout, Server, ServerOptions};
+use gateway::GatewayDeps;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+use service::{
+    metrics::Metrics,
+    ops::Readiness,
+    settings::{Secret, Settings},
+    shutdown::{Shutdown, Tasks},
+};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const TOKEN: &str = "the-administrator-s-token-of-these-tests";
+/// Long enough for any machine; nothing is asserted about how much of it is needed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A store.
+pub(crate) struct Store {
+    pub(crate) bus: Bus,
+    pub(crate) server: Server,
+    dir: TempDir,
+}
+
+/// A gateway that serves.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    client: Client,
+}
+
+/// Both.
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) gateway: Gateway,
+}
+
+/// Waits for something that must happen.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it happens in time")
+}
+
+/// Asks again until the answer is yes.
+pub(crate) async fn until<F: AsyncFnMut() -> bool>(mut yes: F) {
+    soon(async {
+        while !yes().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+impl Store {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
+        let server = soon(Server::start(options)).await.expect("a nats-server");
+        let bus = Bus::connect(server.connect_options("test")).await.expect("a connection");
+        bus.migrate(&Layout::default()).await.expect("a layout");
+        Self { bus, server, dir }
+    }
+
+    /// Starts the server again on what it had stored, at the same port.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { bus, server, dir } = self;
+        server.stop().await.expect("it stops");
+        let options = ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
+        let server = soon(Server::start(options)).await.expect("a nats-server");
+        Self { bus, server, dir }
+    }
+
+    /// A gateway over this store. Several may serve at a time.
+    pub(crate) async fn gateway(&self, change: impl FnOnce(&mut Settings)) -> Gateway {
+        let mut settings = Settings { data_dir: self.dir.path().join("data"), ..Settings::default() };
+        settings.gateway.admin_token = Some(Secret::new(TOKEN));
+        settings.git.allowed_hosts = vec!["git.example".to_owned()];
+        change(&mut settings);
+        let shutdown = Shutdown::new();
+        let deps = GatewayDeps {
+            bus: Bus::connect(self.server.connect_options("gateway")).await.expect("a connection"),
+            settings: Arc::new(settings),
+            metrics: Metrics::new("0.0.0", "test"),
+            readiness: Readiness::new(),
+            tasks: Tasks::new(shutdown),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        tokio::spawn(gateway::run(deps, listener, stop.clone()));
+        let client = Client::builder().no_proxy().build().expect("a client");
+        let gateway = Gateway { address, stop, client };
+        until(async || gateway.get("/readyz").send().await.is_ok_and(|answer| answer.status() == StatusCode::OK)).await;
+        gateway
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let store = Store::start().await;
+        crate::scheduler::publish_key(&store.bus).await;
+        let gateway = store.gateway(change).await;
+        Self { store, gateway }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Gateway {
+    /// A request with the administrator's token.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path).bearer_auth(TOKEN)
+    }
+
+    /// A request without a token.
+    pub(crate) fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.request(Method::POST, path)
+    }
+}
+
+/// Status and JSON of an answer.
+pub(crate) async fn told(request: RequestBuilder) -> (u16, Value) {
+    let answer = soon(request.send()).await.expect("an answer");
+    let status = answer.status().as_u16();
+    (status, json(answer).await)
+}
+
+pub(crate) async fn json(answer: Response) -> Value {
+    let text = soon(answer.text()).await.expect("a body");
+    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}")) }
+}
+
+/// A request body that is valid.
+pub(crate) fn request() -> Value {
+    serde_json::json!({
+        "tool": "terraform",
+        "git_url": "https://git.example/acme/infra.git",
+        "git_ref": "main",
+        "env_vars": { "TF_VAR_password": "canary-secret" },
+    })
+}

@@ -1,0 +1,15 @@
+//! The gateway over a real nats-server and real sockets. The test plays scheduler and worker: it writes views and logs
+//! itself, and reads what the gateway has stored for them.
+
+mod admission;
+mod commands;
+mod door;
+mod fleet;
+mod harness;
+mod keys;
+mod listing;
+mod live;
+mod live_faults;
+mod scheduler;
+mod sse;
+mod status;
