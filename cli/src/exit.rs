@@ -10,7 +10,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Done.
     Ok,
-    /// The run that was waited for did not succeed, or `doctor` found something broken.
+    /// The run that was waited for did not succeed, or a check found something broken.
     RunFailed,
     /// The command line is wrong, or the gateway found a field of the request wrong.
     Usage,
@@ -41,7 +41,7 @@ pub(crate) const TABLE: [(Exit, &str); 12] = [
     (
         Exit::RunFailed,
         "the run that was waited for (`--wait`, `--follow`) failed, was cancelled or has an unknown outcome; \
-         or `doctor` found something broken",
+         or `doctor` or `admin migrate --check` found something broken",
     ),
     (Exit::Usage, "wrong command line, or the gateway refused a field of the request (it is named)"),
     (

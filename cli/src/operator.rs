@@ -1,5 +1,6 @@
 //! The verbs of an operator that need no gateway: `config check`, `admin migrate`, `completions`.
 
+use bus::BusError;
 use clap::CommandFactory as _;
 use serde_json::json;
 use service::settings::{Problem, Settings, SettingsError};
@@ -43,12 +44,18 @@ pub(crate) async fn admin(out: &Out, args: &AdminArgs) -> Result<Exit, CliError>
     let layout = layout(args, &settings);
     if args.check {
         out.waiting("comparing streams and buckets");
-        bus.check_layout(&layout).await.map_err(roles::nats_failed("check streams and buckets"))?;
-        return say(out, &[], "everything is as it should be");
+        return match bus.check_layout(&layout).await {
+            Ok(()) => tell(out, "problems", &[], "everything is as it should be"),
+            Err(BusError::Layout { problems }) => {
+                tell(out, "problems", &problems, "")?;
+                Ok(Exit::RunFailed)
+            }
+            Err(error) => Err(roles::nats_failed("check streams and buckets")(error)),
+        };
     }
     out.waiting("creating and updating streams and buckets");
     let done = bus.migrate(&layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
-    say(out, &done, "nothing to do: everything is as it should be")
+    tell(out, "done", &done, "nothing to do: everything is as it should be")
 }
 
 /// `navvy completions`.
@@ -67,14 +74,15 @@ fn layout(args: &MigrateArgs, settings: &Settings) -> bus::Layout {
     layout
 }
 
-fn say(out: &Out, done: &[String], nothing: &str) -> Result<Exit, CliError> {
+/// Lines, or as JSON a list under `name`.
+fn tell(out: &Out, name: &str, lines: &[String], none: &str) -> Result<Exit, CliError> {
     out.done_waiting();
     if out.is_json() {
-        out.json(&json!({ "done": done }))?;
-    } else if done.is_empty() {
-        out.line(nothing)?;
+        out.json(&json!({ name: lines }))?;
+    } else if lines.is_empty() {
+        out.line(none)?;
     } else {
-        out.line(&done.join("\n"))?;
+        out.line(&lines.join("\n"))?;
     }
     Ok(Exit::Ok)
 }

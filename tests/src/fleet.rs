@@ -102,7 +102,10 @@ impl Fleet {
         let path = std::env::vars().find(|(key, _)| key == "PATH").map(|(_, path)| path).unwrap_or_default();
         command.env("PATH", format!("{}:{path}", tools.display()));
         command.envs(self.settings.iter().map(|(key, value)| (key, value)));
-        command.env("NAVVY_URL", &self.client.url).env("NAVVY_TOKEN", &self.client.token);
+        command.env("NAVVY_TOKEN", &self.client.token);
+        if !self.client.url.is_empty() {
+            command.env("NAVVY_URL", &self.client.url);
+        }
         command
     }
 

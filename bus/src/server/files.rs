@@ -12,8 +12,12 @@ use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 const USER: &str = "navvy";
+/// How long a directory may still look taken.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How much of a log is shown.
 const TAIL_BYTES: u64 = 1500;
 
@@ -61,16 +65,21 @@ pub(super) struct DataDir {
 
 impl DataDir {
     /// Creates it where it is missing, and takes it.
-    pub(super) fn open(path: &Path) -> Result<Self, ServerError> {
+    pub(super) async fn open(path: &Path) -> Result<Self, ServerError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(file("create directory", path))?;
         // The server is told paths in here, and is recognised by them.
         let path = fs::canonicalize(path).map_err(file("look at", path))?;
         let lock = path.join("lock");
         let held = private(OpenOptions::new().create(true).truncate(false)).open(&lock).map_err(file("open", &lock))?;
-        match held.try_lock() {
-            Ok(()) => Ok(Self { path, _held: Arc::new(held) }),
-            Err(TryLockError::WouldBlock) => Err(ServerError::InUse { dir: path }),
-            Err(TryLockError::Error(source)) => Err(ServerError::File { what: "lock", path: lock, source }),
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match held.try_lock() {
+                Ok(()) => return Ok(Self { path, _held: Arc::new(held) }),
+                // A child that was just forked off has the old holder's files too, until it becomes another program.
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(TryLockError::WouldBlock) => return Err(ServerError::InUse { dir: path }),
+                Err(TryLockError::Error(source)) => return Err(ServerError::File { what: "lock", path: lock, source }),
+            }
         }
     }
 

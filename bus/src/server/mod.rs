@@ -85,7 +85,7 @@ impl Server {
     /// Starts a server on the directory, or takes over the one that an earlier process left running on it, and returns
     /// once it answers a JetStream request.
     pub async fn start(options: ServerOptions) -> Result<Server, ServerError> {
-        let dir = DataDir::open(&options.data_dir)?;
+        let dir = DataDir::open(&options.data_dir).await?;
         let before = dir.read_record()?;
         if let Some(record) = &before
             && let Some(taken) = take_over(&dir, record, options.port).await?

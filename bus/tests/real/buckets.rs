@@ -80,6 +80,22 @@ async fn sealed_secrets_are_stored_sealed_and_gone_when_removed() {
     assert_eq!(secrets.get(run).await.unwrap(), Some(sealed));
 }
 
+#[tokio::test]
+async fn a_bundle_is_created_once_and_listed_until_it_is_removed() {
+    let ground = Ground::new().await;
+    let (secrets, run, pair) = (ground.bus.sealed(), run(), KeyPair::generate());
+    let [first, second] = [b"one", b"two"].map(|plain| seal_to(&pair.public_hex(), "c", plain).unwrap());
+    secrets.create(run, &first).await.unwrap();
+    let twice = secrets.create(run, &second).await;
+    assert!(matches!(twice, Err(BusError::Conflict { .. })), "{twice:?}");
+    assert_eq!(secrets.get(run).await.unwrap(), Some(first));
+    assert_eq!(secrets.list().await.unwrap(), [run]);
+    secrets.delete(run).await.unwrap();
+    assert_eq!(secrets.list().await.unwrap(), []);
+    secrets.create(run, &second).await.unwrap();
+    assert_eq!(secrets.get(run).await.unwrap(), Some(second));
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Key {
     name: String,

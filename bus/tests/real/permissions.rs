@@ -55,6 +55,7 @@ impl Guarded {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "its callers have no other use for it")]
 fn denied<T: std::fmt::Debug>(what: &str, result: Result<T, BusError>) {
     assert!(matches!(result, Err(BusError::Denied { .. })), "{what}: {result:?}");
 }
@@ -104,10 +105,16 @@ async fn a_gateway_can_take_things_in_and_show_things_and_decides_nothing() {
     denied("lock", bus.locks().write_all(&[Held { value: held_by(&lock_key("b"), run), revision: 0 }]).await);
     denied("order", bus.work().publish(&order(run)).await);
     denied("show", bus.views().put(&view(run, 1)).await);
-    denied("stop", bus.control().signal(&"w".parse().unwrap(), &StopSignal { id: attempt(run), mode: StopMode::Kill }).await);
-    denied("answer for the scheduler", bus.inbox().answer("_INBOX.a.b", &CommandAnswer::Done).await);
-    let js = bus.migrate(&Layout { shards: 2, ..Layout::default() }).await;
-    denied("migrate", js);
+    // What is not stored is not answered either: it just does not arrive.
+    let worker = "w".parse().unwrap();
+    let mut signals = server.connect("worker").await.control().signals(&worker).await.unwrap();
+    let [kill, stop] = [StopMode::Kill, StopMode::Interrupt].map(|mode| StopSignal { id: attempt(run), mode });
+    bus.control().signal(&worker, &kill).await.unwrap();
+    bus.probe().await.unwrap();
+    server.connect("scheduler").await.control().signal(&worker, &stop).await.unwrap();
+    assert_eq!(soon("the scheduler's signal", signals.next()).await, Some(stop));
+    let more = bus.migrate(&Layout { shards: 2, ..Layout::default() }).await;
+    denied("migrate", more);
 }
 
 #[tokio::test]

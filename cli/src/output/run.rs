@@ -102,7 +102,7 @@ fn request(picture: &mut Picture, run: &Run) {
     if !run.pool.is_empty() && run.pool != "default" {
         picture.field("pool", &ansi::plain(&run.pool));
     }
-    for lock in &run.locks {
+    for lock in run.locks.iter().filter(|_| !run.status.is_terminal()) {
         picture.field("lock", &ansi::plain(lock.as_str()));
     }
 }

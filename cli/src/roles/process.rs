@@ -4,6 +4,7 @@
 //! which the signals set off; a stage that fails sets it off too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use service::metrics::Metrics;
 use service::ops::Readiness;
@@ -18,6 +19,8 @@ use crate::output::Out;
 use crate::problem::CliError;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What a stage gets that is stopped when the process is already in a hurry.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What all roles of a process share.
 #[derive(Debug)]
@@ -106,12 +109,19 @@ impl Process {
         let hurry = self.shutdown.hurry_token();
         let mut left = Vec::new();
         for stage in stages {
+            // What was already stopping when the hurry came is hurried at once; what comes after has nothing of its own
+            // to finish and gets a moment to end well.
+            let grace = if hurry.is_cancelled() { GRACE } else { Duration::ZERO };
             let shutdown = stage.tasks.shutdown().clone();
             let stop = stage.stop();
             tokio::pin!(stop);
+            let hurried = async {
+                hurry.cancelled().await;
+                tokio::time::sleep(grace).await;
+            };
             let names = tokio::select! {
                 names = &mut stop => names,
-                () = hurry.cancelled() => {
+                () = hurried => {
                     shutdown.hurry(Reason::Requested("the process leaves at once".into()));
                     stop.await
                 }

@@ -76,15 +76,15 @@ async fn poll(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Resul
             Ok((answer, seen)) => {
                 last_answer = Instant::now();
                 status = seen.status;
-                session.out.waiting(&words::progress(&seen));
-                let request = words::asks_for_a_person(&seen.id, status.as_str());
-                if let Some(request) = request.filter(|_| !std::mem::replace(&mut hinted, true)) {
-                    session.out.hint(&request);
-                }
                 if let Some(exit) = exit_of(status) {
                     session.out.done_waiting();
                     session.out.hint(&words::result(&seen));
                     return Ok(Settled { exit, answer: Some(answer) });
+                }
+                session.out.waiting(&words::progress(&seen));
+                let request = words::asks_for_a_person(&seen.id, status.as_str());
+                if let Some(request) = request.filter(|_| !std::mem::replace(&mut hinted, true)) {
+                    session.out.hint(&request);
                 }
             }
             Err(error) if error.exit() == Exit::Unreachable && last_answer.elapsed() < PATIENCE => {

@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A store.
 pub(crate) struct Store {
     pub(crate) bus: Bus,
-    pub(crate) server: Server,
+    server: Option<Server>,
     dir: TempDir,
 }
 
@@ -57,20 +57,23 @@ pub(crate) async fn until<F: AsyncFnMut() -> bool>(mut yes: F) {
 impl Store {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let options = ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
-        let server = soon(Server::start(options)).await.expect("a nats-server");
+        let server = serve(&dir).await;
         let bus = Bus::connect(server.connect_options("test")).await.expect("a connection");
         bus.migrate(&Layout::default()).await.expect("a layout");
-        Self { bus, server, dir }
+        Self { bus, server: Some(server), dir }
     }
 
-    /// Starts the server again on what it had stored, at the same port.
-    pub(crate) async fn restart(self) -> Self {
-        let Self { bus, server, dir } = self;
-        server.stop().await.expect("it stops");
-        let options = ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
-        let server = soon(Server::start(options)).await.expect("a nats-server");
-        Self { bus, server, dir }
+    /// SIGKILL, and gone.
+    pub(crate) async fn kill(&mut self) {
+        let mut server = self.server.take().expect("it runs");
+        end(&server);
+        soon(server.wait()).await;
+    }
+
+    /// Again, at the same port, with what it had stored.
+    pub(crate) async fn start_again(&mut self) {
+        self.server = Some(serve(&self.dir).await);
+        until(async || self.bus.probe().await.is_ok()).await;
     }
 
     /// A gateway over this store. Several may serve at a time.
@@ -81,7 +84,7 @@ impl Store {
         change(&mut settings);
         let shutdown = Shutdown::new();
         let deps = GatewayDeps {
-            bus: Bus::connect(self.server.connect_options("gateway")).await.expect("a connection"),
+            bus: Bus::connect(self.server.as_ref().expect("it runs").connect_options("gateway")).await.expect("a connection"),
             settings: Arc::new(settings),
             metrics: Metrics::new("0.0.0", "test"),
             readiness: Readiness::new(),
@@ -96,6 +99,25 @@ impl Store {
         until(async || gateway.get("/readyz").send().await.is_ok_and(|answer| answer.status() == StatusCode::OK)).await;
         gateway
     }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            end(server);
+        }
+    }
+}
+
+async fn serve(dir: &TempDir) -> Server {
+    let options = ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
+    soon(Server::start(options)).await.expect("a nats-server")
+}
+
+fn end(server: &Server) {
+    let pid = i32::try_from(server.pid()).expect("a process id");
+    // It may be gone already.
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
 }
 
 impl World {
