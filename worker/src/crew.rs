@@ -61,7 +61,8 @@ impl Crew {
         let settings = &deps.settings;
         let pool = settings.worker.pool.parse().map_err(WorkerError::Name)?;
         let allowed = AllowedHosts::parse(&settings.git.allowed_hosts).map_err(WorkerError::AllowedHosts)?;
-        let program = deps.runner.program.clone();
+        // git starts it, so `/proc/self` would be git; and the file on disk may be another version by then.
+        let program = format!("/proc/{}/exe", std::process::id());
         let mut cache = git::Settings::new(deps.work_dir.join("git"), allowed, program);
         cache.limits.timeout = settings.git.timeout.into();
         Ok(Self {

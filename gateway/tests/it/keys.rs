@@ -68,7 +68,7 @@ async fn each_key_opens_what_its_scope_says_and_nothing_else() {
     let scopes = ["read", "deploy", "approve", "admin"];
     let mut keys = Vec::new();
     for scope in scopes {
-        keys.push(make(&world, scope, &[scope]).await);
+        keys.push(make(&world, &format!("{scope} key"), &[scope]).await);
     }
     for (method, path, needed) in routes {
         let (status, answer) = told(world.gateway.bare(method.clone(), &path)).await;

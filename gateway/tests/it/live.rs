@@ -38,7 +38,7 @@ const EXPECTED: [(&str, &str); 9] = [
     ("0.1.59", ""),
     ("0.1.75", "last without end"),
     ("1.1.24", "Waiting for approval..."),
-    ("1.1.73", "✅ Deployment approved, continuing with apply..."),
+    ("1.1.74", "✅ Deployment approved, continuing with apply..."),
     ("2.1.16", "Apply complete!"),
 ];
 

@@ -38,7 +38,7 @@ async fn approving_twice_is_once_and_another_plan_is_refused() -> anyhow::Result
     let (_git, repo, fleet) = world(HELLO).await?;
     let id = fleet.client.deploy(&request(&repo)).await?;
     fleet.client.wait_for(&id, "awaiting_approval").await?;
-    let (code, answer) = fleet.client.say(&id, "approve", &json!({"plan_sha256": "00"})).await?;
+    let (code, answer) = fleet.client.say(&id, "approve", &json!({"plan_sha256": "0".repeat(64)})).await?;
     assert_eq!((code, answer["code"].as_str()), (StatusCode::CONFLICT, Some("plan_changed")), "{answer}");
     for _ in 0..2 {
         assert_eq!(fleet.client.say(&id, "approve", &json!({})).await?.0, StatusCode::OK);

@@ -13,7 +13,7 @@ async fn each_step_that_fails_is_named() -> anyhow::Result<()> {
     let fleet = Fleet::up(Wishes::git(git.server.host())).await?;
     let bad_init = r#"terraform { required_version = ">= 99.0" }"#;
     let bad_plan = r#"output "x" { value = var.not_there }"#;
-    let bad_apply = r#"resource "terraform_data" "x" { provisioner "local-exec" { command = "exit 3" } }"#;
+    let bad_apply = "resource \"terraform_data\" \"x\" {\n  provisioner \"local-exec\" {\n    command = \"exit 3\"\n  }\n}\n";
     for (name, content, phase, prefix) in [
         ("bad-module", r#"module "x" { source = "./nowhere" }"#, "init", "Init failed:"),
         ("bad-plan", bad_plan, "plan", "Plan failed:"),

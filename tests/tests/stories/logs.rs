@@ -39,7 +39,7 @@ async fn ten_live_readers_and_one_who_comes_later_see_the_same_lines() -> anyhow
 #[tokio::test]
 async fn a_reader_that_does_not_read_slows_nobody_and_loses_nothing() -> anyhow::Result<()> {
     let git = GitServer::start()?;
-    let noisy = r#"resource "terraform_data" "noise" { provisioner "local-exec" { command = "seq 1 60000" } }"#;
+    let noisy = "resource \"terraform_data\" \"noise\" {\n  provisioner \"local-exec\" {\n    command = \"seq 1 60000\"\n  }\n}\n";
     let repo = git.repo("noisy", &[("main.tf", noisy)])?;
     let fleet = Fleet::up(Wishes::git(git.server.host())).await?;
     let id = fleet.client.deploy(&with(request(&repo), json!({"auto_approve": true}))).await?;
@@ -65,7 +65,7 @@ async fn the_command_line_follows_a_log_across_a_gateway_restart() -> anyhow::Re
     let mut fleet = Fleet::apart(Wishes::git(git.server.host()), &["w1"]).await?;
     let id = fleet.client.deploy(&with(request(&repo), json!({"auto_approve": true}))).await?;
     let out = dir.path().join("followed");
-    let mut follower = fleet.navvy(&["logs", "-f", &id]).stdout(std::fs::File::create(&out)?).spawn()?;
+    let mut follower = fleet.navvy(&["--color", "always", "logs", "-f", &id]).stdout(std::fs::File::create(&out)?).spawn()?;
     eventually("the apply to be at work", || async { Ok(effects.exists().then_some(())) }).await?;
     fleet.kill("gateway")?;
     fleet.start("gateway").await?;
