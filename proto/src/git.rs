@@ -219,7 +219,7 @@ impl std::str::FromStr for GitRef {
     /// The rules of git-check-ref-format(1), and no leading `-`: a reference must never look like an option.
     fn from_str(text: &str) -> Result<Self, BadGit> {
         let bad_char = |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
-        let bad_part = |part: &str| part.is_empty() || part.starts_with(['.', '-']) || part.ends_with(".lock");
+        let bad_part = |part: &str| part.is_empty() || part.starts_with(['.', '-']) || part.strip_suffix(".lock").is_some();
         let bad = text.is_empty()
             || text.len() > 512
             || text == "@"

@@ -43,6 +43,7 @@ pub struct Trigger {
 /// What a run is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one per run, and nearly all are the large one")]
 pub enum RunSpec {
     Terraform(TerraformSpec),
     Probe(ProbeSpec),

@@ -24,7 +24,7 @@ pub(crate) async fn want(shard: &Shard, run: RunId, keys: &[LockKey]) -> Result<
 /// Takes a run out of its locks and wakes whoever can have them now. The new holder's name stands in the record before
 /// it is woken, so that a crash in between is found by the sweep.
 pub(crate) async fn release(shard: &Shard, run: RunId, keys: &[LockKey]) -> Result<(), TurnError> {
-    let (_, records) = change(shard, keys, |records| ((), lock::release(records, run))).await?;
+    let ((), records) = change(shard, keys, |records| ((), lock::release(records, run))).await?;
     grant_next(shard, &records).await
 }
 

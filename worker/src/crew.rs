@@ -30,9 +30,9 @@ use std::{
 };
 
 /// How long an init waits for the provider cache before it goes on without it.
-const CACHE_PATIENCE: Duration = Duration::from_secs(120);
+const CACHE_PATIENCE: Duration = Duration::from_mins(2);
 /// How long terraform waits for a state lock that somebody outside the fleet holds.
-const STATE_LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const STATE_LOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What all attempts of a worker share.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Crew {
     }
 
     /// Passes a stop signal on; one for an attempt that is not here is for nobody.
-    pub(crate) fn stop(&self, signal: StopSignal) {
+    pub(crate) fn stop(&self, signal: &StopSignal) {
         if let Some(stop) = self.running().get(&signal.id) {
             stop.raise(signal.mode);
         }

@@ -30,7 +30,7 @@ pub(crate) async fn listen(crew: Arc<Crew>, over: CancellationToken) -> Result<(
                 signal = signals.next() => signal,
             };
             let Some(signal) = signal else { break };
-            crew.stop(signal);
+            crew.stop(&signal);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

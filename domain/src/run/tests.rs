@@ -11,7 +11,6 @@ use proto::{
 };
 
 const PLAN: JobNo = JobNo(0);
-const GATE: JobNo = JobNo(1);
 const APPLY: JobNo = JobNo(2);
 
 fn at(seconds: i64) -> Timestamp {
@@ -54,6 +53,7 @@ impl Story {
         Self { run, log: vec![Entry { nonce: String::new(), at: at(0), events }], now: 0, policy }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "stories read better without a & before every input")]
     fn feed(&mut self, input: Input) -> Result<(), Refusal> {
         self.now += 1;
         let before = self.run.clone();

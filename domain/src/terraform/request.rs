@@ -99,13 +99,11 @@ impl Problems {
     }
 
     fn required<T: std::str::FromStr<Err: Display>>(&mut self, field: &str, text: Option<&String>) -> Option<T> {
-        match text.filter(|text| !text.is_empty()) {
-            Some(text) => self.take(field, text.parse()),
-            None => {
-                self.add(field, "is required");
-                None
-            }
-        }
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            self.add(field, "is required");
+            return None;
+        };
+        self.take(field, text.parse())
     }
 }
 

@@ -24,14 +24,13 @@ pub(super) async fn checkout(
     let source = Source { url: &spec.git_url, auth };
     let cache = stage.crew.git.clone();
     let git = &cache;
-    let commit = match commit {
-        Some(commit) => commit,
-        None => {
-            let resolved = listening(stage, |says| async move { git.resolve(source, &spec.git_ref, &mut |line| says(line)).await }).await?;
-            let commit = resolved.map_err(|error| clone_failed(stage, &error))?.commit;
-            bind(stage, &commit).await?;
-            commit
-        }
+    let commit = if let Some(commit) = commit {
+        commit
+    } else {
+        let resolved = listening(stage, |says| async move { git.resolve(source, &spec.git_ref, &mut |line| says(line)).await }).await?;
+        let commit = resolved.map_err(|error| clone_failed(stage, &error))?.commit;
+        bind(stage, &commit).await?;
+        commit
     };
     let dest = stage.folder.path.join("checkout");
     let (to, at) = (&dest, &commit);

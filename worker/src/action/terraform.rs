@@ -88,7 +88,7 @@ fn tool_failed(stage: &Stage, error: &ToolError) -> AttemptOutcome {
 /// sealed, so a half-written object can never be applied.
 async fn store(stage: &Stage, secrets: &SecretBundle, object: &str, plain: &[u8]) -> Result<u64, AttemptOutcome> {
     let sealed = BlobKey::from_hex(&secrets.run_key).and_then(|key| key.seal(&context(stage), plain));
-    let sealed = sealed.map_err(|error| stage_failed(stage, "plan_store", format!("the plan could not be sealed: {error}")))?;
+    let sealed = sealed.map_err(|error| stage_failed(stage, "plan_store", &format!("the plan could not be sealed: {error}")))?;
     let bytes = sealed.len() as u64;
     match stage.crew.bus.artifacts().put(object, io::Cursor::new(sealed)).await {
         Ok(_) => Ok(bytes),
@@ -98,7 +98,7 @@ async fn store(stage: &Stage, secrets: &SecretBundle, object: &str, plain: &[u8]
 }
 
 async fn fetch(stage: &Stage, secrets: &SecretBundle, artifact: &PlanArtifact) -> Result<Vec<u8>, AttemptOutcome> {
-    let stale = |why: String| stage_failed(stage, "plan_stale", format!("{why}; nothing was changed"));
+    let stale = |why: String| stage_failed(stage, "plan_stale", &format!("{why}; nothing was changed"));
     let sealed = match read(stage, artifact).await {
         Ok(sealed) => sealed,
         Err(ReadError::Bus(BusError::NotFound { .. })) => return Err(stale("the plan is no longer in the store".to_owned())),
@@ -176,17 +176,17 @@ fn masked(stage: &Stage, mut evidence: Evidence) -> Evidence {
     evidence
 }
 
-fn stage_failed(stage: &Stage, kind: &str, message: String) -> AttemptOutcome {
+fn stage_failed(stage: &Stage, kind: &str, message: &str) -> AttemptOutcome {
     AttemptOutcome::Failed {
         failure: Failure {
             kind: kind.to_owned(),
             phase: stage.current_phase().to_owned(),
-            message: stage.masked(&message),
+            message: stage.masked(message),
             next_action: "submit the request again".to_owned(),
         },
     }
 }
 
 fn disk(stage: &Stage, error: &io::Error) -> AttemptOutcome {
-    stage_failed(stage, "worker_disk", format!("the worker cannot use its folder: {error}"))
+    stage_failed(stage, "worker_disk", &format!("the worker cannot use its folder: {error}"))
 }
