@@ -6,6 +6,7 @@
 
 mod api;
 mod args;
+mod bench;
 mod doctor;
 mod environment;
 mod exit;
@@ -76,6 +77,7 @@ async fn run(out: &Out, cli: &Cli) -> Result<Exit, CliError> {
         Verb::Scheduler(args) => roles::run_scheduler(out, args).await,
         Verb::Worker(args) => roles::run_worker(out, args).await,
         Verb::Doctor(args) => doctor::run(out, &cli.global, args).await,
+        Verb::Bench(args) => bench::verb(out, args).await,
         Verb::Config(args) => operator::config(out, args),
         Verb::Admin(args) => operator::admin(out, args).await,
         Verb::Completions(args) => operator::completions(out, args),

@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::Secret;
 
 pub(crate) use admin::{AdminArgs, AdminVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DoctorArgs, MigrateArgs};
+pub(crate) use crate::bench::BenchArgs;
 pub(crate) use client::{
     ApproveArgs, CancelArgs, IdArgs, KeyScope, KeysArgs, KeysVerb, LogsArgs, Outcome, ResolveArgs, RunArgs, RunVerb,
     RunsArgs, WaitArgs,
@@ -77,6 +78,8 @@ pub(crate) enum Verb {
     Client(ClientVerb),
     /// Check what Navvy needs on this machine, and say what to do.
     Doctor(Box<DoctorArgs>),
+    /// Measure this machine: a fleet of its own on loopback, against floors taken in the same run.
+    Bench(BenchArgs),
     /// Look at the configuration of the roles.
     Config(ConfigArgs),
     /// Prepare an existing NATS for Navvy.

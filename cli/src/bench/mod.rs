@@ -9,9 +9,10 @@ mod logs;
 mod report;
 mod terraform;
 
+use crate::{exit::Exit, output::Out, problem::CliError, roles};
 use clap::Args;
 use fleet::BenchFleet;
-pub(crate) use report::Report;
+use report::Report;
 
 /// Arguments of `navvy bench`.
 #[derive(Debug, Clone, Args)]
@@ -37,8 +38,18 @@ pub(crate) struct BenchArgs {
     pub(crate) terraform_runs: usize,
 }
 
+/// `navvy bench`.
+pub(crate) async fn verb(out: &Out, args: &BenchArgs) -> Result<Exit, CliError> {
+    let report = run(args, |doing| out.waiting(doing)).await;
+    out.done_waiting();
+    let failed = roles::role_failed("cannot measure", "`navvy doctor` says what is missing on this machine");
+    let report = report.map_err(|error| failed(std::io::Error::other(error)))?;
+    if out.is_json() { out.json(&report)? } else { out.line(report.table().trim_end())? }
+    Ok(Exit::Ok)
+}
+
 /// Measures everything.
-pub(crate) async fn run(args: &BenchArgs, mut say: impl FnMut(&str)) -> anyhow::Result<Report> {
+async fn run(args: &BenchArgs, mut say: impl FnMut(&str)) -> anyhow::Result<Report> {
     say("starting a fleet on loopback");
     let fleet = BenchFleet::start(args.git_url.as_deref()).await?;
     say("idle memory");
