@@ -5,6 +5,7 @@ use crate::{
     auth::Auth,
     deploy::sealing::SealingKey,
     door::Origins,
+    health::Health,
     logs::Readers,
     runs::RunIndex,
     status::TailCache,
@@ -56,6 +57,7 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) gateway_metrics: GatewayMetrics,
     pub(crate) readiness: Readiness,
+    pub(crate) health: Health,
     /// Cancelled when the gateway stops: live streams end.
     pub(crate) stop: CancellationToken,
 }

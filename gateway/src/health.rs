@@ -8,9 +8,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use service::metrics::CONTENT_TYPE;
-use std::{collections::BTreeMap, sync::Arc};
+use service::{
+    metrics::CONTENT_TYPE,
+    ops::{Readiness, Report},
+};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
+
+/// How long what the probes said is repeated without asking again.
+const FRESH: Duration = Duration::from_millis(500);
 
 /// What `/health` says.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,11 +32,33 @@ pub(crate) struct HealthBody {
     checks: BTreeMap<String, bool>,
 }
 
+/// What the probes said last. Whoever asks needs no key, so that asking often must cost nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Health(Mutex<Option<(Instant, Report)>>);
+
+impl Health {
+    async fn report(&self, readiness: &Readiness) -> Report {
+        // Those who ask at the same time wait for one round of probes, which takes 2 s at most.
+        let mut last = self.0.lock().await;
+        if let Some((at, report)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return report.clone();
+        }
+        let report = readiness.check().await;
+        *last = Some((Instant::now(), report.clone()));
+        report
+    }
+}
+
 /// `GET /health`. It says which check failed, and nothing about why: whoever asks needs no key.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
-    let report = app.readiness.check().await;
-    let mut checks: BTreeMap<String, bool> = report.probes.into_iter().map(|probe| (probe.name, probe.ok)).collect();
-    checks.insert("http".to_owned(), true);
+    let report = app.health.report(&app.readiness).await;
+    let mut checks = BTreeMap::from([("http".to_owned(), true)]);
+    for probe in report.probes {
+        // Several roles of one process may have a probe of the same name.
+        checks.entry(probe.name).and_modify(|ok| *ok &= probe.ok).or_insert(probe.ok);
+    }
     let (code, status) = if report.ready { (StatusCode::OK, "healthy") } else { (StatusCode::SERVICE_UNAVAILABLE, "degraded") };
     (code, Json(HealthBody { status, checks })).into_response()
 }
@@ -37,7 +70,7 @@ pub(crate) async fn livez() -> &'static str {
 
 /// `GET /readyz`: as `/health`, in the words of the other roles.
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let mut report = app.readiness.check().await;
+    let mut report = app.health.report(&app.readiness).await;
     // The words of an error may name hosts; the log has them.
     report.probes.iter_mut().for_each(|probe| probe.error = probe.error.take().map(|_| "failed".to_owned()));
     let code = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -5,6 +5,7 @@ use crate::{
     auth::{Auth, keyring::Keyring},
     deploy::sealing::SealingKey,
     door::Origins,
+    health::Health,
     logs::Readers,
     routes,
     runs::RunIndex,
@@ -103,6 +104,7 @@ fn app(deps: &GatewayDeps, stop: CancellationToken) -> Result<App, GatewayError>
         metrics: deps.metrics.clone(),
         gateway_metrics,
         readiness: deps.readiness.clone(),
+        health: Health::default(),
         stop,
         bus: deps.bus.clone(),
     })

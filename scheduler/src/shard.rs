@@ -86,7 +86,7 @@ impl Shard {
             sweep_every: deps.settings.scheduler.sweep.into(),
             started: Instant::now(),
             runs: Mutex::default(),
-            index: Mutex::default(),
+            index: Mutex::new(Index { pools: BTreeSet::from([PoolName::default()]), ..Index::default() }),
             wakes,
         };
         (shard, receiver)

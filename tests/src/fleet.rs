@@ -109,7 +109,7 @@ impl Fleet {
         command
     }
 
-    /// Starts a process: `up`, `gateway`, `scheduler`, or a worker of any other name. The gateway keeps its address.
+    /// Starts a process: `up`, `gateway`, `scheduler` (or `scheduler-2` and so on), or a worker of any other name. The gateway keeps its address.
     pub async fn start(&mut self, name: &str) -> anyhow::Result<()> {
         let data = self.dir.path().join(if ["gateway", "scheduler", "up"].contains(&name) { "data" } else { name });
         let data = data.to_str().context("a readable path")?.to_owned();
@@ -117,7 +117,7 @@ impl Fleet {
         let mut args = match name {
             "up" => vec!["up", "--listen", &listen],
             "gateway" => vec!["gateway", "--listen", &listen],
-            "scheduler" => vec!["scheduler"],
+            name if name.starts_with("scheduler") => vec!["scheduler"],
             worker => vec!["worker", "--name", worker],
         };
         args.extend(["--data-dir", &data]);
@@ -130,7 +130,8 @@ impl Fleet {
         if ["up", "gateway"].contains(&name) {
             self.client.url = ready_url(stdout).await.with_context(|| format!("{name}: {}", tail(&log)))?;
         }
-        if !["up", "gateway", "scheduler"].contains(&name) && !self.client.url.is_empty() {
+        let is_worker = !["up", "gateway"].contains(&name) && !name.starts_with("scheduler");
+        if is_worker && !self.client.url.is_empty() {
             self.wait_for_worker(name).await?;
         }
         Ok(())
@@ -174,9 +175,19 @@ impl Fleet {
         &self.hosts
     }
 
-    /// The nats-server, when it is this test's own.
-    pub fn nats(&self) -> Option<&bus::Server> {
-        self.nats.as_ref()
+    /// SIGKILL for this test's nats-server.
+    pub fn kill_nats(&self) -> anyhow::Result<()> {
+        let nats = self.nats.as_ref().context("a server of this test's own")?;
+        kill(Pid::from_raw(nats.pid().cast_signed()), Signal::SIGKILL)?;
+        Ok(())
+    }
+
+    /// Starts it again, at the same address, with the same store.
+    pub async fn start_nats(&mut self) -> anyhow::Result<()> {
+        drop(self.nats.take());
+        let options = bus::ServerOptions { binary: None, data_dir: self.dir.path().join("nats"), port: None };
+        self.nats = Some(bus::Server::start(options).await?);
+        Ok(())
     }
 
     /// Where a process writes what it says about itself.

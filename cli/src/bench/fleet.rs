@@ -112,7 +112,9 @@ impl BenchFleet {
             // The bench is over and its folder goes: nothing has to be drained.
             let _ = child.kill().await;
         }
-        self.server.stop().await;
+        if let Err(error) = self.server.stop().await {
+            tracing::warn!(%error, "the bench's nats-server did not end well");
+        }
         if let Err(error) = std::fs::remove_dir_all(&self.dir) {
             tracing::warn!(dir = %self.dir.display(), %error, "the bench's folder stays");
         }

@@ -87,10 +87,7 @@ impl Archive {
             self.left = chunk.bytes as usize;
         }
         let mut bytes = vec![0; self.left.min(CHUNK_BYTES)];
-        self.object.read_exact(&mut bytes).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => ArchiveError::Damaged("it ends within a chunk"),
-            _ => ArchiveError::Read(error),
-        })?;
+        self.object.read_exact(&mut bytes).await.map_err(failed)?;
         let piece = Piece { offset: self.offset, phase: self.phase.clone(), bytes: Bytes::from(bytes) };
         self.left -= piece.bytes.len();
         self.offset += piece.bytes.len() as u64;
@@ -99,7 +96,7 @@ impl Archive {
 
     async fn header(&mut self) -> Result<Option<ArchivedChunk>, ArchiveError> {
         let mut line = Vec::new();
-        (&mut self.object).take(MAX_HEADER_BYTES).read_until(b'\n', &mut line).await.map_err(ArchiveError::Read)?;
+        (&mut self.object).take(MAX_HEADER_BYTES).read_until(b'\n', &mut line).await.map_err(failed)?;
         if line.is_empty() {
             return Ok(None);
         }
@@ -107,6 +104,15 @@ impl Archive {
             return Err(ArchiveError::Damaged("a header line has no end"));
         }
         serde_json::from_slice(&line).map(Some).map_err(|_| ArchiveError::Damaged("a header line cannot be read"))
+    }
+}
+
+/// What a failed read says about the archive: that it is damaged, or nothing.
+fn failed(error: std::io::Error) -> ArchiveError {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => ArchiveError::Damaged("it ends within a chunk"),
+        std::io::ErrorKind::InvalidData => ArchiveError::Damaged("it is not what was stored"),
+        _ => ArchiveError::Read(error),
     }
 }
 

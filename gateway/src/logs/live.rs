@@ -22,8 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// A frame is sent when it is at least this long, or when there is nothing more now.
-const FRAME_BYTES: usize = 32 * 1024;
+/// Events are gathered until they are at least this long, or there is nothing more now.
+const FRAME_BYTES: usize = 16 * 1024;
+/// What is handed to the connection at a time. It queues sixteen such pieces for a reader that does not take them; with a
+/// chunk, a line and a frame that is what one reader can hold: about 230 KiB, whatever the job prints and however slow it is.
+const PIECE_BYTES: usize = 8 * 1024;
 /// A reader who is further behind what is stored is told.
 const LAGGED_BYTES: u64 = 8 * 1024 * 1024;
 /// How often it is looked whether a reader lags.
@@ -63,6 +66,8 @@ pub(crate) struct Live {
     at: Option<JobAttempt>,
     /// Bytes that were read and not cut into lines yet; never more than a chunk.
     pending: Bytes,
+    /// Events that were not handed to the connection yet.
+    ready: Bytes,
     /// What was told last.
     told: Option<(RunStatus, String)>,
     status: (RunStatus, String),
@@ -105,6 +110,7 @@ impl Live {
             lines: Lines::at(0),
             at: None,
             pending: Bytes::new(),
+            ready: Bytes::new(),
             told: None,
             status: (view.status, view.phase),
             lagging: false,
@@ -115,6 +121,15 @@ impl Live {
 
     /// The next bytes for the reader; `None` when the stream is over.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        if self.ready.is_empty() {
+            self.ready = Bytes::from(self.events().await);
+        }
+        let piece = self.ready.len().min(PIECE_BYTES);
+        (piece > 0).then(|| self.ready.split_to(piece))
+    }
+
+    /// The next events; empty when the stream is over.
+    async fn events(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         while !self.ended && out.len() < FRAME_BYTES {
             self.tell_status(&mut out);
@@ -130,7 +145,7 @@ impl Live {
             }
         }
         self.clocks.sent = Instant::now();
-        (!out.is_empty()).then(|| Bytes::from(out))
+        out
     }
 
     fn tell_status(&mut self, out: &mut Vec<u8>) {

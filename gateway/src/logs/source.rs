@@ -79,7 +79,7 @@ impl Source {
         loop {
             let pulled = match &mut self.from {
                 From::Over => return Ok(Pulled::End),
-                From::Archive(_) => self.pull_archive().await,
+                From::Archive(_) => self.pull_archive().await?,
                 From::Stream { .. } => self.pull_stream(over).await?,
             };
             match pulled {
@@ -176,11 +176,11 @@ impl Source {
         Ok(())
     }
 
-    async fn pull_archive(&mut self) -> Option<Pulled> {
-        let From::Archive(archive) = &mut self.from else { return None };
+    async fn pull_archive(&mut self) -> Result<Option<Pulled>, BusError> {
+        let From::Archive(archive) = &mut self.from else { return Ok(None) };
         let next = archive.next_from(self.offset).await;
         self.reach = self.reach.max(archive.reach());
-        match next {
+        Ok(match next {
             Ok(Some(mut piece)) if piece.offset <= self.offset => {
                 piece.bytes.advance(usize::try_from(self.offset - piece.offset).unwrap_or(usize::MAX).min(piece.bytes.len()));
                 Some(Pulled::Bytes { phase: piece.phase, bytes: piece.bytes })
@@ -191,11 +191,16 @@ impl Source {
                 Some(Pulled::Gap(missing))
             }
             Ok(None) => Some(Pulled::End),
-            Err(error) => {
+            Err(ArchiveError::Read(error)) => {
+                // The store, not the log: the archive is opened again, at the place where reading stopped.
+                self.from = From::Stream { seq: 0, end: None, archive_tried: false };
+                return Err(BusError::Unavailable { what: format!("read the archived log of {}", self.id), source: Some(Box::new(error)) });
+            }
+            Err(error @ ArchiveError::Damaged(_)) => {
                 self.damaged(&error);
                 Some(Pulled::Gap(0))
             }
-        }
+        })
     }
 
     /// How far a running attempt's log reaches beyond what was pulled, in bytes; at least half of the truth. A few reads,

@@ -1,8 +1,8 @@
 //! What every request passes: headers, origins, paths, methods, health, metrics, the API's document.
 
-use crate::harness::{World, soon, told, until};
+use crate::harness::{World, json, soon, told, until};
 use reqwest::{Method, header};
-use serde_json::json;
+use serde_json::json as value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -72,8 +72,9 @@ async fn odd_paths_and_methods_lead_nowhere() {
     ] {
         assert_eq!(raw(head).await, status, "{head}");
     }
-    let (status, answer) = told(world.gateway.request(Method::PUT, "/deploy").header("x-http-method-override", "POST")).await;
-    assert_eq!((status, answer["code"].as_str()), (405, Some("method_not_allowed")));
+    let refused = soon(world.gateway.request(Method::PUT, "/deploy").header("x-http-method-override", "POST").send()).await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    assert_eq!(json(refused).await["code"].as_str(), Some("method_not_allowed"));
 }
 
 #[tokio::test]
@@ -81,12 +82,12 @@ async fn health_and_readiness_ask_the_store() {
     let mut world = World::start().await;
     let health = async |world: &World, path: &str| told(world.gateway.bare(Method::GET, path)).await;
     let (status, answer) = health(&world, "/health").await;
-    assert_eq!((status, answer), (200, json!({ "status": "healthy", "checks": { "http": true, "nats": true, "runs": true, "accepting": true } })));
+    assert_eq!((status, answer), (200, value!({ "status": "healthy", "checks": { "http": true, "nats": true, "runs": true, "accepting": true } })));
     assert_eq!(health(&world, "/readyz").await.0, 200);
     world.store.kill().await;
     until(async || health(&world, "/health").await.0 == 503).await;
     let (_, answer) = health(&world, "/health").await;
-    assert_eq!((&answer["status"], &answer["checks"]["nats"]), (&json!("degraded"), &json!(false)));
+    assert_eq!((&answer["status"], &answer["checks"]["nats"]), (&value!("degraded"), &value!(false)));
     assert_eq!(health(&world, "/readyz").await.0, 503);
     assert_eq!(world.gateway.bare(Method::GET, "/livez").send().await.unwrap().text().await.unwrap(), "ok\n");
 }
@@ -105,6 +106,6 @@ async fn metrics_and_the_document_are_open_on_loopback_only() {
     assert!(metrics.contains("navvy_http_request_seconds_count{method=\"GET\",route=\"/v1/runs/{id}\",status=\"4xx\"} 1"), "{metrics}");
     assert!(!metrics.contains("0192f0c1"));
     let (_, document) = told(world.gateway.get("/openapi.json")).await;
-    assert_eq!(document["openapi"], json!("3.1.0"));
+    assert_eq!(document["openapi"], value!("3.1.0"));
     assert!(document["paths"]["/deploy"]["post"]["responses"]["202"].is_object());
 }

@@ -65,6 +65,24 @@ async fn missing_bytes_are_marked_and_what_follows_keeps_its_ids() {
 }
 
 #[tokio::test]
+async fn a_damaged_archive_is_shown_up_to_the_damage_and_marked() {
+    let world = World::start().await;
+    let bus = &world.store.bus;
+    let mut shown = view(run_id("damaged"));
+    let id = attempt_id(shown.id, 0, 1);
+    let object = b"{\"offset\":0,\"phase\":\"plan\",\"bytes\":4}\none\n{\"offset\":4,\"phase\":\"plan\",\"bytes\":900}\ntwo\n";
+    bus.artifacts().put(&proto::subject::log_object(id), std::io::Cursor::new(object)).await.unwrap();
+    show(bus, &mut shown, |view| {
+        view.jobs = vec![running(0)];
+        succeed(view);
+    })
+    .await;
+    let events = Reader::open(&world.gateway, &format!("/deploy/{}/logs", shown.id), None).await.rest().await;
+    let told: Vec<&str> = events.iter().map(|event| event.data.as_str()).collect();
+    assert_eq!(told[1..], ["one", "{\"missing_bytes\":0}", "{\"status\":\"success\"}"]);
+}
+
+#[tokio::test]
 async fn a_reader_far_behind_is_told_so_once_and_misses_nothing() {
     let world = World::start().await;
     let bus = &world.store.bus;

@@ -55,6 +55,10 @@ impl Metrics {
             "Messages that NATS delivered again because nobody acknowledged them in time.",
             &["consumer"],
         );
+        // A counter that is not there yet cannot be told from one that is missing.
+        for consumer in [Consumer::Gateway, Consumer::Scheduler, Consumer::Worker] {
+            redeliveries.with_label_values(&[consumer.word()]).inc_by(0);
+        }
         let (gateway, scheduler, worker) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Self(Arc::new(Shared {
             registry,

@@ -9,8 +9,11 @@ mod happy_path;
 mod keys;
 mod locks;
 mod logs;
+mod observability;
 mod references;
 mod secrets;
+mod two_schedulers;
+mod versions;
 
 use serde_json::{Value, json};
 use system_tests::{fleet::{Fleet, Wishes}, git::{GitServer, Repo}};

@@ -52,7 +52,11 @@ const TROUBLES: &[Trouble] = &[
         next_action: "Give the variable in env_vars (TF_VAR_<name>) or in a file named in tfvars_files.",
     },
     Trouble {
-        phrases: &["Unsupported Terraform Core version", "Unsupported OpenTofu Core version"],
+        phrases: &[
+            "Unsupported Terraform Core version",
+            "Unsupported OpenTofu Core version",
+            "is not compatible with OpenTofu",
+        ],
         kind: "tool_version",
         next_action: "Ask for a version that `required_version` takes with tool_version.",
     },

@@ -61,7 +61,7 @@ pub async fn plan<C: Commands>(
     let plan = read(&file, MAX_PLAN).map_err(|error| storage(&error))?;
     let lock_file = lock_file(place.dir()).map_err(|error| storage(&error))?;
     let origin = Origin::new(place.order.spec, place.order.commit, &tool.used);
-    // Both hold secrets, and are of no use any more.
+    // It holds secrets, and is of no use any more.
     std::fs::remove_file(&file).map_err(|error| storage(&error))?;
     let bundle = bundle::pack(origin, &plan, lock_file.as_deref());
     Ok(Planned { bundle, plan_sha256: bundle::digest(&plan), tool: tool.used.clone(), summary })

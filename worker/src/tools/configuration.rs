@@ -1,11 +1,16 @@
-//! What a configuration itself says about the version it needs: every `required_version` in the `terraform` blocks of one
-//! folder.
+//! What a configuration itself says about the version it needs: the constraints in the files of one folder.
 //!
 //! A scanner, not a parser of the language: it knows comments, strings, heredocs and braces, and nothing else. What it
-//! cannot make sense of it leaves to the tool, which checks `required_version` again itself.
+//! cannot make sense of it leaves to the tool, which checks the constraints again itself.
+//!
+//! terraform reads `required_version` in `terraform` blocks. So did tofu before 1.12, which since then takes the one in a
+//! `.tf` file for terraform's and reads it in `.tofu` files only, and beside it `opentofu` in
+//! `language { compatible_with { … } }` (<https://opentofu.org/docs/v1.12/language/settings/>).
 
 use super::version::Constraints;
 use proto::terraform::Tool;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -14,36 +19,47 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// Most files of one folder that are looked at.
 const MAX_FILES: usize = 2000;
 
+/// Blocks, and the attribute in the innermost one.
+type Place = (&'static [&'static str], &'static str);
+const REQUIRED: Place = (&["terraform"], "required_version");
+const COMPATIBLE: Place = (&["language", "compatible_with"], "opentofu");
+
 /// A constraint and the file that says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Required {
     pub(super) constraint: String,
     pub(super) file: String,
+    /// Only versions of tofu before 1.12 obey it.
+    pub(super) by_old_tofu: bool,
 }
 
-/// Every `required_version` of a folder, in the order of the file names.
+/// Every constraint in a folder, in the order of the file names.
 pub(super) fn required_versions(tool: Tool, dir: &Path) -> std::io::Result<Vec<Required>> {
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(dir)?.take(MAX_FILES) {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         // Only plain files: a link could lead anywhere, a pipe would block.
         if is_configuration(tool, &name) && entry.file_type()?.is_file() {
-            names.push(name);
+            names.insert(name);
         }
     }
-    names.sort();
     let mut found = Vec::new();
-    for name in names {
+    for name in names.iter().filter(|name| !replaced_by(name).is_some_and(|twin| names.contains(&twin))) {
         let mut text = Vec::new();
-        std::fs::File::open(dir.join(&name))?.take(MAX_FILE).read_to_end(&mut text)?;
+        std::fs::File::open(dir.join(name))?.take(MAX_FILE).read_to_end(&mut text)?;
         let text = String::from_utf8_lossy(&text);
-        let constraints = if Path::new(&name).extension().is_some_and(|ending| ending == "json") {
-            in_json(&text)
-        } else {
-            in_blocks(&text)
+        let old = tool == Tool::Tofu && !name.contains(".tofu");
+        let places: &[(Place, bool)] = match tool {
+            Tool::Terraform => &[(REQUIRED, false)],
+            Tool::Tofu => &[(REQUIRED, old), (COMPATIBLE, false)],
         };
-        found.extend(constraints.into_iter().map(|constraint| Required { constraint, file: name.clone() }));
+        for (place, by_old_tofu) in places.iter().copied() {
+            let json = Path::new(name).extension().is_some_and(|ending| ending == "json");
+            let constraints = if json { in_json(&text, place) } else { in_blocks(&text, place) };
+            let required = |constraint| Required { constraint, file: name.clone(), by_old_tofu };
+            found.extend(constraints.into_iter().map(required));
+        }
     }
     Ok(found)
 }
@@ -53,7 +69,7 @@ pub(super) fn together(required: &[Required]) -> Constraints {
     let mut all = Constraints::default();
     for one in required {
         if let Ok(constraints) = one.constraint.parse() {
-            all.and(constraints);
+            if one.by_old_tofu { all.and_before_tofu_1_12(constraints) } else { all.and(constraints) }
         }
     }
     all
@@ -67,18 +83,26 @@ fn is_configuration(tool: Tool, name: &str) -> bool {
     !name.starts_with('.') && !name.ends_with('~') && endings.iter().any(|ending| name.ends_with(ending))
 }
 
-/// `{"terraform": {"required_version": "…"}}`, where a block may also be a list of blocks.
-fn in_json(text: &str) -> Vec<String> {
-    let Ok(document) = serde_json::from_str::<serde_json::Value>(text) else { return Vec::new() };
-    let blocks = match document.get("terraform") {
-        Some(serde_json::Value::Array(blocks)) => blocks.clone(),
-        Some(block) => vec![block.clone()],
-        None => Vec::new(),
-    };
-    blocks.iter().filter_map(|block| Some(block.get("required_version")?.as_str()?.to_owned())).collect()
+/// The file for which tofu passes over a file.
+fn replaced_by(name: &str) -> Option<String> {
+    let twin = |ending: &str, tofu: &str| name.strip_suffix(ending).map(|stem| format!("{stem}{tofu}"));
+    twin(".tf", ".tofu").or_else(|| twin(".tf.json", ".tofu.json"))
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// In the JSON form of the language a block may also be a list of blocks.
+fn in_json(text: &str, (blocks, attribute): Place) -> Vec<String> {
+    let Ok(document) = serde_json::from_str::<Value>(text) else { return Vec::new() };
+    let mut at = vec![&document];
+    for block in blocks {
+        let below = at.into_iter().filter_map(|outer| outer.get(block));
+        at = below
+            .flat_map(|found| found.as_array().map_or_else(|| vec![found], |list| list.iter().collect()))
+            .collect();
+    }
+    at.iter().filter_map(|block| Some(block.get(attribute)?.as_str()?.to_owned())).collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token<'a> {
     Word(&'a str),
     /// A quoted string without its quotes, as it is written.
@@ -89,30 +113,29 @@ enum Token<'a> {
     Other,
 }
 
-/// `terraform { required_version = "…" }` at the top level.
-fn in_blocks(text: &str) -> Vec<String> {
-    let (mut rest, mut depth, mut in_terraform) = (text, 0_usize, false);
-    let mut last: [Token<'_>; 2] = [Token::Other, Token::Other];
+/// In the usual form.
+fn in_blocks(text: &str, (blocks, attribute): Place) -> Vec<String> {
+    let (mut rest, mut inside) = (text, Vec::new());
+    let mut last = [Token::Other, Token::Other];
     let mut found = Vec::new();
     while let Some((token, after)) = next_token(rest) {
-        match &token {
-            Token::Open => {
-                in_terraform = in_terraform || (depth == 0 && last[1] == Token::Word("terraform"));
-                depth += 1;
-            }
+        match token {
+            // A word alone before the brace is a block without labels; anything else is none that is looked for.
+            Token::Open => inside.push(match last {
+                [before, Token::Word(name)] if before != Token::Equals => Some(name),
+                _ => None,
+            }),
             Token::Close => {
-                depth = depth.saturating_sub(1);
-                in_terraform = in_terraform && depth > 0;
+                inside.pop();
             }
-            Token::Text(value)
-                if in_terraform && depth == 1 && last == [Token::Word("required_version"), Token::Equals] =>
-            {
-                found.push((*value).to_owned());
+            Token::Text(value) if last == [Token::Word(attribute), Token::Equals] => {
+                if inside.iter().copied().eq(blocks.iter().map(|block| Some(*block))) {
+                    found.push(value.to_owned());
+                }
             }
             Token::Word(_) | Token::Text(_) | Token::Equals | Token::Other => {}
         }
-        let [_, newest] = last;
-        last = [newest, token];
+        last = [last[1], token];
         rest = after;
     }
     found
@@ -220,17 +243,20 @@ mod tests {
             ("\"ü", vec![]),
             (&format!("{}terraform {{ required_version = \"4\" }}", "#\n".repeat(100_000)), vec!["4"]),
         ] {
-            assert_eq!(in_blocks(text), expected, "{text}");
+            assert_eq!(in_blocks(text, REQUIRED), expected, "{text}");
         }
-        assert_eq!(in_json(r#"{"terraform": {"required_version": "1"}}"#), ["1"]);
-        assert_eq!(in_json(r#"{"terraform": [{"required_version": "1"}, {"required_version": "2"}]}"#), ["1", "2"]);
-        assert_eq!(in_json("{"), Vec::<String>::new());
+        assert_eq!(in_json(r#"{"terraform": {"required_version": "1"}}"#, REQUIRED), ["1"]);
+        assert_eq!(
+            in_json(r#"{"terraform": [{"required_version": "1"}, {"required_version": "2"}]}"#, REQUIRED),
+            ["1", "2"]
+        );
+        assert_eq!(in_json("{", REQUIRED), Vec::<String>::new());
     }
 
     #[test]
     fn any_text_is_scanned_to_its_end() {
         proptest::proptest!(|(text in "[\\PC\n]{0,60}(terraform|<<E|\"|\\$\\{|/\\*|\\{|\\})*[\\PC\n]{0,40}")| {
-            let _ = in_blocks(&text);
+            let _ = in_blocks(&text, REQUIRED);
         });
     }
 
@@ -246,6 +272,21 @@ mod tests {
         std::os::unix::fs::symlink("main.tf", dir.path().join("link.tf")).expect("linked");
         let found = |tool| together(&required_versions(tool, dir.path()).expect("read")).to_string();
         assert_eq!(found(Tool::Terraform), "< 2.0, >= 1.5");
-        assert_eq!(found(Tool::Tofu), "< 2.0, >= 1.5, != 1.7.0");
+        assert_eq!(found(Tool::Tofu), "!= 1.7.0, < 2.0, >= 1.5");
+    }
+
+    #[test]
+    fn tofu_has_places_of_its_own() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+        write("versions.tf", "terraform { required_version = \">= 1.14\" }");
+        write("versions.tofu", "language {\n  compatible_with {\n    opentofu = \">= 1.11\"\n  }\n}");
+        write("more.tf", "terraform { required_version = \">= 1.13\" }");
+        write("z.tf.json", r#"{"language": [{"compatible_with": {"opentofu": "< 3"}}]}"#);
+        let found = required_versions(Tool::Tofu, dir.path()).expect("read");
+        let found: Vec<_> = found.iter().map(|one| (one.constraint.as_str(), one.by_old_tofu)).collect();
+        assert_eq!(found, [(">= 1.13", true), (">= 1.11", false), ("< 3", false)]);
+        let terraform = required_versions(Tool::Terraform, dir.path()).expect("read");
+        assert_eq!(together(&terraform).to_string(), ">= 1.13, >= 1.14");
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! `asked` finds the wish (request, version file, `required_version`), `installed` knows what is there, `choice` brings the
 //! two together, `release` fetches what is missing, if the operator allows it, and believes nothing without checksum and
-//! signature. Running the program, and
-//! everything that is done with it, is `crate::terraform`'s.
+//! signature. Running the program, and everything that is done with it, is `crate::terraform`'s.
 //!
 //! A program that this module hands out says itself that it is the version it is asked to be, and is not older than the
 //! oldest one that may be used.

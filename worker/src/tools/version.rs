@@ -24,7 +24,14 @@ pub(super) fn exact(text: &str) -> Result<Version, BadVersion> {
 
 /// A list of terms that must all hold. The empty list takes every release.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Constraints(Vec<Term>);
+pub(super) struct Constraints {
+    terms: Vec<Term>,
+    /// Terms that only versions before [`TOFU_1_12`] have to fit.
+    before_tofu_1_12: Vec<Term>,
+}
+
+/// From here on tofu takes `required_version` in `.tf` files for terraform's.
+const TOFU_1_12: Version = Version::new(1, 12, 0);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Term {
@@ -59,19 +66,25 @@ const RELATIONS: &[(&str, Relation)] = &[
 impl Constraints {
     /// Adds the terms of another constraint: both must hold.
     pub(super) fn and(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.terms.extend(other.terms);
+    }
+
+    /// Adds terms that later versions pass over.
+    pub(super) fn and_before_tofu_1_12(&mut self, other: Self) {
+        self.before_tofu_1_12.extend(other.terms);
     }
 
     /// Whether nothing is asked for.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all().next().is_none()
     }
 
     /// Whether a version may be used.
     pub(super) fn take(&self, version: &Version) -> bool {
         // Without any term a pre-release would slip through, and nobody asked for one.
-        let asked = !self.0.is_empty() || version.pre.is_empty();
-        asked && self.0.iter().all(|term| term.takes(version))
+        let asked = !self.terms.is_empty() || version.pre.is_empty();
+        let fits = |terms: &[Term]| terms.iter().all(|term| term.takes(version));
+        asked && fits(&self.terms) && (*version >= TOFU_1_12 || fits(&self.before_tofu_1_12))
     }
 
     /// The newest version that the terms themselves name and that they all take: what can be fetched without knowing
@@ -79,8 +92,12 @@ impl Constraints {
     pub(super) fn named(&self) -> Option<Version> {
         let names =
             |term: &&Term| matches!(term.relation, Relation::Equal | Relation::GreaterOrEqual | Relation::Pessimistic);
-        let named = self.0.iter().filter(names).map(|term| &term.version);
+        let named = self.all().filter(names).map(|term| &term.version);
         named.filter(|version| self.take(version)).max().cloned()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Term> {
+        self.terms.iter().chain(&self.before_tofu_1_12)
     }
 }
 
@@ -88,13 +105,16 @@ impl std::str::FromStr for Constraints {
     type Err = BadVersion;
     fn from_str(text: &str) -> Result<Self, BadVersion> {
         let term = |part: &str| Term::parse(part).ok_or_else(|| BadVersion::Constraint(shown(text)));
-        text.split(',').map(|part| term(part.trim())).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(|part| term(part.trim()))
+            .collect::<Result<_, _>>()
+            .map(|terms| Self { terms, before_tofu_1_12: Vec::new() })
     }
 }
 
 impl fmt::Display for Constraints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, term) in self.0.iter().enumerate() {
+        for (position, term) in self.all().enumerate() {
             let spelling =
                 RELATIONS.iter().find(|(_, relation)| *relation == term.relation).map_or("", |(text, _)| text);
             let comma = if position == 0 { "" } else { ", " };
@@ -246,6 +266,17 @@ mod tests {
         ] {
             let constraints = constraint.parse::<Constraints>().expect(constraint);
             assert_eq!(constraints.take(&exact(version).expect(version)), taken, "{constraint} {version}");
+        }
+    }
+
+    #[test]
+    fn later_versions_of_tofu_pass_over_what_was_meant_for_terraform() {
+        let mut constraints = ">= 1.6".parse::<Constraints>().expect("valid");
+        constraints.and_before_tofu_1_12("~> 1.9.0".parse().expect("valid"));
+        for (version, taken) in
+            [("1.9.1", true), ("1.10.0", false), ("1.12.0", true), ("1.14.0", true), ("1.5.9", false)]
+        {
+            assert_eq!(constraints.take(&exact(version).expect(version)), taken, "{version}");
         }
     }
 

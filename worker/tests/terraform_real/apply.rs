@@ -53,7 +53,11 @@ async fn another_worker_applies_exactly_the_plan() {
     assert_eq!(commands.ran(), ["init", "apply", "output"]);
     assert_eq!(commands.commands.iter().map(|command| command.effects).collect::<Vec<_>>(), [false, true, false]);
     assert_eq!(commands.asked_for_leave, 1);
-    for line in ["» Running terraform apply...", "» Retrieving outputs...", "» Deployment completed successfully!"] {
+    for line in [
+        &format!("» Running {} apply...", second.name()),
+        "» Retrieving outputs...",
+        "» Deployment completed successfully!",
+    ] {
         assert!(commands.log.contains(line), "{}", commands.log);
     }
     assert!(!commands.log.contains("hunter2hunter2"), "{}", commands.log);
@@ -101,7 +105,7 @@ async fn whatever_differs_from_the_plan_is_refused_before_any_command() {
     };
 
     let mut other_version = site(&server, "differs").await;
-    other_version.tool.used.version = "1.11.5".to_owned();
+    other_version.tool.used.version = "99.0.0".to_owned();
     assert_eq!(refused(other_version, &good, &planned.bundle).await, "plan_stale");
 
     let mut other_commit = site(&server, "differs").await;
@@ -139,7 +143,7 @@ async fn destroy_removes_what_was_made() {
     let result = destroyer.apply(&mut commands, &planned).await.expect("destroyed");
     assert_eq!(result.outputs, "");
     assert_eq!(commands.phases, ["init", "destroy"]);
-    for line in ["» Running terraform destroy...", "» No outputs available", "1 destroyed"] {
+    for line in [&format!("» Running {} destroy...", destroyer.name()), "» No outputs available", "1 destroyed"] {
         assert!(commands.log.contains(line), "{}", commands.log);
     }
 }

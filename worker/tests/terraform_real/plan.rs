@@ -173,17 +173,22 @@ async fn the_log_says_what_users_know_and_the_order_is_init_plan() {
     let mut commands = Plain::new(&[]);
     let planned = spawnable(site.plan(&mut commands)).await.expect("planned");
     let ours: Vec<&str> = commands.log.lines().filter_map(|line| line.strip_prefix("» ")).collect();
-    let version = format!("Using terraform {} (the worker's default)", site.tool.used.version);
+    let name = site.name();
+    let version = format!("Using {name} {} (the worker's default)", site.tool.used.version);
+    let (init, plan) = (format!("Running {name} init..."), format!("Running {name} plan..."));
+    let no_backend = format!(
+        "⚠ This configuration names no backend: {name} keeps its state in the checkout, which is deleted after the job."
+    );
     assert_eq!(
         ours[..8],
         [
             "Values are also read from: z.auto.tfvars",
             version.as_str(),
-            "Running terraform init...",
+            &init,
             "Using custom init flags: -upgrade",
-            "⚠ This configuration names no backend: terraform keeps its state in the checkout, which is deleted after the job.",
+            &no_backend,
             ours[5],
-            "Running terraform plan...",
+            &plan,
             "Using custom plan flags: -parallelism=3 -compact-warnings",
         ]
     );

@@ -26,7 +26,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A fresh checkout with these files, and the terraform in PATH.
+    /// A fresh checkout with these files.
     pub(crate) async fn new(files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (checkout, scratch) = (dir.path().join("checkout"), dir.path().join("scratch"));
@@ -36,31 +36,25 @@ impl Site {
             fs::write(path, text).expect("written");
         }
         fs::create_dir(&scratch).expect("made");
-        let search_path = std::env::var_os("PATH").expect("PATH");
-        let tools = Tools::new(tools::Settings {
-            dir: dir.path().join("tools"),
-            search_path: search_path.clone(),
-            ..tools::Settings::default()
-        });
-        let tool = tools
-            .resolve(Tool::Terraform, None, dir.path(), &scratch)
-            .await
-            .expect("these tests need terraform in PATH");
+        let search_path = search_path();
+        let tool = tool(&search_path, dir.path(), &scratch).await;
         let setup = Setup {
-            search_path: search_path.into_string().expect("UTF-8"),
+            search_path,
             pass_env: Vec::new(),
             plugin_cache: None,
             cli_config: None,
             registry: None,
             lock_timeout: Duration::from_secs(1),
         };
-        let secrets = SecretBundle {
-            run_key: Secret::new("00"),
-            env: BTreeMap::new(),
-            git_auth: None,
-            backend_config: BTreeMap::new(),
-        };
-        Self { dir, checkout, scratch, setup, spec: spec(), secrets, tool, commit: COMMIT.parse().expect("a commit") }
+        let (env, backend_config) = (BTreeMap::new(), BTreeMap::new());
+        let secrets = SecretBundle { run_key: Secret::new("00"), env, git_auth: None, backend_config };
+        let commit = COMMIT.parse().expect("a commit");
+        Self { dir, checkout, scratch, setup, spec: spec(tool.used.tool), secrets, tool, commit }
+    }
+
+    /// `terraform` or `tofu`.
+    pub(crate) fn name(&self) -> &'static str {
+        self.tool.used.tool.as_str()
     }
 
     pub(crate) fn with_backend(mut self, settings: Vec<(String, String)>) -> Self {
@@ -116,9 +110,29 @@ impl Site {
     }
 }
 
-fn spec() -> TerraformSpec {
+/// The caller's PATH, and where `make` puts what a machine lacks.
+fn search_path() -> String {
+    let path = std::env::var_os("PATH").expect("PATH");
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/bin");
+    let folders = std::env::split_paths(&path).chain([built]);
+    std::env::join_paths(folders).expect("a PATH").into_string().expect("UTF-8")
+}
+
+/// terraform, else tofu; `NAVVY_TEST_TOOL=tofu` takes tofu where there are both.
+async fn tool(search_path: &str, root: &Path, dir: &Path) -> ResolvedTool {
+    let settings =
+        tools::Settings { dir: root.join("tools"), search_path: search_path.into(), ..tools::Settings::default() };
+    let tools = Tools::new(settings);
+    let wants_tofu = std::env::var_os("NAVVY_TEST_TOOL").is_some_and(|wanted| wanted == "tofu");
+    if !wants_tofu && let Ok(terraform) = tools.resolve(Tool::Terraform, None, root, dir).await {
+        return terraform;
+    }
+    tools.resolve(Tool::Tofu, None, root, dir).await.expect("these tests need terraform or tofu")
+}
+
+fn spec(tool: Tool) -> TerraformSpec {
     TerraformSpec {
-        tool: Tool::Terraform,
+        tool,
         tool_version: None,
         git_url: "https://git.example/acme/infra.git".parse().expect("an address"),
         git_ref: "main".parse().expect("a reference"),
