@@ -57,6 +57,11 @@ impl RunLog {
         Ok(log.entries)
     }
 
+    /// Sequence of the run's last decision as the leader knows it; 0: there is none.
+    pub async fn last_seq(&self, run: RunId) -> Result<u64, BusError> {
+        Ok(self.link.last(subject::RUNS, &subject::run(run)).await?.map_or(0, |stored| stored.seq))
+    }
+
     /// The runs of a shard whose last decision left them open. Costs the server a look at every run it keeps; made for
     /// starts and slow sweeps. In a cluster it may miss what was decided this instant.
     pub async fn open_runs(&self, shard: ShardNo) -> Result<Vec<RunId>, BusError> {

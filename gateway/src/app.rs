@@ -1,13 +1,7 @@
 //! What all requests share: the connection, the rules, the index, the counts.
 
 use crate::{
-    answers::Refusal,
-    auth::Auth,
-    deploy::sealing::SealingKey,
-    door::Origins,
-    health::Health,
-    logs::Readers,
-    runs::RunIndex,
+    answers::Refusal, auth::Auth, deploy::sealing::SealingKey, door::Origins, health::Health, logs::Readers, runs::RunIndex,
     status::TailCache,
 };
 use bus::Bus;

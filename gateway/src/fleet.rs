@@ -86,7 +86,8 @@ pub(crate) async fn locks(State(app): State<Arc<App>>) -> Result<Json<LocksBody>
 
 impl From<LockRecord> for LockBody {
     fn from(record: LockRecord) -> Self {
-        let place = |(before, waiter): (usize, proto::lock::LockWaiter)| WaiterBody { run: waiter.run, since: waiter.since, position: before + 1 };
+        let place =
+            |(before, waiter): (usize, proto::lock::LockWaiter)| WaiterBody { run: waiter.run, since: waiter.since, position: before + 1 };
         Self { key: record.key, holder: record.holder, queue: record.queue.into_iter().enumerate().map(place).collect() }
     }
 }

@@ -65,6 +65,15 @@ pub(crate) struct Index {
     pub(crate) pools: BTreeSet<PoolName>,
 }
 
+impl Index {
+    /// The run needs no watching any more.
+    pub(crate) fn forget(&mut self, run: RunId) {
+        self.open.remove(&run);
+        self.stopping.remove(&run);
+        self.running.retain(|id, _| id.run != run);
+    }
+}
+
 /// An attempt that runs.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningAttempt {
@@ -125,9 +134,7 @@ impl Shard {
     pub(crate) fn note(&self, run: &Run, events: &[Event]) {
         let mut index = self.index();
         if run.is_over() {
-            index.open.remove(&run.id);
-            index.stopping.remove(&run.id);
-            index.running.retain(|id, _| id.run != run.id);
+            index.forget(run.id);
             return;
         }
         index.open.insert(run.id);
@@ -172,6 +179,7 @@ impl Shard {
     pub(crate) fn note_loaded(&self, run: &Run) {
         let mut index = self.index();
         if run.is_over() {
+            index.forget(run.id);
             return;
         }
         index.open.insert(run.id);
@@ -210,6 +218,24 @@ impl Slot {
         self.loaded = true;
         if let Some(run) = &self.run {
             shard.note_loaded(run);
+        }
+        Ok(())
+    }
+
+    /// Whether memory still shows the store. If not, the run is forgotten. A commit needs no such question, because it is
+    /// refused when memory is old; everything else that is decided from memory does: another scheduler may have gone on.
+    pub(crate) async fn is_current(&mut self, shard: &Shard, run: RunId) -> Result<bool, BusError> {
+        if shard.bus.run_log().last_seq(run).await? == self.seq {
+            return Ok(true);
+        }
+        self.forget();
+        Ok(false)
+    }
+
+    /// The run as the store has it now.
+    pub(crate) async fn refresh(&mut self, shard: &Shard, run: RunId) -> Result<(), BusError> {
+        if !self.loaded || !self.is_current(shard, run).await? {
+            self.load(shard, run).await?;
         }
         Ok(())
     }

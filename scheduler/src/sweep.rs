@@ -66,8 +66,10 @@ pub(crate) async fn repeat(shard: Arc<Shard>, drain: CancellationToken) -> Resul
 }
 
 async fn sweep(shard: &Shard) -> Result<(), TurnError> {
-    let open: Vec<RunId> = shard.index().open.iter().copied().collect();
-    for run in open {
+    // Asked of the store, not of memory: a run that another scheduler took on and died with is known nowhere else.
+    let open = shard.bus.run_log().open_runs(shard.number).await?;
+    let known: Vec<RunId> = shard.index().open.iter().copied().filter(|run| !open.contains(run)).collect();
+    for run in known.into_iter().chain(open) {
         // Deadlines first; when nothing is due, what is outstanding is done again.
         if let Outcome::NoSuchRun = shard.turn(run, Cause::Input(Input::Tick)).await? {
             shard.index().open.remove(&run);
@@ -111,7 +113,7 @@ async fn sweep_place(shard: &Shard, record: &LockRecord, run: RunId) -> Result<(
     let (over, wanted) = {
         let slot = shard.slot(run);
         let mut slot = slot.lock().await;
-        slot.load(shard, run).await?;
+        slot.refresh(shard, run).await?;
         // A lock of a run that the store does not know is left alone and shouted about: the log is the truth, and
         // a truth that is missing is for a person.
         let Some(state) = &slot.run else {
@@ -140,7 +142,7 @@ async fn sweep_secrets(shard: &Shard) -> Result<(), TurnError> {
         }
         let slot = shard.slot(run);
         let mut slot = slot.lock().await;
-        slot.load(shard, run).await?;
+        slot.refresh(shard, run).await?;
         if slot.run.as_ref().is_some_and(domain::run::Run::is_over) {
             shard.bus.sealed().delete(run).await?;
         }

@@ -94,14 +94,19 @@ impl Shard {
                 }
                 (Some(_), Cause::Trigger(_)) => Err(Refusal::AlreadySo),
                 (Some(state), Cause::Input(input)) => run::decide(state, input, now, &self.policy),
-                (None, Cause::Input(_) | Cause::Again) | (Some(_), Cause::Again) => return Ok(Err(None)),
+                (None, Cause::Input(_) | Cause::Again) | (Some(_), Cause::Again) => {
+                    if slot.is_current(self, run).await? {
+                        return Ok(Err(None));
+                    }
+                    continue;
+                }
             };
-            let events = match decided {
-                Ok(events) => events,
-                Err(refusal) => return Ok(Err(Some(refusal))),
-            };
-            if self.commit(slot, run, now, &events).await? {
-                return Ok(Ok(events));
+            match decided {
+                Ok(events) if self.commit(slot, run, now, &events).await? => return Ok(Ok(events)),
+                Ok(_) => {}
+                // A "no" is an answer only if it was given to what is so now.
+                Err(refusal) if slot.is_current(self, run).await? => return Ok(Err(Some(refusal))),
+                Err(_) => {}
             }
         }
         Err(TurnError::Contended(MAX_RACES))

@@ -209,7 +209,7 @@ impl Drop for Fleet {
                 let _ = child.kill();
                 let _ = child.wait();
             }
-            if std::thread::panicking() {
+            if std::thread::panicking() || std::env::var_os("NAVVY_TEST_LOGS").is_some() {
                 eprintln!("--- {name} ---\n{}", tail(&self.log_path(&name)));
             }
         }

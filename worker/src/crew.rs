@@ -169,7 +169,7 @@ fn terraform_setup(settings: &Settings, work_dir: &Path) -> Result<terraform::Se
     let worker = &settings.worker;
     let plugins = work_dir.join("plugins");
     let cache = PluginCache::open(&plugins, CACHE_PATIENCE).map_err(|source| WorkerError::Folder { path: plugins, source })?;
-    let registry = worker.registry_host.as_ref().map(|host| Registry::new(host, worker.registry_token_required, &settings.git.allowed_hosts));
+    let registry = worker.registry_host.as_ref().map(|host| Registry::new(host, worker.registry_token_required, &[]));
     let passed = worker.pass_env.iter().filter_map(|name| std::env::var_os(name)?.into_string().ok().map(|value| (name.clone(), value)));
     Ok(terraform::Setup {
         search_path: std::env::var_os("PATH").and_then(|path| path.into_string().ok()).unwrap_or_default(),

@@ -17,7 +17,13 @@ const TOO_FAR: u64 = 60;
 pub(super) async fn check(url: &Url) -> Finding {
     let now = Timestamp::now();
     let Some(theirs) = clock_of(url).await else {
-        return Finding::ok("clock", format!("{}; no gateway at {url} to compare it with", crate::output::time::instant(now)));
+        return Finding::ok(
+            "clock",
+            format!(
+                "{}; no gateway at {url} to compare it with",
+                crate::output::time::instant(now)
+            ),
+        );
     };
     judge(now, theirs)
 }

@@ -11,9 +11,21 @@ use super::table::{Cell, Table};
 pub(crate) fn text(rows: &[Row], style: Style) -> String {
     let mut table = Table::new(&["KEY", "VALUE", "FROM"]);
     for row in rows {
-        let ink = if row.origin.layer == LayerName::Default { Ink::Plain } else { Ink::Strong };
-        let value = if row.value.is_empty() { "-".to_owned() } else { ansi::plain(&row.value) };
-        table.row([Cell::new(ink, row.key.clone()), value.into(), ansi::plain(&row.origin.to_string()).into()]);
+        let ink = if row.origin.layer == LayerName::Default {
+            Ink::Plain
+        } else {
+            Ink::Strong
+        };
+        let value = if row.value.is_empty() {
+            "-".to_owned()
+        } else {
+            ansi::plain(&row.value)
+        };
+        table.row([
+            Cell::new(ink, row.key.clone()),
+            value.into(),
+            ansi::plain(&row.origin.to_string()).into(),
+        ]);
     }
     table.text(style, 0)
 }

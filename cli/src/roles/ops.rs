@@ -11,7 +11,9 @@ use crate::problem::CliError;
 /// Starts the listener; `None` without `ops.listen`. The stage comes last in the order of stopping, so that a draining
 /// process can still be watched.
 pub(super) async fn serve(process: &Process, bus: &Bus) -> Result<Option<Stage>, CliError> {
-    let Some(listen) = process.settings.ops.listen else { return Ok(None) };
+    let Some(listen) = process.settings.ops.listen else {
+        return Ok(None);
+    };
     let listener = TcpListener::bind(*listen).await.map_err(role_failed(
         format!("cannot listen on {listen} (ops.listen)"),
         "is another process listening there? choose another port",
@@ -24,6 +26,14 @@ pub(super) async fn serve(process: &Process, bus: &Bus) -> Result<Option<Stage>,
     process.readiness.until(process.shutdown.drain_token());
     let stage = Stage::new();
     let stop = stage.tasks.shutdown().drain_token();
-    stage.tasks.spawn("ops", serve_ops(listener, process.metrics.clone(), process.readiness.clone(), stop));
+    stage.tasks.spawn(
+        "ops",
+        serve_ops(
+            listener,
+            process.metrics.clone(),
+            process.readiness.clone(),
+            stop,
+        ),
+    );
     Ok(Some(stage))
 }

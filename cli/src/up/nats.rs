@@ -76,7 +76,9 @@ impl OwnServer {
                 match Server::start(self.options.clone()).await {
                     Ok(server) => break server,
                     Err(error) if tries >= TRIES => return Err(error),
-                    Err(error) => tracing::error!(%error, tries, "the own nats-server cannot be started; trying again"),
+                    Err(error) => {
+                        tracing::error!(%error, tries, "the own nats-server cannot be started; trying again");
+                    }
                 }
             };
             tracing::warn!(pid = self.server.pid(), "the own nats-server runs again");
@@ -97,13 +99,20 @@ fn failed(error: ServerError) -> CliError {
     let next = match &error {
         // These texts say it themselves.
         ServerError::Binary(_) | ServerError::InUse { .. } | ServerError::Stuck { .. } => "",
-        ServerError::File { .. } => "check the permissions of the data folder and the room on its disk",
+        ServerError::File { .. } => {
+            "check the permissions of the data folder and the room on its disk"
+        }
         ServerError::Process { .. } | ServerError::Ended { .. } | ServerError::Silent { .. } => {
             "look at the log of nats-server, or use an existing server with --nats-url"
         }
     };
     let what = "cannot start the own nats-server".to_owned();
-    CliError::Role { what, next: next.to_owned(), exit: Exit::Broken, source: Some(Box::new(error)) }
+    CliError::Role {
+        what,
+        next: next.to_owned(),
+        exit: Exit::Broken,
+        source: Some(Box::new(error)),
+    }
 }
 
 #[cfg(test)]

@@ -29,10 +29,16 @@ pub(super) fn body(args: &DeployArgs) -> Result<Value, CliError> {
     }
     if let Some(name) = args.public_env.iter().find(|name| !env.contains_key(*name)) {
         let what = format!("--public-env {name}: there is no variable of this name in the request");
-        return Err(CliError::usage(what, "give its value with --env, --env-file or --secret-env"));
+        return Err(CliError::usage(
+            what,
+            "give its value with --env, --env-file or --secret-env",
+        ));
     }
     let mut backend = Named::new();
-    for pair in from_files(&args.backend_config_file)?.into_iter().chain(args.backend_config.iter().cloned()) {
+    for pair in from_files(&args.backend_config_file)?
+        .into_iter()
+        .chain(args.backend_config.iter().cloned())
+    {
         put(&mut backend, pair, "backend setting")?;
     }
     let mut body = plain_fields(args);
@@ -50,8 +56,14 @@ pub(super) fn body(args: &DeployArgs) -> Result<Value, CliError> {
 
 /// The flags among those used whose values other users of this machine can see.
 pub(super) fn visible_flags(args: &DeployArgs) -> Vec<&'static str> {
-    let used = [(!args.env.is_empty(), "--env"), (!args.backend_config.is_empty(), "--backend-config")];
-    used.iter().filter(|(used, _)| *used).map(|(_, flag)| *flag).collect()
+    let used = [
+        (!args.env.is_empty(), "--env"),
+        (!args.backend_config.is_empty(), "--backend-config"),
+    ];
+    used.iter()
+        .filter(|(used, _)| *used)
+        .map(|(_, flag)| *flag)
+        .collect()
 }
 
 /// What is not secret. What was not given is left out, so that the gateway's default applies.
@@ -60,53 +72,92 @@ fn plain_fields(args: &DeployArgs) -> Map<String, Value> {
         ("tool", Some(json!(args.tool.as_str()))),
         ("git_url", Some(json!(args.git_url))),
         ("git_ref", Some(json!(args.git_ref))),
-        ("tool_version", args.tool_version.as_ref().map(|text| json!(text))),
+        (
+            "tool_version",
+            args.tool_version.as_ref().map(|text| json!(text)),
+        ),
         ("path", args.path.as_ref().map(|text| json!(text))),
         ("workspace", args.workspace.as_ref().map(|text| json!(text))),
-        ("init_flags", args.init_flags.as_ref().map(|text| json!(text))),
-        ("plan_flags", args.plan_flags.as_ref().map(|text| json!(text))),
+        (
+            "init_flags",
+            args.init_flags.as_ref().map(|text| json!(text)),
+        ),
+        (
+            "plan_flags",
+            args.plan_flags.as_ref().map(|text| json!(text)),
+        ),
         ("timeout", args.timeout.map(|minutes| json!(minutes))),
         ("pool", args.pool.as_ref().map(|text| json!(text))),
-        ("tfvars_files", (!args.tfvars_file.is_empty()).then(|| json!(args.tfvars_file))),
-        ("public_env", (!args.public_env.is_empty()).then(|| json!(args.public_env))),
+        (
+            "tfvars_files",
+            (!args.tfvars_file.is_empty()).then(|| json!(args.tfvars_file)),
+        ),
+        (
+            "public_env",
+            (!args.public_env.is_empty()).then(|| json!(args.public_env)),
+        ),
         ("auto_approve", args.auto_approve.then_some(json!(true))),
         ("destroy", args.destroy.then_some(json!(true))),
     ];
-    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }
 
 fn from_files(paths: &[PathBuf]) -> Result<Vec<Pair>, CliError> {
-    let lists = paths.iter().map(|path| files::pairs(path)).collect::<Result<Vec<_>, _>>()?;
+    let lists = paths
+        .iter()
+        .map(|path| files::pairs(path))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(lists.into_iter().flatten().collect())
 }
 
 fn from_environment(name: &str) -> Result<Pair, CliError> {
     let value = environment::text(name).ok_or_else(|| {
-        let what = format!("--secret-env {name}: there is no such variable in the environment, or it is empty");
-        CliError::usage(what, format!("export {name} first; --secret-env takes a name, not a value"))
+        let what = format!(
+            "--secret-env {name}: there is no such variable in the environment, or it is empty"
+        );
+        CliError::usage(
+            what,
+            format!("export {name} first; --secret-env takes a name, not a value"),
+        )
     })?;
-    Ok(Pair { key: name.to_owned(), value: Secret::new(value) })
+    Ok(Pair {
+        key: name.to_owned(),
+        value: Secret::new(value),
+    })
 }
 
 fn put(all: &mut Named, pair: Pair, what: &str) -> Result<(), CliError> {
     let key = pair.key.clone();
     match all.insert(pair.key, pair.value) {
         None => Ok(()),
-        Some(_) => Err(CliError::usage(format!("the {what} {key} is given twice"), "give each name once")),
+        Some(_) => Err(CliError::usage(
+            format!("the {what} {key} is given twice"),
+            "give each name once",
+        )),
     }
 }
 
 fn exposed(all: &Named) -> Value {
-    all.iter().map(|(name, value)| (name.clone(), json!(value.expose()))).collect::<Map<_, _>>().into()
+    all.iter()
+        .map(|(name, value)| (name.clone(), json!(value.expose())))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn git_auth(login: &GitLogin) -> Result<Option<Value>, CliError> {
     if let Some(path) = &login.git_password_file {
         let password = files::secret_line(path)?;
-        return Ok(Some(json!({ "type": "basic", "username": login.git_username, "password": password.expose() })));
+        return Ok(Some(
+            json!({ "type": "basic", "username": login.git_username, "password": password.expose() }),
+        ));
     }
     if let Some(path) = &login.git_token_file {
-        return Ok(Some(json!({ "type": "token", "token": files::secret_line(path)?.expose() })));
+        return Ok(Some(
+            json!({ "type": "token", "token": files::secret_line(path)?.expose() }),
+        ));
     }
     if let (Some(key), Some(hosts)) = (&login.git_ssh_key_file, &login.git_known_hosts_file) {
         let (private_key, known_hosts) = (files::text(key)?, files::text(hosts)?);
@@ -126,81 +177,5 @@ fn git_auth(login: &GitLogin) -> Result<Option<Value>, CliError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args::{Cli, ClientVerb, Verb};
-    use clap::Parser as _;
-
-    fn parsed(extra: &[&str]) -> Box<DeployArgs> {
-        let fixed = ["navvy", "deploy", "--git-url", "https://g.example/a", "--git-ref", "main", "--tool", "tofu"];
-        match Cli::try_parse_from(fixed.iter().chain(extra)).unwrap().verb {
-            Verb::Client(ClientVerb::Deploy(args)) => args,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn file(content: &str) -> (tempfile::NamedTempFile, String) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), content).unwrap();
-        let path = file.path().display().to_string();
-        (file, path)
-    }
-
-    #[test]
-    fn what_was_not_given_is_not_sent() {
-        let expected = json!({"tool": "tofu", "git_url": "https://g.example/a", "git_ref": "main"});
-        assert_eq!(body(&parsed(&[])).unwrap(), expected);
-    }
-
-    #[test]
-    fn everything_given_is_sent() {
-        let (_env, env) = file("TF_VAR_a=1\n");
-        let (_password, password) = file("pw\n");
-        let flags = ["--init-flags", "-upgrade", "--timeout", "5", "--auto-approve", "--destroy", "--pool", "gpu"];
-        let more = ["--env-file", &env, "--env", "TF_VAR_b=x=y", "--public-env", "TF_VAR_b", "--tfvars-file", "a.tfvars"];
-        let git = ["--git-username", "me", "--git-password-file", &password, "--backend-config", "bucket=b"];
-        let all: Vec<&str> = flags.iter().chain(&more).chain(&git).copied().collect();
-        let sent = body(&parsed(&all)).unwrap();
-        for (field, value) in [
-            ("init_flags", json!("-upgrade")),
-            ("timeout", json!(5)),
-            ("auto_approve", json!(true)),
-            ("destroy", json!(true)),
-            ("pool", json!("gpu")),
-            ("env_vars", json!({"TF_VAR_a": "1", "TF_VAR_b": "x=y"})),
-            ("public_env", json!(["TF_VAR_b"])),
-            ("tfvars_files", json!(["a.tfvars"])),
-            ("backend_config", json!({"bucket": "b"})),
-            ("git_auth", json!({"type": "basic", "username": "me", "password": "pw"})),
-        ] {
-            assert_eq!(sent[field], value, "{field}");
-        }
-    }
-
-    #[test]
-    fn ssh_and_token_logins_come_from_files() {
-        let (_key, key) = file("KEY\nLINES\n");
-        let (_hosts, hosts) = file("g.example ssh-ed25519 AAAA\n");
-        let ssh = body(&parsed(&["--git-ssh-key-file", &key, "--git-known-hosts-file", &hosts])).unwrap();
-        let expected = json!({"type": "ssh", "private_key": "KEY\nLINES\n", "known_hosts": "g.example ssh-ed25519 AAAA\n"});
-        assert_eq!(ssh["git_auth"], expected);
-        let (_token, token) = file("t0ken\n");
-        let sent = body(&parsed(&["--git-token-file", &token])).unwrap();
-        assert_eq!(sent["git_auth"], json!({"type": "token", "token": "t0ken"}));
-    }
-
-    #[test]
-    fn unclear_requests_are_refused_without_quoting_a_value() {
-        let (_env, env) = file("A=hunter2\n");
-        for extra in [
-            &["--env", "A=1", "--env-file", &env] as &[&str],
-            &["--public-env", "B"],
-            &["--secret-env", "NAVVY_TEST_THAT_IS_NOT_SET"],
-            &["--git-username", "me"],
-            &["--env-file", "/nonexistent"],
-        ] {
-            let error = body(&parsed(extra)).unwrap_err().to_string();
-            assert!(!error.contains("hunter2"), "{error}");
-        }
-    }
-}
+#[path = "deploy_request_tests.rs"]
+mod tests;

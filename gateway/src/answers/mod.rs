@@ -43,7 +43,9 @@ pub(crate) struct FieldBody {
 impl From<&Refusal> for ErrorBody {
     fn from(refusal: &Refusal) -> Self {
         let errors = match refusal {
-            Refusal::BadInput(problems) => problems.iter().map(|p| FieldBody { field: p.field.clone(), message: p.message.clone() }).collect(),
+            Refusal::BadInput(problems) => {
+                problems.iter().map(|p| FieldBody { field: p.field.clone(), message: p.message.clone() }).collect()
+            }
             _ => Vec::new(),
         };
         let status = match refusal {

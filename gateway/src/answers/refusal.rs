@@ -40,7 +40,9 @@ pub(crate) enum Door {
 pub(crate) enum Refusal {
     NoKey,
     BadKey,
-    TooManyFailures { retry_after: Duration },
+    TooManyFailures {
+        retry_after: Duration,
+    },
     MissingScope(Scope),
     OriginNotAllowed,
     HostNotAllowed,
@@ -50,17 +52,26 @@ pub(crate) enum Refusal {
     NoSuchPath,
     MethodNotAllowed,
     /// The scheduler said no; its words.
-    Command { not_found: bool, code: String, message: String, status: String },
+    Command {
+        not_found: bool,
+        code: String,
+        message: String,
+        status: String,
+    },
     /// At least one problem.
     BadInput(Vec<FieldProblem>),
-    BodyTooLarge { limit: u64 },
+    BodyTooLarge {
+        limit: u64,
+    },
     /// Longer than one message of the store may be.
     TooLargeToStore,
     NotJson,
     Encoded,
     BodyTooSlow,
     KeyReused,
-    TooManyReaders { per_key: Option<u32> },
+    TooManyReaders {
+        per_key: Option<u32>,
+    },
     /// The store cannot be reached, or does not answer.
     Unavailable,
     /// The list of runs is still being read after a start.
@@ -127,15 +138,23 @@ impl Refusal {
             Self::MethodNotAllowed => "this path does not know this method: the Allow header lists those it knows".into(),
             Self::Command { message, .. } => message.clone(),
             Self::BadInput(problems) => problems.first().map(FieldProblem::text).unwrap_or_default(),
-            Self::BodyTooLarge { limit } => format!("the body is longer than {limit} bytes: an operator may raise gateway.body_limit_bytes"),
-            Self::TooLargeToStore => "the request is too long to be stored: keep env_vars, git_auth and backend_config together below 512 KiB".into(),
+            Self::BodyTooLarge { limit } => {
+                format!("the body is longer than {limit} bytes: an operator may raise gateway.body_limit_bytes")
+            }
+            Self::TooLargeToStore => {
+                "the request is too long to be stored: keep env_vars, git_auth and backend_config together below 512 KiB".into()
+            }
             Self::NotJson => "the body must be JSON: send `Content-Type: application/json`".into(),
             Self::Encoded => "the body must not be compressed: send it without Content-Encoding".into(),
             Self::BodyTooSlow => "the body did not arrive in time".into(),
             Self::KeyReused => "this Idempotency-Key was used with another request: use a new key for a new request".into(),
             Self::TooManyReaders { per_key: Some(most) } => format!("this key has {most} live streams open already: close one first"),
-            Self::TooManyReaders { per_key: None } => "this gateway serves as many live streams as it may: try again, or use another gateway".into(),
-            Self::Unavailable => "the store cannot be reached just now; repeat the request (with an Idempotency-Key nothing is done twice)".into(),
+            Self::TooManyReaders { per_key: None } => {
+                "this gateway serves as many live streams as it may: try again, or use another gateway".into()
+            }
+            Self::Unavailable => {
+                "the store cannot be reached just now; repeat the request (with an Idempotency-Key nothing is done twice)".into()
+            }
             Self::Loading => "this gateway has just started and is still reading the list of runs: try again".into(),
             Self::NoScheduler => "no scheduler has ever started here, so secrets cannot be sealed: start one, then try again".into(),
             Self::Internal => "something went wrong in the gateway; its log tells what".into(),

@@ -50,7 +50,10 @@ pub(crate) fn unconfirmed(verb: &str) -> String {
 
 /// Stands in for the beginning of a log that is too long for the status object.
 pub(crate) fn cut_mark(run: RunId, at: JobAttempt, cut_bytes: u64) -> String {
-    format!("[... {cut_bytes} bytes before this are left out; the whole log: GET /v1/runs/{run}/log.txt?job={}&attempt={} ...]\n", at.job, at.attempt)
+    format!(
+        "[... {cut_bytes} bytes before this are left out; the whole log: GET /v1/runs/{run}/log.txt?job={}&attempt={} ...]\n",
+        at.job, at.attempt
+    )
 }
 
 /// Stands in for bytes of a log that the store does not have. 0: nobody knows how many.
@@ -66,7 +69,9 @@ pub(crate) fn gap_mark(missing_bytes: u64) -> String {
 pub(crate) fn error_text(view: &RunView) -> String {
     match view.status {
         RunStatus::Running | RunStatus::AwaitingApproval | RunStatus::Success => String::new(),
-        RunStatus::Failed => view.failure.as_ref().map_or_else(|| "The run failed; no reason was recorded".to_owned(), |f| f.message.clone()),
+        RunStatus::Failed => {
+            view.failure.as_ref().map_or_else(|| "The run failed; no reason was recorded".to_owned(), |f| f.message.clone())
+        }
         RunStatus::Cancelled if view.cancel.is_some() => "Deployment cancelled by user".to_owned(),
         RunStatus::Cancelled => view.failure.as_ref().map(|f| f.message.clone()).unwrap_or_default(),
         RunStatus::Unknown => {
@@ -85,7 +90,11 @@ pub(crate) fn next_action(view: &RunView) -> String {
         RunStatus::Unknown => {
             let checks = view.evidence.as_ref().map(|evidence| evidence.check.join("; ")).unwrap_or_default();
             let resolve = "find out what really happened, then settle it with POST /v1/runs/ID/resolve";
-            if checks.is_empty() { format!("Nothing is repeated by itself: {resolve}") } else { format!("Check: {checks}; then settle it with POST /v1/runs/ID/resolve") }
+            if checks.is_empty() {
+                format!("Nothing is repeated by itself: {resolve}")
+            } else {
+                format!("Check: {checks}; then settle it with POST /v1/runs/ID/resolve")
+            }
         }
     }
 }
@@ -102,7 +111,12 @@ mod tests {
 
     #[test]
     fn error_and_next_action_of_every_status() {
-        let failure = Failure { kind: "init".into(), phase: "init".into(), message: "Init failed: no such module".into(), next_action: "fix it".into() };
+        let failure = Failure {
+            kind: "init".into(),
+            phase: "init".into(),
+            message: "Init failed: no such module".into(),
+            next_action: "fix it".into(),
+        };
         let mut table = Vec::new();
         for (status, cancelled) in [
             (RunStatus::Running, false),
@@ -117,7 +131,8 @@ mod tests {
             view.status = status;
             view.failure = (status == RunStatus::Failed).then(|| failure.clone());
             view.cancel = cancelled.then(|| CancelView { by: "ann".into(), at: fixtures::at(1), force: false });
-            view.evidence = Some(Evidence { seen: "The worker fell silent.".into(), check: vec!["the state's serial".into()], ..Evidence::default() });
+            view.evidence =
+                Some(Evidence { seen: "The worker fell silent.".into(), check: vec!["the state's serial".into()], ..Evidence::default() });
             table.push((error_text(&view), next_action(&view)));
         }
         let expected = [

@@ -129,7 +129,8 @@ impl Auth {
             Some(key) => tokio::time::timeout(PATIENCE, self.keyring.find(key.id())).await.map_err(|_| Refusal::Unavailable)??,
             None => None,
         };
-        if let Some(record) = found.filter(|record| key.is_some_and(|key| key.matches(&record.digest)) && record.is_valid(Timestamp::now())) {
+        if let Some(record) = found.filter(|record| key.is_some_and(|key| key.matches(&record.digest)) && record.is_valid(Timestamp::now()))
+        {
             self.keyring.used(&record).await;
             return Ok(Some(record.principal()));
         }

@@ -73,7 +73,9 @@ pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let text = value.to_str().ok().filter(|text| (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()));
     match (text, values.next()) {
         (Some(text), None) => Ok(Some(text.to_owned())),
-        (None, _) | (_, Some(_)) => Err(Refusal::field("Idempotency-Key", format!("must be one value of 1 to {MAX_BYTES} visible ASCII characters"))),
+        (None, _) | (_, Some(_)) => {
+            Err(Refusal::field("Idempotency-Key", format!("must be one value of 1 to {MAX_BYTES} visible ASCII characters")))
+        }
     }
 }
 

@@ -71,7 +71,12 @@ const MAX_NOISE_BYTES: u64 = 1 << 30;
 const MAX_TICKS: u32 = 10_000;
 
 /// `POST /deploy`.
-pub(crate) async fn deploy(State(app): State<Arc<App>>, Who(caller): Who, headers: HeaderMap, request: Request) -> Result<Response, Refusal> {
+pub(crate) async fn deploy(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Refusal> {
     let key = identity::key_of(&headers)?;
     let (raw, bytes) = body::json::<DeployRequest>(&app, request).await?;
     let (pool, spec, secrets) = validate(&app, raw)?;
@@ -100,7 +105,12 @@ pub(crate) async fn deploy(State(app): State<Arc<App>>, Who(caller): Who, header
 }
 
 /// `POST /v1/probes`.
-pub(crate) async fn probe(State(app): State<Arc<App>>, Who(caller): Who, headers: HeaderMap, request: Request) -> Result<Response, Refusal> {
+pub(crate) async fn probe(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Refusal> {
     let spec = body::optional_json::<ProbeRequest>(&app, request).await?.validate()?;
     // A probe has no repository; any shard will do, and in turn all of them.
     let shard = ShardNo::of(&uuid::Uuid::new_v4().to_string(), app.shards);
@@ -127,7 +137,11 @@ impl ProbeRequest {
         let Self { echo, noise_bytes, ticks } = self;
         let bad_text = |text: &str| text.chars().count() > ECHO_CHARACTERS || text.chars().any(char::is_control);
         let checks = [
-            (echo.as_deref().is_some_and(bad_text), "echo", format!("must be at most {ECHO_CHARACTERS} characters, none of them a control character")),
+            (
+                echo.as_deref().is_some_and(bad_text),
+                "echo",
+                format!("must be at most {ECHO_CHARACTERS} characters, none of them a control character"),
+            ),
             (noise_bytes > MAX_NOISE_BYTES, "noise_bytes", format!("must be at most {MAX_NOISE_BYTES}")),
             (ticks > MAX_TICKS, "ticks", format!("must be at most {MAX_TICKS}")),
             (noise_bytes > 0 && echo.is_none(), "noise_bytes", "needs echo: without it no process is started".to_owned()),

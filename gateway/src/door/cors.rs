@@ -89,7 +89,15 @@ mod tests {
         for (origin, listed) in [("https://ui.example", true), ("http://localhost:5173", true)] {
             assert_eq!(matches!(caller(Some(origin)), Caller::Listed(_)), listed, "{origin}");
         }
-        for stranger in ["null", "https://ui.example.evil", "http://ui.example", "https://ui.example:444", "https://UI.example", "*", "https://navvy.example"] {
+        for stranger in [
+            "null",
+            "https://ui.example.evil",
+            "http://ui.example",
+            "https://ui.example:444",
+            "https://UI.example",
+            "*",
+            "https://navvy.example",
+        ] {
             assert_eq!(caller(Some(stranger)), Caller::Stranger, "{stranger}");
         }
         assert_eq!(caller(None), Caller::Own);
@@ -98,7 +106,12 @@ mod tests {
 
     #[test]
     fn a_stranger_gets_no_header_but_vary() {
-        for (origin, preflight, count) in [(Some("https://evil.example"), true, 1), (None, false, 1), (Some("https://ui.example"), false, 3), (Some("https://ui.example"), true, 6)] {
+        for (origin, preflight, count) in [
+            (Some("https://evil.example"), true, 1),
+            (None, false, 1),
+            (Some("https://ui.example"), false, 3),
+            (Some("https://ui.example"), true, 6),
+        ] {
             let mut headers = HeaderMap::new();
             mark(&caller(origin), preflight, &mut headers);
             assert_eq!(headers.len(), count, "{origin:?} {preflight}");
@@ -107,7 +120,14 @@ mod tests {
 
     #[test]
     fn what_may_change_something_is_told_by_its_method() {
-        for (method, expected) in [(Method::GET, false), (Method::HEAD, false), (Method::OPTIONS, false), (Method::POST, true), (Method::DELETE, true), (Method::TRACE, true)] {
+        for (method, expected) in [
+            (Method::GET, false),
+            (Method::HEAD, false),
+            (Method::OPTIONS, false),
+            (Method::POST, true),
+            (Method::DELETE, true),
+            (Method::TRACE, true),
+        ] {
             assert_eq!(changes(&method), expected, "{method}");
         }
     }

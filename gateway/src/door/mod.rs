@@ -85,7 +85,16 @@ fn is_own_name(headers: &HeaderMap) -> bool {
 /// The request's span: a child of the caller's, if the caller has one.
 fn span(method: &str, route: Option<&str>, headers: &HeaderMap) -> Span {
     let route = route.unwrap_or("unmatched");
-    let span = tracing::info_span!("http request", otel.name = format!("{method} {route}"), otel.kind = "server", method, route, by = Empty, run = Empty, status = Empty);
+    let span = tracing::info_span!(
+        "http request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        method,
+        route,
+        by = Empty,
+        run = Empty,
+        status = Empty
+    );
     let parent = service::telemetry::extract(|name| headers.get(name)?.to_str().ok().map(str::to_owned));
     if let Some(parent) = parent {
         service::telemetry::set_parent(&span, &parent);

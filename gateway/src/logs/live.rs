@@ -5,6 +5,7 @@
 //! the store, and so does what a bell that was missed had to tell: it looks again by itself after a while.
 
 use super::{
+    clocks::Clocks,
     frame,
     lines::Lines,
     readers::Place,
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use proto::{RunId, log::LogPosition, message::JobAttempt, view::RunStatus, view::RunView};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// Events are gathered until they are at least this long, or there is nothing more now.
 const FRAME_BYTES: usize = 16 * 1024;
@@ -29,18 +30,8 @@ const FRAME_BYTES: usize = 16 * 1024;
 const PIECE_BYTES: usize = 8 * 1024;
 /// A reader who is further behind what is stored is told.
 const LAGGED_BYTES: u64 = 8 * 1024 * 1024;
-/// How often it is looked whether a reader lags.
-const LAG_CHECK: Duration = Duration::from_secs(1);
-/// Changes of a run are looked at no more often than this.
-const VIEW_PAUSE: Duration = Duration::from_millis(200);
-/// Without a bell, it is looked again after this long.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// How often the key is checked.
-const KEY_CHECK: Duration = Duration::from_secs(15);
-/// How long a key that cannot be checked is believed.
-const KEY_BELIEVED: Duration = Duration::from_secs(45);
-/// How long a store that cannot be read is waited for.
-const STORE_PATIENCE: Duration = Duration::from_mins(1);
+/// How long after a failed read the store is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a reader asked for.
 #[derive(Debug, Clone)]
@@ -76,20 +67,6 @@ pub(crate) struct Live {
     ended: bool,
 }
 
-/// When what was done last.
-#[derive(Debug)]
-struct Clocks {
-    sent: Instant,
-    lag_checked: Instant,
-    key_checked: Instant,
-    key_good: Instant,
-    view_read: Instant,
-    /// Since when the store has not been readable.
-    failing: Option<Instant>,
-    /// Something rang since the view was read.
-    view_due: bool,
-}
-
 impl Live {
     /// Begins to read. The bell is hung up before anything is read, so that nothing falls between.
     pub(crate) async fn open(app: &Arc<App>, caller: Principal, wish: Wish, place: Place) -> Result<Option<Self>, Refusal> {
@@ -97,9 +74,6 @@ impl Live {
         let Some(view) = app.find_run(wish.run).await? else { return Ok(None) };
         let walk = Walk::new(app.bus.clone(), &view, wish.after);
         let walk = if wish.follow { walk } else { walk.impatient() };
-        let now = Instant::now();
-        let clocks =
-            Clocks { sent: now, lag_checked: now - LAG_CHECK, key_checked: now, key_good: now, view_read: now, failing: None, view_due: false };
         Ok(Some(Self {
             app: Arc::clone(app),
             caller,
@@ -114,7 +88,7 @@ impl Live {
             told: None,
             status: (view.status, view.phase),
             lagging: false,
-            clocks,
+            clocks: Clocks::start(app.limits.heartbeat),
             ended: false,
         }))
     }
@@ -137,14 +111,14 @@ impl Live {
                 self.close(&mut out, why);
             } else if !self.cut_lines(&mut out) {
                 match self.read(&mut out).await {
-                    Ok(true) => self.clocks.failing = None,
+                    Ok(true) => self.clocks.store_good(),
                     Ok(false) if self.ended || !out.is_empty() => break,
                     Ok(false) => self.wait(&mut out).await,
                     Err(error) => self.failed(&mut out, &error).await,
                 }
             }
         }
-        self.clocks.sent = Instant::now();
+        self.clocks.sent();
         out
     }
 
@@ -196,7 +170,9 @@ impl Live {
                     self.flush(out);
                 }
                 self.lagging = false;
-                self.clocks.view_due |= straggling;
+                if straggling {
+                    self.clocks.rang();
+                }
                 self.ended |= !self.wish.follow;
                 return Ok(false);
             }
@@ -210,10 +186,9 @@ impl Live {
     }
 
     async fn check_lag(&mut self, out: &mut Vec<u8>) -> Result<(), BusError> {
-        if self.lagging || self.clocks.lag_checked.elapsed() < LAG_CHECK {
+        if self.lagging || !self.clocks.lag_due() {
             return Ok(());
         }
-        self.clocks.lag_checked = Instant::now();
         let behind = self.walk.behind().await?;
         if behind > LAGGED_BYTES {
             self.lagging = true;
@@ -224,36 +199,32 @@ impl Live {
 
     /// Waits for the bell, for the next look, or for the next heartbeat; then looks at the run.
     async fn wait(&mut self, out: &mut Vec<u8>) {
-        let heartbeat = (self.clocks.sent + self.app.limits.heartbeat).saturating_duration_since(Instant::now());
-        let view = if self.clocks.view_due { VIEW_PAUSE } else { LOOK_AGAIN }.saturating_sub(self.clocks.view_read.elapsed());
         let stop = self.app.stop.clone();
-        let rang = tokio::select! {
-            () = self.wake.notified() => true,
-            () = tokio::time::sleep(heartbeat.min(view).min(KEY_CHECK)) => false,
+        tokio::select! {
+            () = self.wake.notified() => self.clocks.rang(),
+            () = tokio::time::sleep(self.clocks.idle()) => {}
             () = stop.cancelled() => return,
-        };
-        self.clocks.view_due |= rang;
-        if self.clocks.sent.elapsed() >= self.app.limits.heartbeat {
-            frame::heartbeat(out);
-            self.clocks.sent = Instant::now();
         }
-        let age = self.clocks.view_read.elapsed();
-        if age >= LOOK_AGAIN || (self.clocks.view_due && age >= VIEW_PAUSE) {
+        if self.clocks.heartbeat_due() {
+            frame::heartbeat(out);
+            self.clocks.sent();
+        }
+        if self.clocks.view_due() {
             self.look().await;
         }
     }
 
     /// Reads the run's view again.
     async fn look(&mut self) {
-        self.clocks.view_read = Instant::now();
-        match self.app.find_run(self.wish.run).await {
+        let found = self.app.find_run(self.wish.run).await;
+        // If it failed it is looked at again soon; reading the log will tell whether the store stays away.
+        self.clocks.viewed(found.is_ok());
+        match found {
             Ok(Some(view)) => self.take(view),
             // Its time is over, and so is that of its log.
             Ok(None) => self.ended = true,
-            // Looked at again soon; reading the log will tell if the store stays away.
-            Err(_) => return,
+            Err(error) => tracing::debug!(run = %self.wish.run, error = chain(&error), "a live reader cannot look at its run"),
         }
-        self.clocks.view_due = false;
     }
 
     fn take(&mut self, view: RunView) {
@@ -266,14 +237,13 @@ impl Live {
         if self.app.stop.is_cancelled() {
             return Some(Closing::Shutdown);
         }
-        if self.clocks.key_checked.elapsed() < KEY_CHECK {
+        if !self.clocks.key_due() {
             return None;
         }
-        self.clocks.key_checked = Instant::now();
         match self.app.auth.standing(&self.caller).await {
-            Standing::Good => self.clocks.key_good = Instant::now(),
+            Standing::Good => self.clocks.key_good(),
             Standing::Gone => return Some(Closing::Key),
-            Standing::Unknown if self.clocks.key_good.elapsed() >= KEY_BELIEVED => return Some(Closing::Key),
+            Standing::Unknown if self.clocks.key_doubtful() => return Some(Closing::Key),
             Standing::Unknown => {}
         }
         None
@@ -286,13 +256,12 @@ impl Live {
 
     /// The store could not be read: waits a moment and lets the reader see that we live, unless it has been too long.
     async fn failed(&mut self, out: &mut Vec<u8>, error: &BusError) {
-        let since = *self.clocks.failing.get_or_insert_with(Instant::now);
         tracing::debug!(run = %self.wish.run, error = chain(error), "a live reader waits for the store");
-        if !error.retryable() || since.elapsed() >= STORE_PATIENCE {
+        if self.clocks.store_failed() || !error.retryable() {
             tracing::warn!(run = %self.wish.run, error = chain(error), "a live reader is sent away");
             return self.close(out, Closing::Store);
         }
-        let _ = timeout(Duration::from_secs(1), self.app.stop.cancelled()).await;
+        let _ = timeout(TRY_AGAIN, self.app.stop.cancelled()).await;
         frame::heartbeat(out);
     }
 }

@@ -5,6 +5,7 @@
 //! scheduler; what is masked was masked before it left the worker.
 
 mod archive;
+mod clocks;
 mod frame;
 mod lines;
 mod live;

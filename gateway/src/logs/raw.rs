@@ -17,11 +17,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use proto::{
-    AttemptNo, JobNo,
-    message::JobAttempt,
-    view::RunView,
-};
+use proto::{AttemptNo, JobNo, message::JobAttempt, view::RunView};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -55,7 +51,11 @@ impl TextQuery {
 }
 
 /// The route.
-pub(crate) async fn text(State(app): State<Arc<App>>, Path(id): Path<String>, Params(query): Params<TextQuery>) -> Result<Response, Refusal> {
+pub(crate) async fn text(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Params(query): Params<TextQuery>,
+) -> Result<Response, Refusal> {
     let id = run_id(&id, Door::V1)?;
     let view = in_time(async { Ok(app.find_run(id).await?) }).await?.ok_or(Refusal::RunNotFound(Door::V1))?;
     let walk = match query.attempt(&view)? {

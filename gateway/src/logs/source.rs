@@ -50,7 +50,11 @@ pub(crate) struct Source {
 #[derive(Debug)]
 enum From {
     /// The stream: everything up to this sequence was read.
-    Stream { seq: u64, end: Option<u64>, archive_tried: bool },
+    Stream {
+        seq: u64,
+        end: Option<u64>,
+        archive_tried: bool,
+    },
     Archive(Box<Archive>),
     Over,
 }

@@ -10,13 +10,7 @@ use super::{
 use bus::{Bus, BusError};
 use bytes::Bytes;
 use jiff::Timestamp;
-use proto::{
-    RunId,
-    ids::AttemptId,
-    log::LogPosition,
-    message::JobAttempt,
-    view::RunView,
-};
+use proto::{RunId, ids::AttemptId, log::LogPosition, message::JobAttempt, view::RunView};
 use std::time::{Duration, Instant};
 
 /// After this long an attempt's log is looked for in the archive first.

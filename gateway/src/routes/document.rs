@@ -1,10 +1,7 @@
 //! How a route is described, and the OpenAPI document made of all descriptions.
 
 use super::table::{Route, Verb};
-use crate::{
-    answers::ErrorBody,
-    auth::Access,
-};
+use crate::{answers::ErrorBody, auth::Access};
 use utoipa::{
     ToSchema,
     openapi::{
@@ -36,21 +33,24 @@ impl Doc {
     pub(crate) fn takes<T: ToSchema>(mut self, required: bool) -> Self {
         let content = Content::new(Some(self.reference::<T>()));
         let required = if required { Required::True } else { Required::False };
-        self.operation = self.operation.request_body(Some(RequestBodyBuilder::new().content(JSON, content).required(Some(required)).build()));
+        self.operation =
+            self.operation.request_body(Some(RequestBodyBuilder::new().content(JSON, content).required(Some(required)).build()));
         self
     }
 
     /// It answers with this.
     pub(crate) fn gives<T: ToSchema>(mut self, status: u16, about: &str) -> Self {
         let content = Content::new(Some(self.reference::<T>()));
-        self.operation = self.operation.response(status.to_string(), ResponseBuilder::new().description(about).content(JSON, content).build());
+        self.operation =
+            self.operation.response(status.to_string(), ResponseBuilder::new().description(about).content(JSON, content).build());
         self
     }
 
     /// It answers with something that is not JSON.
     pub(crate) fn gives_text(mut self, status: u16, about: &str, kind: &str) -> Self {
         let content = Content::new(Some(RefOr::T(Schema::from(ObjectBuilder::new().schema_type(Type::String)))));
-        self.operation = self.operation.response(status.to_string(), ResponseBuilder::new().description(about).content(kind, content).build());
+        self.operation =
+            self.operation.response(status.to_string(), ResponseBuilder::new().description(about).content(kind, content).build());
         self
     }
 
@@ -81,7 +81,8 @@ impl Doc {
     fn parameter(mut self, name: &str, place: ParameterIn, about: &str) -> Self {
         let required = if matches!(place, ParameterIn::Path) { Required::True } else { Required::False };
         let text = ObjectBuilder::new().schema_type(Type::String);
-        let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required).description(Some(about)).schema(Some(text));
+        let parameter =
+            ParameterBuilder::new().name(name).parameter_in(place).required(required).description(Some(about)).schema(Some(text));
         self.operation = self.operation.parameter(parameter.build());
         self
     }
@@ -99,7 +100,11 @@ impl Doc {
             doc = doc.parameter("id", ParameterIn::Path, "Id of the run, or of the key.");
         }
         if access != Access::Open {
-            doc = doc.refuses(&[(401, "No key, or not a valid one."), (403, "The key lacks the scope."), (503, "The store cannot be reached.")]);
+            doc = doc.refuses(&[
+                (401, "No key, or not a valid one."),
+                (403, "The key lacks the scope."),
+                (503, "The store cannot be reached."),
+            ]);
             doc.operation = doc.operation.security(SecurityRequirement::new::<_, _, &str>(SECURITY, []));
         }
         (doc.operation.description(Some(access_text(access))).build(), doc.schemas)

@@ -12,11 +12,7 @@ use crate::{
     auth::layer::{Guard, guard},
     door,
 };
-use axum::{
-    Json, Router,
-    extract::State,
-    middleware,
-};
+use axum::{Json, Router, extract::State, middleware};
 use std::sync::{Arc, LazyLock};
 use utoipa::openapi::OpenApi;
 

@@ -71,14 +71,40 @@ fn deployments() -> Vec<Route> {
         .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same request again gets the same run.")
         .takes::<DeploySchema>(true)
         .gives::<DeployBody>(202, "Stored; `Idempotency-Replayed: true` if it had been before.")
-        .refuses(&[BAD, (408, "The body did not arrive in time."), TOO_LARGE, NOT_JSON, (422, "The Idempotency-Key was used with another request.")]);
+        .refuses(&[
+            BAD,
+            (408, "The body did not arrive in time."),
+            TOO_LARGE,
+            NOT_JSON,
+            (422, "The Idempotency-Key was used with another request."),
+        ]);
     vec![
         post("/deploy", DEPLOY, deploy::deploy, start),
-        get("/deploy/{id}/status", READ, status::status, Doc::new("deployments", "The status object").gives::<StatusBody>(200, "As it stands.").refuses(&[NO_DEPLOYMENT])),
+        get(
+            "/deploy/{id}/status",
+            READ,
+            status::status,
+            Doc::new("deployments", "The status object").gives::<StatusBody>(200, "As it stands.").refuses(&[NO_DEPLOYMENT]),
+        ),
         get("/deploy/{id}/logs", READ, logs::of_deployment, live_doc("deployments").refuses(&[NO_DEPLOYMENT])),
-        post("/deploy/{id}/approve", APPROVE, commands::approve_deployment, command_doc("deployments", "Approve the plan").takes::<ApproveRequest>(false).refuses(&[NO_DEPLOYMENT])),
-        post("/deploy/{id}/reject", APPROVE, commands::reject_deployment, command_doc("deployments", "Reject the plan").refuses(&[NO_DEPLOYMENT])),
-        post("/deploy/{id}/cancel", DEPLOY, commands::cancel_deployment, command_doc("deployments", "Stop the run").takes::<CancelRequest>(false).refuses(&[NO_DEPLOYMENT])),
+        post(
+            "/deploy/{id}/approve",
+            APPROVE,
+            commands::approve_deployment,
+            command_doc("deployments", "Approve the plan").takes::<ApproveRequest>(false).refuses(&[NO_DEPLOYMENT]),
+        ),
+        post(
+            "/deploy/{id}/reject",
+            APPROVE,
+            commands::reject_deployment,
+            command_doc("deployments", "Reject the plan").refuses(&[NO_DEPLOYMENT]),
+        ),
+        post(
+            "/deploy/{id}/cancel",
+            DEPLOY,
+            commands::cancel_deployment,
+            command_doc("deployments", "Stop the run").takes::<CancelRequest>(false).refuses(&[NO_DEPLOYMENT]),
+        ),
     ]
 }
 
@@ -115,7 +141,12 @@ fn runs() -> Vec<Route> {
     vec![
         get("/v1/runs", READ, runs::list, list),
         get("/v1/runs/{id}", READ, runs::one, Doc::new("runs", "One run").gives::<RunBody>(200, "As it stands.").refuses(&[NO_RUN])),
-        get("/v1/runs/{id}/jobs", READ, runs::jobs, Doc::new("runs", "Its jobs and attempts").gives::<JobsBody>(200, "As they stand.").refuses(&[NO_RUN])),
+        get(
+            "/v1/runs/{id}/jobs",
+            READ,
+            runs::jobs,
+            Doc::new("runs", "Its jobs and attempts").gives::<JobsBody>(200, "As they stand.").refuses(&[NO_RUN]),
+        ),
         get("/v1/runs/{id}/logs", READ, logs::of_run, live_doc("runs").refuses(&[NO_RUN])),
         get("/v1/runs/{id}/log.txt", READ, logs::text, text),
     ]
@@ -129,9 +160,19 @@ fn run_commands() -> Vec<Route> {
     let resolve = command_doc("runs", "Settle an unknown outcome").takes::<ResolveRequest>(true).refuses(&[NO_RUN]);
     vec![
         post("/v1/probes", DEPLOY, deploy::probe, probe),
-        post("/v1/runs/{id}/approve", APPROVE, commands::approve, command_doc("runs", "Approve the plan").takes::<ApproveRequest>(false).refuses(&[NO_RUN])),
+        post(
+            "/v1/runs/{id}/approve",
+            APPROVE,
+            commands::approve,
+            command_doc("runs", "Approve the plan").takes::<ApproveRequest>(false).refuses(&[NO_RUN]),
+        ),
         post("/v1/runs/{id}/reject", APPROVE, commands::reject, command_doc("runs", "Reject the plan").refuses(&[NO_RUN])),
-        post("/v1/runs/{id}/cancel", DEPLOY, commands::cancel, command_doc("runs", "Stop the run").takes::<CancelRequest>(false).refuses(&[NO_RUN])),
+        post(
+            "/v1/runs/{id}/cancel",
+            DEPLOY,
+            commands::cancel,
+            command_doc("runs", "Stop the run").takes::<CancelRequest>(false).refuses(&[NO_RUN]),
+        ),
         post("/v1/runs/{id}/resolve", ADMIN, commands::resolve, resolve),
     ]
 }
@@ -145,8 +186,13 @@ fn the_fleet() -> Vec<Route> {
 }
 
 fn the_keys() -> Vec<Route> {
-    let create = Doc::new("keys", "Make an API key").takes::<KeyRequest>(true).gives::<NewKeyBody>(201, "The key, shown this once.").refuses(&[BAD, NOT_JSON]);
-    let revoke = Doc::new("keys", "Revoke an API key; it opens nothing after 60 s at the latest").gives_nothing(204, "Revoked.").refuses(&[(404, "Key not found.")]);
+    let create = Doc::new("keys", "Make an API key")
+        .takes::<KeyRequest>(true)
+        .gives::<NewKeyBody>(201, "The key, shown this once.")
+        .refuses(&[BAD, NOT_JSON]);
+    let revoke = Doc::new("keys", "Revoke an API key; it opens nothing after 60 s at the latest")
+        .gives_nothing(204, "Revoked.")
+        .refuses(&[(404, "Key not found.")]);
     vec![
         post("/v1/keys", ADMIN, keys::create, create),
         get("/v1/keys", ADMIN, keys::list, Doc::new("keys", "API keys, without their secrets").gives::<KeysBody>(200, "All of them.")),
@@ -156,13 +202,29 @@ fn the_keys() -> Vec<Route> {
 }
 
 fn the_process() -> Vec<Route> {
-    let health = Doc::new("process", "Whether everything it needs is well").gives::<HealthBody>(200, "Healthy.").gives::<HealthBody>(503, "Degraded.");
-    let ready = Doc::new("process", "Whether it can work now").gives_text(200, "Ready.", "application/json").gives_text(503, "Not ready.", "application/json");
+    let health = Doc::new("process", "Whether everything it needs is well")
+        .gives::<HealthBody>(200, "Healthy.")
+        .gives::<HealthBody>(503, "Degraded.");
+    let ready = Doc::new("process", "Whether it can work now").gives_text(200, "Ready.", "application/json").gives_text(
+        503,
+        "Not ready.",
+        "application/json",
+    );
     vec![
         get("/health", Access::Open, health::health, health),
         get("/livez", Access::Open, health::livez, Doc::new("process", "Whether it lives").gives_text(200, "It does.", "text/plain")),
         get("/readyz", Access::Open, health::readyz, ready),
-        get("/metrics", Access::OpenOnLoopback, health::metrics, Doc::new("process", "What it counts, for Prometheus").gives_text(200, "Text format.", "text/plain")),
-        get("/openapi.json", Access::OpenOnLoopback, openapi, Doc::new("process", "This document").gives_text(200, "OpenAPI 3.1.", "application/json")),
+        get(
+            "/metrics",
+            Access::OpenOnLoopback,
+            health::metrics,
+            Doc::new("process", "What it counts, for Prometheus").gives_text(200, "Text format.", "text/plain"),
+        ),
+        get(
+            "/openapi.json",
+            Access::OpenOnLoopback,
+            openapi,
+            Doc::new("process", "This document").gives_text(200, "OpenAPI 3.1.", "application/json"),
+        ),
     ]
 }

@@ -61,8 +61,23 @@ fn the_document_has_every_field_of_the_status_object() {
     let schema = &document["components"]["schemas"]["StatusBody"];
     let fields: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
     for field in [
-        "deployment_id", "status", "phase", "started_at", "ended_at", "error", "init_log", "plan_log", "plan_output", "apply_log",
-        "apply_output", "clone_log", "failed_phase", "waiting_for", "commit", "approval", "tool_version",
+        "deployment_id",
+        "status",
+        "phase",
+        "started_at",
+        "ended_at",
+        "error",
+        "init_log",
+        "plan_log",
+        "plan_output",
+        "apply_log",
+        "apply_output",
+        "clone_log",
+        "failed_phase",
+        "waiting_for",
+        "commit",
+        "approval",
+        "tool_version",
     ] {
         assert!(fields.contains(field), "{field}");
     }
@@ -72,7 +87,8 @@ fn the_document_has_every_field_of_the_status_object() {
 
 #[test]
 fn every_route_asks_for_the_right_scope() {
-    let told: Vec<String> = table().iter().map(|route| format!("{} {} {}", word(route.verb), route.path, access_word(route.access))).collect();
+    let told: Vec<String> =
+        table().iter().map(|route| format!("{} {} {}", word(route.verb), route.path, access_word(route.access))).collect();
     let expected = [
         "post /deploy deploy",
         "get /deploy/{id}/status read",

@@ -1,5 +1,6 @@
 //! A run as JSON. The scheduler's view, without what only gateways need.
 
+use jiff::Timestamp;
 use proto::{
     PoolName, RunId,
     git::CommitId,
@@ -8,7 +9,6 @@ use proto::{
     terraform::PlanSummary,
     view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, RunView, WaitingFor},
 };
-use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_good_query_is_understood() {
-        let query = raw(&[("limit", "200"), ("status", "failed,unknown"), ("repo", "https://Git.example/Acme/Infra.git")]).validate().unwrap();
+        let query =
+            raw(&[("limit", "200"), ("status", "failed,unknown"), ("repo", "https://Git.example/Acme/Infra.git")]).validate().unwrap();
         assert_eq!(query.limit, 200);
         assert_eq!(query.filter.statuses, [RunStatus::Failed, RunStatus::Unknown]);
         assert_eq!(query.filter.repo.as_deref(), Some("git.example/Acme/Infra"));
@@ -138,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_repository_is_meant_by_the_end_of_its_path() {
-        for (wanted, meant) in [("git.example/acme/infra", true), ("acme/infra", true), ("infra", true), ("fra", false), ("acme", false), ("(a+)+$", false)] {
+        for (wanted, meant) in
+            [("git.example/acme/infra", true), ("acme/infra", true), ("infra", true), ("fra", false), ("acme", false), ("(a+)+$", false)]
+        {
             assert_eq!(is_repo("git.example/acme/infra", wanted), meant, "{wanted}");
         }
     }

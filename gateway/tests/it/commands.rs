@@ -34,14 +34,42 @@ async fn a_command_reaches_the_scheduler_and_its_answer_the_caller() {
     let digest = "ab".repeat(32);
     let table: [(&str, Value, CommandAnswer, u16, &str, CommandVerb); 9] = [
         ("/deploy/ID/approve", Value::Null, CommandAnswer::Done, 200, "Deployment approved", CommandVerb::Approve { plan_sha256: None }),
-        ("/deploy/ID/approve", json!({ "plan_sha256": digest }), CommandAnswer::AlreadySo, 200, "Deployment approved", CommandVerb::Approve { plan_sha256: Some(digest.clone()) }),
+        (
+            "/deploy/ID/approve",
+            json!({ "plan_sha256": digest }),
+            CommandAnswer::AlreadySo,
+            200,
+            "Deployment approved",
+            CommandVerb::Approve { plan_sha256: Some(digest.clone()) },
+        ),
         ("/deploy/ID/reject", Value::Null, CommandAnswer::Done, 200, "Deployment rejected", CommandVerb::Reject),
         ("/deploy/ID/cancel", Value::Null, CommandAnswer::Done, 200, "Cancellation requested", CommandVerb::Cancel { force: false }),
-        ("/v1/runs/ID/cancel", json!({ "force": true }), CommandAnswer::Done, 200, "Cancellation requested", CommandVerb::Cancel { force: true }),
-        ("/v1/runs/ID/approve", Value::Null, refused("wrong_state", "success"), 409, "the scheduler's words", CommandVerb::Approve { plan_sha256: None }),
+        (
+            "/v1/runs/ID/cancel",
+            json!({ "force": true }),
+            CommandAnswer::Done,
+            200,
+            "Cancellation requested",
+            CommandVerb::Cancel { force: true },
+        ),
+        (
+            "/v1/runs/ID/approve",
+            Value::Null,
+            refused("wrong_state", "success"),
+            409,
+            "the scheduler's words",
+            CommandVerb::Approve { plan_sha256: None },
+        ),
         ("/v1/runs/ID/reject", json!({}), refused("not_found", ""), 404, "run not found", CommandVerb::Reject),
         ("/deploy/ID/reject", json!({}), refused("not_found", ""), 404, "Deployment not found", CommandVerb::Reject),
-        ("/v1/runs/ID/resolve", json!({ "as": "failed", "reason": "looked" }), CommandAnswer::Done, 200, "Run resolved", CommandVerb::Resolve { succeeded: false, reason: "looked".into() }),
+        (
+            "/v1/runs/ID/resolve",
+            json!({ "as": "failed", "reason": "looked" }),
+            CommandAnswer::Done,
+            200,
+            "Run resolved",
+            CommandVerb::Resolve { succeeded: false, reason: "looked".into() },
+        ),
     ];
     for (path, body, said, status, text, verb) in table {
         let request = world.gateway.post(&path.replace("ID", &shown.id.to_string()));

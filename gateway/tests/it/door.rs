@@ -2,7 +2,7 @@
 
 use crate::harness::{World, json, soon, told, until};
 use reqwest::{Method, header};
-use serde_json::json as value;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -11,7 +11,12 @@ use tokio::{
 #[tokio::test]
 async fn every_answer_has_the_security_headers() {
     let world = World::start().await;
-    for request in [world.gateway.get("/v1/runs"), world.gateway.bare(Method::GET, "/v1/runs"), world.gateway.get("/nothing"), world.gateway.bare(Method::GET, "/health")] {
+    for request in [
+        world.gateway.get("/v1/runs"),
+        world.gateway.bare(Method::GET, "/v1/runs"),
+        world.gateway.get("/nothing"),
+        world.gateway.bare(Method::GET, "/health"),
+    ] {
         let answer = soon(request.send()).await.unwrap();
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
@@ -82,12 +87,15 @@ async fn health_and_readiness_ask_the_store() {
     let mut world = World::start().await;
     let health = async |world: &World, path: &str| told(world.gateway.bare(Method::GET, path)).await;
     let (status, answer) = health(&world, "/health").await;
-    assert_eq!((status, answer), (200, value!({ "status": "healthy", "checks": { "http": true, "nats": true, "runs": true, "accepting": true } })));
+    assert_eq!(
+        (status, answer),
+        (200, json!({ "status": "healthy", "checks": { "http": true, "nats": true, "runs": true, "accepting": true } }))
+    );
     assert_eq!(health(&world, "/readyz").await.0, 200);
     world.store.kill().await;
     until(async || health(&world, "/health").await.0 == 503).await;
     let (_, answer) = health(&world, "/health").await;
-    assert_eq!((&answer["status"], &answer["checks"]["nats"]), (&value!("degraded"), &value!(false)));
+    assert_eq!((&answer["status"], &answer["checks"]["nats"]), (&json!("degraded"), &json!(false)));
     assert_eq!(health(&world, "/readyz").await.0, 503);
     assert_eq!(world.gateway.bare(Method::GET, "/livez").send().await.unwrap().text().await.unwrap(), "ok\n");
 }
@@ -106,6 +114,6 @@ async fn metrics_and_the_document_are_open_on_loopback_only() {
     assert!(metrics.contains("navvy_http_request_seconds_count{method=\"GET\",route=\"/v1/runs/{id}\",status=\"4xx\"} 1"), "{metrics}");
     assert!(!metrics.contains("0192f0c1"));
     let (_, document) = told(world.gateway.get("/openapi.json")).await;
-    assert_eq!(document["openapi"], value!("3.1.0"));
+    assert_eq!(document["openapi"], json!("3.1.0"));
     assert!(document["paths"]["/deploy"]["post"]["responses"]["202"].is_object());
 }

@@ -1,6 +1,7 @@
 //! One gateway over its own nats-server, and a client for it.
 
 use bus::{Bus, Layout, Server, ServerOptions};
+use futures_util::future::LocalBoxFuture;
 use gateway::GatewayDeps;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const TOKEN: &str = "the-administrator-s-token-of-these-tests";
 /// Long enough for any machine; nothing is asserted about how much of it is needed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A store.
 pub(crate) struct Store {
@@ -55,12 +56,14 @@ pub(crate) async fn until<F: AsyncFnMut() -> bool>(mut yes: F) {
 }
 
 impl Store {
-    pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let server = serve(&dir).await;
-        let bus = Bus::connect(server.connect_options("test")).await.expect("a connection");
-        bus.migrate(&Layout::default()).await.expect("a layout");
-        Self { bus, server: Some(server), dir }
+    pub(crate) fn start() -> LocalBoxFuture<'static, Self> {
+        Box::pin(async {
+            let dir = tempfile::tempdir().expect("a folder");
+            let server = Box::pin(serve(&dir)).await;
+            let bus = Bus::connect(server.connect_options("test")).await.expect("a connection");
+            bus.migrate(&Layout::default()).await.expect("a layout");
+            Self { bus, server: Some(server), dir }
+        })
     }
 
     /// SIGKILL, and gone.
@@ -72,8 +75,8 @@ impl Store {
 
     /// Again, at the same port, with what it had stored.
     pub(crate) async fn start_again(&mut self) {
-        self.server = Some(serve(&self.dir).await);
-        until(async || self.bus.probe().await.is_ok()).await;
+        self.server = Some(Box::pin(serve(&self.dir)).await);
+        Box::pin(until(async || self.bus.probe().await.is_ok())).await;
     }
 
     /// A gateway over this store. Several may serve at a time.
@@ -111,7 +114,7 @@ impl Drop for Store {
 
 async fn serve(dir: &TempDir) -> Server {
     let options = ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
-    soon(Server::start(options)).await.expect("a nats-server")
+    Box::pin(soon(Server::start(options))).await.expect("a nats-server")
 }
 
 fn end(server: &Server) {
@@ -121,15 +124,17 @@ fn end(server: &Server) {
 }
 
 impl World {
-    pub(crate) async fn start() -> Self {
-        Self::with(|_| {}).await
+    pub(crate) fn start() -> LocalBoxFuture<'static, Self> {
+        Self::with(|_| {})
     }
 
-    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let store = Store::start().await;
-        crate::scheduler::publish_key(&store.bus).await;
-        let gateway = store.gateway(change).await;
-        Self { store, gateway }
+    pub(crate) fn with(change: impl FnOnce(&mut Settings) + 'static) -> LocalBoxFuture<'static, Self> {
+        Box::pin(async {
+            let store = Store::start().await;
+            crate::scheduler::publish_key(&store.bus).await;
+            let gateway = store.gateway(change).await;
+            Self { store, gateway }
+        })
     }
 }
 

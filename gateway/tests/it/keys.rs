@@ -78,7 +78,10 @@ async fn each_key_opens_what_its_scope_says_and_nothing_else() {
             let allowed = *scope == needed || *scope == "admin";
             assert_eq!(status != 403, allowed, "{method} {path} with {scope}: {answer}");
             if !allowed {
-                assert_eq!(answer["error"].as_str(), Some(&*format!("the key lacks the scope `{needed}`: ask an administrator for a key that has it")));
+                assert_eq!(
+                    answer["error"].as_str(),
+                    Some(&*format!("the key lacks the scope `{needed}`: ask an administrator for a key that has it"))
+                );
             }
         }
     }

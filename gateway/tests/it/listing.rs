@@ -63,12 +63,16 @@ async fn pages_are_complete_and_stable_while_runs_arrive() {
 async fn filters_hold_and_bad_queries_are_refused() {
     let world = World::start().await;
     let all = some_runs(&world, 6).await;
-    let pick = |keep: fn(usize) -> bool| all.iter().rev().enumerate().filter(|(n, _)| keep(*n)).map(|(_, id)| id.clone()).rev().collect::<Vec<_>>();
+    let pick = |keep: fn(usize) -> bool| {
+        all.iter().rev().enumerate().filter(|(n, _)| keep(*n)).map(|(_, id)| id.clone()).rev().collect::<Vec<_>>()
+    };
     assert_eq!(ids(&list(&world, "?by=ann").await), pick(|n| n % 2 == 0));
     assert_eq!(ids(&list(&world, "?status=failed").await), pick(|n| n % 3 == 0));
     assert_eq!(ids(&list(&world, "?status=failed,running&by=ben").await), pick(|n| n % 2 == 1));
     assert_eq!(ids(&list(&world, "?repo=nothing").await), Vec::<String>::new());
-    for (query, field) in [("limit=0", "limit"), ("limit=1000000000", "limit"), ("cursor=AAAA", "cursor"), ("status=x", "status"), ("sort=;drop", "sort")] {
+    for (query, field) in
+        [("limit=0", "limit"), ("limit=1000000000", "limit"), ("cursor=AAAA", "cursor"), ("status=x", "status"), ("sort=;drop", "sort")]
+    {
         let (status, answer) = told(world.gateway.get(&format!("/v1/runs?{query}"))).await;
         assert_eq!((status, answer["field"].as_str()), (400, Some(field)), "{query}");
     }
@@ -86,7 +90,10 @@ async fn a_list_shows_the_counts_of_a_plan_and_one_run_the_whole_of_it() {
     .await;
     until(async || ids(&list(&world, "").await).len() == 1).await;
     let listed = list(&world, "").await["runs"][0].clone();
-    assert_eq!((&listed["plan"]["adds"], &listed["plan"]["resources"], &listed["plan"]["resources_omitted"]), (&json!(1), &json!([]), &json!(1)));
+    assert_eq!(
+        (&listed["plan"]["adds"], &listed["plan"]["resources"], &listed["plan"]["resources_omitted"]),
+        (&json!(1), &json!([]), &json!(1))
+    );
     assert_eq!(listed["outputs"], json!(""));
     let (_, one) = told(world.gateway.get(&format!("/v1/runs/{}", shown.id))).await;
     assert_eq!((&one["plan"]["resources"][0]["address"], &one["outputs"]), (&json!("a.b"), &json!("{}")));
@@ -100,11 +107,13 @@ async fn a_run_in_a_line_says_its_place_and_who_is_before_it() {
     let key = LockKey::directory(&url, &RepoPath::root(), "default");
     let (holder, first, second) = (run_id("holder"), run_id("first"), run_id("second"));
     let waiter = |run: RunId| LockWaiter { run, since: at(2), wants: vec![key.clone()] };
-    let record = LockRecord { key: key.clone(), holder: Some(LockHolder { run: holder, since: at(1) }), queue: vec![waiter(first), waiter(second)] };
+    let record =
+        LockRecord { key: key.clone(), holder: Some(LockHolder { run: holder, since: at(1) }), queue: vec![waiter(first), waiter(second)] };
     bus.locks().write_all(&[Held { value: record, revision: 0 }]).await.unwrap();
     for (run, position) in [(first, 1), (second, 2)] {
         let mut shown = view(run);
-        show(bus, &mut shown, |view| view.waiting_for = Some(WaitingFor::Lock { keys: vec![key.clone()], held_by: None, position: None })).await;
+        show(bus, &mut shown, |view| view.waiting_for = Some(WaitingFor::Lock { keys: vec![key.clone()], held_by: None, position: None }))
+            .await;
         let (_, answer) = told(world.gateway.get(&format!("/deploy/{run}/status"))).await;
         let expected = json!({ "for": "lock", "keys": [key], "held_by": holder, "position": position });
         assert_eq!(answer["waiting_for"], expected);

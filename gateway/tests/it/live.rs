@@ -23,7 +23,13 @@ async fn finished(world: &World, name: &str) -> RunView {
     apply.end().await;
     show(bus, &mut shown, |view| {
         view.jobs = vec![running(0), job(1, "approval", "succeeded"), running(2)];
-        view.approval = Some(ApprovalView { state: "approved".into(), by: Some("ann".into()), at: Some(at(9)), opened_at: Some(at(8)), expires_at: None });
+        view.approval = Some(ApprovalView {
+            state: "approved".into(),
+            by: Some("ann".into()),
+            at: Some(at(9)),
+            opened_at: Some(at(8)),
+            expires_at: None,
+        });
         succeed(view);
     })
     .await;
@@ -223,7 +229,8 @@ async fn an_idle_stream_has_a_heartbeat() {
 async fn the_text_of_a_log_is_its_bytes() {
     let world = World::start().await;
     let run = finished(&world, "text").await;
-    let text = async |query: &str| world.gateway.get(&format!("/v1/runs/{}/log.txt{query}", run.id)).send().await.unwrap().text().await.unwrap();
+    let text =
+        async |query: &str| world.gateway.get(&format!("/v1/runs/{}/log.txt{query}", run.id)).send().await.unwrap().text().await.unwrap();
     let plan = "Cloning repository...\r\nhalf a line\n10%\r20%\n\u{1b}[32mgreen\u{1b}[0m\n\nlast without end";
     let gate = "Waiting for approval...\n✅ Deployment approved, continuing with apply...\n";
     assert_eq!(text("?job=0&attempt=1").await, plan);

@@ -46,7 +46,8 @@ async fn missing_bytes_are_marked_and_what_follows_keeps_its_ids() {
     .await;
     let path = format!("/deploy/{}/logs", shown.id);
     let events = Reader::open(&world.gateway, &path, None).await.rest().await;
-    let told: Vec<String> = events.iter().map(|event| format!("{} {} {}", event.name, event.id.as_deref().unwrap_or("-"), event.data)).collect();
+    let told: Vec<String> =
+        events.iter().map(|event| format!("{} {} {}", event.name, event.id.as_deref().unwrap_or("-"), event.data)).collect();
     let expected = [
         "status - {\"status\":\"success\",\"phase\":\"completed\"}",
         "log 0.1.4 one",

@@ -1,6 +1,8 @@
 //! The gateway over a real nats-server and real sockets. The test plays scheduler and worker: it writes views and logs
 //! itself, and reads what the gateway has stored for them.
 
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
+
 mod admission;
 mod commands;
 mod door;

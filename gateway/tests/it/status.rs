@@ -95,7 +95,8 @@ async fn the_latest_attempt_counts_and_a_failure_says_where_and_why() {
         succeed(view);
         view.status = RunStatus::Failed;
         view.failed_phase = Some("plan".into());
-        view.failure = Some(Failure { kind: "plan".into(), phase: "plan".into(), message: "Plan failed: no".into(), next_action: "fix".into() });
+        view.failure =
+            Some(Failure { kind: "plan".into(), phase: "plan".into(), message: "Plan failed: no".into(), next_action: "fix".into() });
     })
     .await;
     let (_, answer) = told(world.gateway.get(&format!("/deploy/{run}/status"))).await;

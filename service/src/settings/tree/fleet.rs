@@ -92,9 +92,9 @@ section! {
         mirror_terraform: Option<String> = None,
         /// Address of a mirror with tofu releases. Absent: the releases of the maker.
         mirror_tofu: Option<String> = None,
-        /// File with the public keys that may have signed terraform releases. Absent: the built-in ones.
+        /// File with the public keys (as for `gpgv`) that may have signed terraform releases. Absent: none are trusted, and nothing is downloaded.
         keyring_terraform: Option<PathBuf> = None,
-        /// File with the public keys that may have signed tofu releases. Absent: the built-in ones.
+        /// File with the public keys (as for `gpgv`) that may have signed tofu releases. Absent: none are trusted, and nothing is downloaded.
         keyring_tofu: Option<PathBuf> = None,
         /// May the worker download a version it lacks? Checksum and signature are verified in any case.
         may_download: bool = false,
