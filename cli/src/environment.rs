@@ -4,10 +4,7 @@
 
 /// The value of a variable, when it is set, not empty and valid UTF-8.
 pub(crate) fn text(name: &str) -> Option<String> {
-    std::env::var_os(name)?
-        .into_string()
-        .ok()
-        .filter(|value| !value.is_empty())
+    std::env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty())
 }
 
 /// Whether a variable is set to anything but nothing.
@@ -17,7 +14,5 @@ pub(crate) fn is_set(name: &str) -> bool {
 
 /// Every variable whose name and value are valid UTF-8; settings look at the `NAVVY__` ones among them.
 pub(crate) fn all() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
 }

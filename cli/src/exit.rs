@@ -43,43 +43,16 @@ pub(crate) const TABLE: [(Exit, &str); 12] = [
         "the run that was waited for (`--wait`, `--follow`) failed, was cancelled or has an unknown outcome; \
          or `doctor` or `admin migrate --check` found something broken",
     ),
-    (
-        Exit::Usage,
-        "wrong command line, or the gateway refused a field of the request (it is named)",
-    ),
-    (
-        Exit::Refused,
-        "the gateway refused: no such run, wrong state for this verb, idempotency key used for another request",
-    ),
-    (
-        Exit::Unreachable,
-        "gateway or NATS not reachable, or not able to serve now; try again",
-    ),
-    (
-        Exit::Broken,
-        "an unexpected answer, or a role of this process stopped by itself",
-    ),
+    (Exit::Usage, "wrong command line, or the gateway refused a field of the request (it is named)"),
+    (Exit::Refused, "the gateway refused: no such run, wrong state for this verb, idempotency key used for another request"),
+    (Exit::Unreachable, "gateway or NATS not reachable, or not able to serve now; try again"),
+    (Exit::Broken, "an unexpected answer, or a role of this process stopped by itself"),
     (Exit::Io, "a file cannot be read or written"),
-    (
-        Exit::WaitTimeout,
-        "waited as long as `--wait-timeout` allows; the run goes on",
-    ),
-    (
-        Exit::Denied,
-        "no token, a wrong token, or a token without the needed scope",
-    ),
-    (
-        Exit::Configuration,
-        "the configuration is refused; every problem is listed",
-    ),
-    (
-        Exit::Interrupted,
-        "interrupted (Ctrl-C); what runs in the fleet goes on",
-    ),
-    (
-        Exit::StdoutClosed,
-        "the reader of stdout went away (as in `navvy runs | head -1`)",
-    ),
+    (Exit::WaitTimeout, "waited as long as `--wait-timeout` allows; the run goes on"),
+    (Exit::Denied, "no token, a wrong token, or a token without the needed scope"),
+    (Exit::Configuration, "the configuration is refused; every problem is listed"),
+    (Exit::Interrupted, "interrupted (Ctrl-C); what runs in the fleet goes on"),
+    (Exit::StdoutClosed, "the reader of stdout went away (as in `navvy runs | head -1`)"),
 ];
 
 impl Exit {

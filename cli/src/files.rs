@@ -13,15 +13,9 @@ const LIMIT: u64 = 256 * 1024;
 
 /// The text of a file.
 pub(crate) fn text(path: &Path) -> Result<Secret, CliError> {
-    let failed = |source| CliError::File {
-        operation: "read",
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| CliError::File { operation: "read", path: path.to_owned(), source };
     let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text))
-        .map_err(failed)?;
+    std::fs::File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text)).map_err(failed)?;
     if text.len() as u64 > LIMIT {
         let what = format!("{} has more than {LIMIT} bytes", path.display());
         return Err(CliError::usage(what, "is it the right file?"));
@@ -32,12 +26,7 @@ pub(crate) fn text(path: &Path) -> Result<Secret, CliError> {
 /// The single line of a file, without its line end.
 pub(crate) fn secret_line(path: &Path) -> Result<Secret, CliError> {
     let text = text(path)?;
-    let line = text
-        .expose()
-        .strip_suffix('\n')
-        .map_or(text.expose(), |line| {
-            line.strip_suffix('\r').unwrap_or(line)
-        });
+    let line = text.expose().strip_suffix('\n').map_or(text.expose(), |line| line.strip_suffix('\r').unwrap_or(line));
     if line.is_empty() || line.contains('\n') {
         let what = format!("{} must hold exactly one line", path.display());
         return Err(CliError::usage(what, "is it the right file?"));
@@ -54,12 +43,9 @@ pub(crate) fn pairs(path: &Path) -> Result<Vec<Pair>, CliError> {
             continue;
         }
         // The line is not quoted: it may hold a secret.
-        let pair = line.parse::<Pair>().map_err(|what| {
-            CliError::usage(
-                format!("{} line {}: {what}", path.display(), index + 1),
-                "one KEY=VALUE a line",
-            )
-        })?;
+        let pair = line
+            .parse::<Pair>()
+            .map_err(|what| CliError::usage(format!("{} line {}: {what}", path.display(), index + 1), "one KEY=VALUE a line"))?;
         pairs.push(pair);
     }
     Ok(pairs)
@@ -79,30 +65,19 @@ mod tests {
     fn a_list_of_variables_is_taken_as_it_stands() {
         let file = file("# comment\n\nA=1\nB = \"x=y\" \n  # indented\nC=\n");
         let pairs = pairs(file.path()).unwrap();
-        let seen: Vec<_> = pairs
-            .iter()
-            .map(|pair| (pair.key.as_str(), pair.value.expose()))
-            .collect();
+        let seen: Vec<_> = pairs.iter().map(|pair| (pair.key.as_str(), pair.value.expose())).collect();
         assert_eq!(seen, [("A", "1"), ("B", " \"x=y\" "), ("C", "")]);
     }
 
     #[test]
     fn a_bad_line_is_named_by_number_and_not_quoted() {
-        let error = pairs(file("A=1\nhunter2\n").path())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("line 2") && !error.contains("hunter2"),
-            "{error}"
-        );
+        let error = pairs(file("A=1\nhunter2\n").path()).unwrap_err().to_string();
+        assert!(error.contains("line 2") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]
     fn a_secret_file_holds_one_line() {
-        assert_eq!(
-            secret_line(file("s3cret\r\n").path()).unwrap().expose(),
-            "s3cret"
-        );
+        assert_eq!(secret_line(file("s3cret\r\n").path()).unwrap().expose(), "s3cret");
         for bad in ["", "\n", "a\nb\n"] {
             assert!(secret_line(file(bad).path()).is_err(), "{bad:?}");
         }

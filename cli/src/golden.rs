@@ -12,8 +12,5 @@ pub(crate) fn compare(path: &str, text: &str) {
         std::fs::write(&file, &text).unwrap();
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        expected == text,
-        "{path} is not what is made now; UPDATE_GOLDEN=1 rewrites it. Now:\n{text}"
-    );
+    assert!(expected == text, "{path} is not what is made now; UPDATE_GOLDEN=1 rewrites it. Now:\n{text}");
 }

@@ -40,16 +40,10 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let out = Out::open(cli.global.json, cli.global.color);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            out.error(&roles::role_failed(
-                "cannot start",
-                "is the machine out of threads or memory?",
-            )(error));
+            out.error(&roles::role_failed("cannot start", "is the machine out of threads or memory?")(error));
             return Exit::Broken.into();
         }
     };
@@ -96,20 +90,11 @@ fn usage(error: &clap::Error) -> Exit {
     let asked_for_json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() && asked_for_json {
         let text = error.render().to_string();
-        let what = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned();
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         Out::open(true, ColorWhen::Never).error(&CliError::usage(what, "navvy --help"));
         return Exit::Usage;
     }
     // A closed stdout or stderr is nobody's problem here.
     let _ = error.print();
-    if error.use_stderr() {
-        Exit::Usage
-    } else {
-        Exit::Ok
-    }
+    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
 }

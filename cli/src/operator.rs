@@ -5,9 +5,7 @@ use clap::CommandFactory as _;
 use serde_json::json;
 use service::settings::{Problem, Settings, SettingsError};
 
-use crate::args::{
-    AdminArgs, AdminVerb, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, MigrateArgs,
-};
+use crate::args::{AdminArgs, AdminVerb, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, MigrateArgs};
 use crate::exit::Exit;
 use crate::output::{self, Out};
 use crate::problem::CliError;
@@ -27,11 +25,7 @@ pub(crate) fn config(out: &Out, args: &ConfigArgs) -> Result<Exit, CliError> {
     let problems: Vec<Problem> = loaded.settings.check().err().unwrap_or_default();
     if out.is_json() {
         out.json(&output::settings::json(&loaded.rows(), &problems))?;
-        return Ok(if problems.is_empty() {
-            Exit::Ok
-        } else {
-            Exit::Configuration
-        });
+        return Ok(if problems.is_empty() { Exit::Ok } else { Exit::Configuration });
     }
     out.line(&output::settings::text(&loaded.rows(), out.style()))?;
     if problems.is_empty() {
@@ -60,16 +54,8 @@ pub(crate) async fn admin(out: &Out, args: &AdminArgs) -> Result<Exit, CliError>
         };
     }
     out.waiting("creating and updating streams and buckets");
-    let done = bus
-        .migrate(&layout)
-        .await
-        .map_err(roles::nats_failed("create or update streams and buckets"))?;
-    tell(
-        out,
-        "done",
-        &done,
-        "nothing to do: everything is as it should be",
-    )
+    let done = bus.migrate(&layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
+    tell(out, "done", &done, "nothing to do: everything is as it should be")
 }
 
 /// `navvy completions`.

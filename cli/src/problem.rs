@@ -104,10 +104,7 @@ pub(crate) struct GatewayAnswer {
 impl CliError {
     /// A wrong command line.
     pub(crate) fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::Usage {
-            what: what.into(),
-            next: next.into(),
-        }
+        Self::Usage { what: what.into(), next: next.into() }
     }
 
     /// How the process ends.
@@ -146,14 +143,9 @@ impl CliError {
         match self {
             Self::Usage { next, .. } | Self::Role { next, .. } => next.clone(),
             Self::File { .. } => "check the path and its permissions".into(),
-            Self::Unreachable { .. } => {
-                "is it running, and is --url (or NAVVY_URL) its address? `navvy up` starts one here"
-                    .into()
-            }
+            Self::Unreachable { .. } => "is it running, and is --url (or NAVVY_URL) its address? `navvy up` starts one here".into(),
             Self::Answer(answer) => answer.next(),
-            Self::Strange { .. } => {
-                "is --url (or NAVVY_URL) really a Navvy gateway, and as new as this program?".into()
-            }
+            Self::Strange { .. } => "is --url (or NAVVY_URL) really a Navvy gateway, and as new as this program?".into(),
             Self::WaitTimeout { run, .. } => {
                 format!("look again with `navvy run {run}`; stop it with `navvy cancel {run}`")
             }

@@ -34,42 +34,24 @@ fn page() -> String {
         let _ = writeln!(text, "| {} | {} |", exit.code(), cell(meaning));
     }
     text.push_str("\n## Global options\n\n");
-    let global: Vec<&Arg> = root
-        .get_arguments()
-        .filter(|arg| arg.is_global_set())
-        .collect();
+    let global: Vec<&Arg> = root.get_arguments().filter(|arg| arg.is_global_set()).collect();
     table(&mut text, &global);
-    for verb in root
-        .get_subcommands()
-        .filter(|verb| verb.get_name() != "help")
-    {
+    for verb in root.get_subcommands().filter(|verb| verb.get_name() != "help") {
         section(&mut text, verb, &format!("navvy {}", verb.get_name()));
     }
     text
 }
 
 fn section(text: &mut String, verb: &Command, name: &str) {
-    let about = verb
-        .get_about()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let _ = write!(
-        text,
-        "\n## {name}\n\n{about}.\n",
-        about = about.trim_end_matches('.')
-    );
-    let arguments: Vec<&Arg> = verb
-        .get_arguments()
-        .filter(|arg| !arg.is_global_set() && !arg.is_hide_set() && arg.get_id() != "help")
-        .collect();
+    let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+    let _ = write!(text, "\n## {name}\n\n{about}.\n", about = about.trim_end_matches('.'));
+    let arguments: Vec<&Arg> =
+        verb.get_arguments().filter(|arg| !arg.is_global_set() && !arg.is_hide_set() && arg.get_id() != "help").collect();
     if !arguments.is_empty() {
         text.push('\n');
         table(text, &arguments);
     }
-    for below in verb
-        .get_subcommands()
-        .filter(|below| below.get_name() != "help")
-    {
+    for below in verb.get_subcommands().filter(|below| below.get_name() != "help") {
         section(text, below, &format!("{name} {}", below.get_name()));
     }
 }
@@ -85,15 +67,11 @@ fn spelling(argument: &Arg) -> String {
     let value = match argument.get_action() {
         ArgAction::Set | ArgAction::Append => {
             let names = argument.get_value_names().unwrap_or_default();
-            names
-                .first()
-                .map_or_else(String::new, |name| format!(" {name}"))
+            names.first().map_or_else(String::new, |name| format!(" {name}"))
         }
         _ => String::new(),
     };
-    let short = argument
-        .get_short()
-        .map_or_else(String::new, |short| format!("`-{short}`, "));
+    let short = argument.get_short().map_or_else(String::new, |short| format!("`-{short}`, "));
     match argument.get_long() {
         Some(long) => format!("{short}`--{long}{value}`"),
         None => format!("`{}`", value.trim()),
@@ -101,19 +79,14 @@ fn spelling(argument: &Arg) -> String {
 }
 
 fn meaning(argument: &Arg) -> String {
-    let mut text = argument
-        .get_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let mut text = argument.get_help().map(ToString::to_string).unwrap_or_default();
     if !text.ends_with(['.', ']']) {
         text.push('.');
     }
     let words: Vec<String> = argument
         .get_possible_values()
         .iter()
-        .filter(|value| {
-            !value.is_hide_set() && !matches!(argument.get_action(), ArgAction::SetTrue)
-        })
+        .filter(|value| !value.is_hide_set() && !matches!(argument.get_action(), ArgAction::SetTrue))
         .map(|value| format!("`{}`", value.get_name()))
         .collect();
     if !words.is_empty() {
@@ -122,11 +95,7 @@ fn meaning(argument: &Arg) -> String {
     if let Some(variable) = argument.get_env() {
         let _ = write!(text, " Environment: `{}`.", variable.to_string_lossy());
     }
-    let defaults: Vec<String> = argument
-        .get_default_values()
-        .iter()
-        .map(|value| value.to_string_lossy().into_owned())
-        .collect();
+    let defaults: Vec<String> = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
     if !defaults.is_empty() && !matches!(argument.get_action(), ArgAction::SetTrue) {
         let _ = write!(text, " Default: `{}`.", defaults.join(" "));
     }

@@ -25,22 +25,8 @@ struct Up {
 fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_navvy"));
     let data = data.to_str().unwrap();
-    command.args([
-        "up",
-        "--data-dir",
-        data,
-        "--listen",
-        "127.0.0.1:0",
-        "--workers",
-        "2",
-        "--slots",
-        "1",
-    ]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+    command.args(["up", "--data-dir", data, "--listen", "127.0.0.1:0", "--workers", "2", "--slots", "1"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
@@ -48,17 +34,9 @@ impl Up {
     async fn start(data: &Path) -> Self {
         let mut child = command(data).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line())
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
         let url = line.strip_prefix("navvy ready ").unwrap().to_owned();
-        Self {
-            child,
-            url,
-            data: data.to_owned(),
-        }
+        Self { child, url, data: data.to_owned() }
     }
 
     fn nats_pid(&self) -> Pid {
@@ -73,23 +51,14 @@ impl Up {
     }
 
     async fn stop(mut self) -> Option<i32> {
-        kill(
-            Pid::from_raw(self.child.id().unwrap().try_into().unwrap()),
-            Signal::SIGTERM,
-        )
-        .unwrap();
-        tokio::time::timeout(PATIENCE, self.child.wait())
-            .await
-            .unwrap()
-            .unwrap()
-            .code()
+        kill(Pid::from_raw(self.child.id().unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().code()
     }
 }
 
 /// A zombie, which nobody may be there to reap, has no command line.
 fn alive(pid: Pid) -> bool {
-    pid.as_raw() != 0
-        && std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+    pid.as_raw() != 0 && std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
@@ -98,43 +67,22 @@ async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
             tokio::task::yield_now().await;
         }
     };
-    assert!(
-        tokio::time::timeout(PATIENCE, wait).await.is_ok(),
-        "never: {what}"
-    );
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never: {what}");
 }
 
 #[tokio::test]
 async fn it_serves_keeps_its_secrets_private_and_leaves_nothing_running() {
     let dir = tempfile::tempdir().unwrap();
     let up = Up::start(dir.path()).await;
-    assert!(
-        up.url.starts_with("http://127.0.0.1:") && !up.url.ends_with(":0"),
-        "{}",
-        up.url
-    );
+    assert!(up.url.starts_with("http://127.0.0.1:") && !up.url.ends_with(":0"), "{}", up.url);
     assert!(up.ready().await);
-    for secret in [
-        "admin-token",
-        "sealing-key",
-        "nats/nats.json",
-        "nats/nats.conf",
-    ] {
-        let mode = std::fs::metadata(dir.path().join(secret))
-            .unwrap()
-            .permissions()
-            .mode();
+    for secret in ["admin-token", "sealing-key", "nats/nats.json", "nats/nats.conf"] {
+        let mode = std::fs::metadata(dir.path().join(secret)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{secret}");
     }
-    let second = tokio::time::timeout(PATIENCE, command(dir.path()).output())
-        .await
-        .unwrap()
-        .unwrap();
+    let second = tokio::time::timeout(PATIENCE, command(dir.path()).output()).await.unwrap().unwrap();
     let told = String::from_utf8(second.stderr).unwrap();
-    assert!(
-        second.status.code() == Some(70) && told.contains("in use by another navvy"),
-        "{told}"
-    );
+    assert!(second.status.code() == Some(70) && told.contains("in use by another navvy"), "{told}");
     let nats = up.nats_pid();
     assert!(alive(nats));
     assert_eq!(up.stop().await, Some(0));
@@ -147,10 +95,7 @@ async fn it_starts_its_nats_server_again_and_is_taken_over_after_a_kill() {
     let mut up = Up::start(dir.path()).await;
     let first = up.nats_pid();
     kill(first, Signal::SIGKILL).unwrap();
-    until("another nats-server", || async {
-        up.nats_pid() != first && alive(up.nats_pid())
-    })
-    .await;
+    until("another nats-server", || async { up.nats_pid() != first && alive(up.nats_pid()) }).await;
     until("ready again", || up.ready()).await;
 
     let token = std::fs::read(dir.path().join("admin-token")).unwrap();
@@ -159,10 +104,7 @@ async fn it_starts_its_nats_server_again_and_is_taken_over_after_a_kill() {
     assert!(alive(orphan), "nats-server outlives a killed navvy");
     let again = Up::start(dir.path()).await;
     assert_eq!(again.nats_pid(), orphan);
-    assert_eq!(
-        std::fs::read(dir.path().join("admin-token")).unwrap(),
-        token
-    );
+    assert_eq!(std::fs::read(dir.path().join("admin-token")).unwrap(), token);
     assert_eq!(again.stop().await, Some(0));
     assert!(!alive(orphan));
 }
@@ -173,20 +115,11 @@ async fn a_port_in_use_is_told_before_anything_starts() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let output = Command::new(env!("CARGO_BIN_EXE_navvy"))
-        .args([
-            "up",
-            "--data-dir",
-            dir.path().to_str().unwrap(),
-            "--listen",
-            &listen,
-        ])
+        .args(["up", "--data-dir", dir.path().to_str().unwrap(), "--listen", &listen])
         .output()
         .await
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        output.status.code() == Some(70) && told.contains(&listen) && told.contains("--listen"),
-        "{told}"
-    );
+    assert!(output.status.code() == Some(70) && told.contains(&listen) && told.contains("--listen"), "{told}");
     assert!(!dir.path().join("nats").exists());
 }

@@ -151,8 +151,14 @@ impl GitUrl {
         let (user, host) = login.split_once('@')?;
         let host = host.to_ascii_lowercase();
         let path = format!("/{}", path.trim_start_matches('/'));
-        (is_login(user) && is_host(&host) && path.len() > 1)
-            .then(|| Self { text: text.to_owned(), scheme: Scheme::Ssh, user: Some(user.to_owned()), host, port: None, path })
+        (is_login(user) && is_host(&host) && path.len() > 1).then(|| Self {
+            text: text.to_owned(),
+            scheme: Scheme::Ssh,
+            user: Some(user.to_owned()),
+            host,
+            port: None,
+            path,
+        })
     }
 }
 
@@ -327,7 +333,8 @@ impl AllowedHosts {
     /// Whether the address's host and port are listed. An entry without a port stands for the scheme's default port.
     pub fn permits(&self, url: &GitUrl) -> Result<(), BadGit> {
         let port = url.port_or_default();
-        let listed = self.0.iter().any(|(host, listed)| host == url.host() && listed.map_or(url.port().is_none() || is_default(url), |p| p == port));
+        let listed =
+            self.0.iter().any(|(host, listed)| host == url.host() && listed.map_or(url.port().is_none() || is_default(url), |p| p == port));
         if listed {
             return Ok(());
         }

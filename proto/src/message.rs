@@ -2,8 +2,8 @@
 //! which it is asked and answers.
 
 use crate::{
-    ids::{AttemptId, AttemptNo, JobNo, PoolName, RunId, WorkerId},
     git::CommitId,
+    ids::{AttemptId, AttemptNo, JobNo, PoolName, RunId, WorkerId},
     terraform::{ApplyResult, PlanArtifact, PlanResult, TerraformSpec},
 };
 use jiff::Timestamp;
@@ -86,9 +86,14 @@ pub enum CommandVerb {
     },
     Reject,
     /// Stop. `force` kills what an earlier cancel could not stop.
-    Cancel { force: bool },
+    Cancel {
+        force: bool,
+    },
     /// Settle an unknown outcome.
-    Resolve { succeeded: bool, reason: String },
+    Resolve {
+        succeeded: bool,
+        reason: String,
+    },
 }
 
 /// What the scheduler decided about a command.
@@ -133,14 +138,25 @@ pub enum ReportWhat {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    Succeeded { result: JobResult },
-    Failed { failure: Failure },
+    Succeeded {
+        result: JobResult,
+    },
+    Failed {
+        failure: Failure,
+    },
     /// The permit came too late or the worker is draining: nothing was started, nothing happened.
-    NotStarted { reason: String },
+    NotStarted {
+        reason: String,
+    },
     /// Stopped on request or at the time limit. `clean` says that the tool saved its state and freed its lock.
-    Stopped { clean: bool, timed_out: bool },
+    Stopped {
+        clean: bool,
+        timed_out: bool,
+    },
     /// The tool was killed or vanished in its side effects: nobody can say what was done.
-    Unclear { evidence: Evidence },
+    Unclear {
+        evidence: Evidence,
+    },
 }
 
 /// What an attempt brought.

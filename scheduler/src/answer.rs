@@ -9,9 +9,11 @@ pub(crate) fn to_command(outcome: &Outcome) -> CommandAnswer {
     match outcome {
         Outcome::Decided => CommandAnswer::Done,
         Outcome::Refused { refusal: Refusal::AlreadySo, .. } => CommandAnswer::AlreadySo,
-        Outcome::Refused { refusal, status } => {
-            CommandAnswer::Refused { code: refusal.code().to_owned(), message: message(refusal, *status), status: status.as_str().to_owned() }
-        }
+        Outcome::Refused { refusal, status } => CommandAnswer::Refused {
+            code: refusal.code().to_owned(),
+            message: message(refusal, *status),
+            status: status.as_str().to_owned(),
+        },
         Outcome::NoSuchRun => {
             CommandAnswer::Refused { code: "not_found".to_owned(), message: "there is no such run".to_owned(), status: String::new() }
         }

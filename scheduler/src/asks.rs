@@ -90,7 +90,8 @@ async fn give_up(shard: &Shard, slot: &mut Slot, ask: &Ask, error: &PermitError)
                 kind: "secrets".to_owned(),
                 phase: "initializing".to_owned(),
                 message: format!("the job cannot start: {error}"),
-                next_action: "submit the request again; if it happens again, every scheduler must have the same scheduler.sealing_key".to_owned(),
+                next_action: "submit the request again; if it happens again, every scheduler must have the same scheduler.sealing_key"
+                    .to_owned(),
             };
             let what = ReportWhat::Ended(AttemptOutcome::Failed { failure });
             let report = Input::Report { job, attempt, worker: ask.worker.clone(), what };

@@ -40,7 +40,11 @@ pub(crate) async fn grant_next(shard: &Shard, records: &[LockRecord]) -> Result<
 
 /// Changes a set of records by compare-and-swap until it worked. The change is asked again on what is there now, so an
 /// ambiguous time-out needs no special care: if the write had happened, the change finds nothing left to do.
-async fn change<T>(shard: &Shard, keys: &[LockKey], mut ask: impl FnMut(&mut [LockRecord]) -> (T, bool)) -> Result<(T, Vec<LockRecord>), TurnError> {
+async fn change<T>(
+    shard: &Shard,
+    keys: &[LockKey],
+    mut ask: impl FnMut(&mut [LockRecord]) -> (T, bool),
+) -> Result<(T, Vec<LockRecord>), TurnError> {
     let locks = shard.bus.locks();
     for _ in 0..MAX_RACES {
         let held = locks.read(keys).await?;

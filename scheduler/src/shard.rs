@@ -190,7 +190,9 @@ impl Shard {
             index.stopping.insert(run.id);
         }
         for (no, job) in (0_u32..).zip(&run.jobs) {
-            let Some(attempt) = job.current().filter(|attempt| job.state == run::JobState::Running && attempt.ended.is_none()) else { continue };
+            let Some(attempt) = job.current().filter(|attempt| job.state == run::JobState::Running && attempt.ended.is_none()) else {
+                continue;
+            };
             let Some(worker) = attempt.worker.clone() else { continue };
             let id = AttemptId { run: run.id, job: JobNo(no), attempt: attempt.no };
             index.running.entry(id).or_insert(RunningAttempt { worker, since: Instant::now() });

@@ -82,7 +82,12 @@ impl Shard {
 
     /// Decides and commits, again from the start when another scheduler was faster. `Err(Some)` is a refusal, `Err(None)`
     /// says that there was nothing to decide.
-    async fn decide_and_commit(&self, slot: &mut Slot, run: RunId, cause: &Cause) -> Result<Result<Vec<Event>, Option<Refusal>>, TurnError> {
+    async fn decide_and_commit(
+        &self,
+        slot: &mut Slot,
+        run: RunId,
+        cause: &Cause,
+    ) -> Result<Result<Vec<Event>, Option<Refusal>>, TurnError> {
         for _ in 0..MAX_RACES {
             slot.load(self, run).await?;
             let now = Timestamp::now();

@@ -28,14 +28,8 @@ async fn hold(program: &str, folder: &std::path::Path, on_orphan: &str) -> ExitC
     spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
     spec.exit_record = Some(folder.join("exit.json"));
     spec.grace = Some(Duration::from_mins(10));
-    spec.on_orphan = if on_orphan == "interrupt" {
-        OnOrphan::Interrupt
-    } else {
-        OnOrphan::Finish
-    };
-    let mut runner = Runner::spawn(&spec, &RunnerExe::this_binary())
-        .await
-        .expect("the runner starts");
+    spec.on_orphan = if on_orphan == "interrupt" { OnOrphan::Interrupt } else { OnOrphan::Finish };
+    let mut runner = Runner::spawn(&spec, &RunnerExe::this_binary()).await.expect("the runner starts");
     let mut stdout = std::io::stdout();
     while let Ok(Some(event)) = runner.next_event().await {
         if let RunnerEvent::Started { pid } = event {

@@ -57,10 +57,7 @@ impl AttemptLog {
 
     /// Opens or creates the log. Output beyond `limit_bytes` of file length is dropped.
     pub fn open_limited(path: &Path, limit_bytes: u64) -> Result<Self, AttemptLogError> {
-        let failed = |source| AttemptLogError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| AttemptLogError::Open { path: path.to_owned(), source };
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -69,17 +66,9 @@ impl AttemptLog {
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(path)
             .map_err(failed)?;
-        file.set_permissions(Permissions::from_mode(0o600))
-            .map_err(failed)?;
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            limit: limit_bytes,
-            len,
-            dropped: 0,
-            lost: 0,
-        })
+        Ok(Self { path: path.to_owned(), file, limit: limit_bytes, len, dropped: 0, lost: 0 })
     }
 
     /// Appends output. Beyond the limit it is dropped without an error: the tool must never stop for its log.
@@ -98,14 +87,9 @@ impl AttemptLog {
             return self.append(bytes);
         }
         // One write for the last bytes and the mark: a file beyond its limit always has the mark, whoever asks.
-        let kept = (0..=room.min(bytes.len()))
-            .rev()
-            .find(|&at| is_character_border(bytes, at))
-            .unwrap_or(0);
+        let kept = (0..=room.min(bytes.len())).rev().find(|&at| is_character_border(bytes, at)).unwrap_or(0);
         let mut last = bytes[..kept].to_vec();
-        let line_is_open = last
-            .last()
-            .map_or_else(|| !self.ends_with_newline(self.len), |&byte| byte != b'\n');
+        let line_is_open = last.last().map_or_else(|| !self.ends_with_newline(self.len), |&byte| byte != b'\n');
         last.extend(line_is_open.then_some(b'\n'));
         last.extend_from_slice(self.truncation_mark().as_bytes());
         last.resize(last.len().max(room), b'\n');
@@ -121,11 +105,7 @@ impl AttemptLog {
             self.dropped += text.len() as u64;
             return Ok(());
         }
-        let break_before = if self.ends_with_newline(before) {
-            ""
-        } else {
-            "\n"
-        };
+        let break_before = if self.ends_with_newline(before) { "" } else { "\n" };
         let mut line = format!("{break_before}{text}\n");
         if before < self.limit && before + line.len() as u64 >= self.limit {
             line.push_str(&self.truncation_mark());
@@ -141,26 +121,16 @@ impl AttemptLog {
                 Ok(()) => return Ok(()),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(HOLD_PAUSE),
                 Err(TryLockError::Error(source)) => {
-                    return Err(AttemptLogError::Lock {
-                        path: self.path.clone(),
-                        source,
-                    });
+                    return Err(AttemptLogError::Lock { path: self.path.clone(), source });
                 }
             }
         }
-        Err(AttemptLogError::Held {
-            path: self.path.clone(),
-        })
+        Err(AttemptLogError::Held { path: self.path.clone() })
     }
 
     /// Waits until the written bytes are on the disk.
     pub fn sync(&self) -> Result<(), AttemptLogError> {
-        self.file
-            .sync_data()
-            .map_err(|source| AttemptLogError::Sync {
-                path: self.path.clone(),
-                source,
-            })
+        self.file.sync_data().map_err(|source| AttemptLogError::Sync { path: self.path.clone(), source })
     }
 
     /// Length of the file in bytes, other writers' bytes included, as of the last write.
@@ -186,10 +156,7 @@ impl AttemptLog {
             let missing = (bytes.len() as u64).saturating_sub(self.len - before);
             self.lost += missing;
             self.dropped += missing;
-            AttemptLogError::Write {
-                path: self.path.clone(),
-                source,
-            }
+            AttemptLogError::Write { path: self.path.clone(), source }
         })
     }
 
@@ -198,10 +165,7 @@ impl AttemptLog {
         if lost == 0 {
             return Ok(());
         }
-        let marked = self.append(
-            format!("\n[{lost} bytes of the log are lost here: the disk refused them]\n")
-                .as_bytes(),
-        );
+        let marked = self.append(format!("\n[{lost} bytes of the log are lost here: the disk refused them]\n").as_bytes());
         if marked.is_err() {
             self.lost = lost;
         }
@@ -213,18 +177,12 @@ impl AttemptLog {
     }
 
     fn length_now(&self) -> u64 {
-        self.file
-            .metadata()
-            .map_or(self.len, |metadata| metadata.len())
+        self.file.metadata().map_or(self.len, |metadata| metadata.len())
     }
 
     fn ends_with_newline(&self, end: u64) -> bool {
         let mut last = [0];
-        end == 0
-            || self
-                .file
-                .read_exact_at(&mut last, end - 1)
-                .is_ok_and(|()| last == *b"\n")
+        end == 0 || self.file.read_exact_at(&mut last, end - 1).is_ok_and(|()| last == *b"\n")
     }
 }
 
@@ -234,19 +192,13 @@ pub fn is_held(path: &Path) -> Result<bool, AttemptLogError> {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(source) => {
-            return Err(AttemptLogError::Open {
-                path: path.to_owned(),
-                source,
-            });
+            return Err(AttemptLogError::Open { path: path.to_owned(), source });
         }
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(source)) => Err(AttemptLogError::Lock {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(TryLockError::Error(source)) => Err(AttemptLogError::Lock { path: path.to_owned(), source }),
     }
 }
 
@@ -270,15 +222,9 @@ mod tests {
         runner.write(b"\x1b[1mno newline\x1b[0m").expect("writes");
         worker.line("exit code 0").expect("writes");
         let text = fs::read_to_string(&path).expect("reads");
-        assert_eq!(
-            text,
-            "Running terraform init...\n\x1b[1mno newline\x1b[0m\nexit code 0\n"
-        );
+        assert_eq!(text, "Running terraform init...\n\x1b[1mno newline\x1b[0m\nexit code 0\n");
         assert_eq!(worker.len(), text.len() as u64);
-        assert_eq!(
-            fs::metadata(&path).expect("stat").permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).expect("stat").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -289,21 +235,13 @@ mod tests {
         for chunk in ["12345678", "9éz", "more", "more"] {
             log.write(chunk.as_bytes()).expect("never an error");
         }
-        log.line("exit code 1")
-            .expect("the worker's own lines still fit");
+        log.line("exit code 1").expect("the worker's own lines still fit");
         let text = fs::read_to_string(&path).expect("reads");
-        assert_eq!(
-            text,
-            "123456789\n[log truncated at 10 bytes; the run goes on]\nexit code 1\n"
-        );
+        assert_eq!(text, "123456789\n[log truncated at 10 bytes; the run goes on]\nexit code 1\n");
         assert_eq!(log.dropped(), 3 + 4 + 4);
         let mut again = AttemptLog::open_limited(&path, 10).expect("opens");
         again.write(b"more").expect("dropped");
-        assert_eq!(
-            fs::read_to_string(&path).expect("reads"),
-            text,
-            "a second opener adds no second mark"
-        );
+        assert_eq!(fs::read_to_string(&path).expect("reads"), text, "a second opener adds no second mark");
     }
 
     #[test]
@@ -314,10 +252,7 @@ mod tests {
         log.line("exit code 1").expect("writes");
         log.write(b"more").expect("dropped");
         let text = fs::read_to_string(&path).expect("reads");
-        assert_eq!(
-            text,
-            "exit code 1\n[log truncated at 10 bytes; the run goes on]\n"
-        );
+        assert_eq!(text, "exit code 1\n[log truncated at 10 bytes; the run goes on]\n");
     }
 
     #[test]
@@ -326,10 +261,7 @@ mod tests {
         let (target, path) = (dir.path().join("target"), dir.path().join("a.log"));
         fs::write(&target, "").expect("writes");
         std::os::unix::fs::symlink(&target, &path).expect("links");
-        assert!(matches!(
-            AttemptLog::open(&path),
-            Err(AttemptLogError::Open { .. })
-        ));
+        assert!(matches!(AttemptLog::open(&path), Err(AttemptLogError::Open { .. })));
     }
 
     #[test]

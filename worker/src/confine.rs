@@ -20,33 +20,17 @@ pub const MAX_TFVARS_BYTES: u64 = 1 << 20;
 pub enum Refused {
     #[error(transparent)]
     Spelling(#[from] BadPath),
-    #[error(
-        "`{0}` does not exist in the repository at this commit: check the spelling (case counts)"
-    )]
+    #[error("`{0}` does not exist in the repository at this commit: check the spelling (case counts)")]
     Missing(String),
-    #[error(
-        "`{0}` leads out of the repository through a symbolic link: point it at something inside"
-    )]
+    #[error("`{0}` leads out of the repository through a symbolic link: point it at something inside")]
     LeadsOut(String),
     #[error("`{0}` is a symbolic link that never ends")]
     Loop(String),
     #[error("`{path}` is a {found}, not a {wanted}: give the path of a {wanted}")]
-    WrongKind {
-        path: String,
-        found: &'static str,
-        wanted: &'static str,
-    },
-    #[error(
-        "`{path}` has {bytes} bytes, more than the {limit} that are read: split it or make it smaller"
-    )]
-    TooLarge {
-        path: String,
-        bytes: u64,
-        limit: u64,
-    },
-    #[error(
-        "this kernel cannot confine paths (openat2 is missing): run the worker on Linux 5.6 or newer"
-    )]
+    WrongKind { path: String, found: &'static str, wanted: &'static str },
+    #[error("`{path}` has {bytes} bytes, more than the {limit} that are read: split it or make it smaller")]
+    TooLarge { path: String, bytes: u64, limit: u64 },
+    #[error("this kernel cannot confine paths (openat2 is missing): run the worker on Linux 5.6 or newer")]
     OldKernel,
     #[error("`{path}` cannot be read")]
     Unreadable {
@@ -80,11 +64,7 @@ impl RegularFile {
         let path = self.path.display().to_string();
         let mut content = Vec::new();
         match self.file.take(self.limit + 1).read_to_end(&mut content) {
-            Ok(bytes) if bytes as u64 > self.limit => Err(Refused::TooLarge {
-                path,
-                bytes: bytes as u64,
-                limit: self.limit,
-            }),
+            Ok(bytes) if bytes as u64 > self.limit => Err(Refused::TooLarge { path, bytes: bytes as u64, limit: self.limit }),
             Ok(_) => Ok(content),
             Err(source) => Err(Refused::Unreadable { path, source }),
         }
@@ -94,24 +74,14 @@ impl RegularFile {
 impl Root {
     /// Opens the top directory of a checkout.
     pub fn new(checkout: &Path) -> Result<Self, Refused> {
-        let unreadable = |source| Refused::Unreadable {
-            path: checkout.display().to_string(),
-            source,
-        };
+        let unreadable = |source| Refused::Unreadable { path: checkout.display().to_string(), source };
         let path = checkout.canonicalize().map_err(unreadable)?;
         let dir = File::open(&path).map_err(unreadable)?;
         if !dir.metadata().map_err(unreadable)?.is_dir() {
             let path = path.display().to_string();
-            return Err(Refused::WrongKind {
-                path,
-                found: "file",
-                wanted: "directory",
-            });
+            return Err(Refused::WrongKind { path, found: "file", wanted: "directory" });
         }
-        Ok(Self {
-            path,
-            dir: dir.into(),
-        })
+        Ok(Self { path, dir: dir.into() })
     }
 
     /// Where the checkout lies, links resolved.
@@ -138,25 +108,13 @@ impl Root {
             return Err(wrong_kind(&held, path, "file"));
         }
         // Until here the file was only pointed at (O_PATH): opening a pipe or a device for reading could block or act.
-        let unreadable = |source| Refused::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| Refused::Unreadable { path: path.to_owned(), source };
         let file = File::open(format!("/proc/self/fd/{}", held.as_raw_fd())).map_err(unreadable)?;
         let bytes = file.metadata().map_err(unreadable)?.len();
         if bytes > max_bytes {
-            return Err(Refused::TooLarge {
-                path: path.to_owned(),
-                bytes,
-                limit: max_bytes,
-            });
+            return Err(Refused::TooLarge { path: path.to_owned(), bytes, limit: max_bytes });
         }
-        Ok(RegularFile {
-            path: real_path(&held, path)?,
-            bytes,
-            file,
-            limit: max_bytes,
-        })
+        Ok(RegularFile { path: real_path(&held, path)?, bytes, file, limit: max_bytes })
     }
 
     /// Whether a path (a link, usually) leads out of the checkout, as far as can be told: one that leads nowhere does not.
@@ -173,10 +131,7 @@ impl Root {
             Errno::EXDEV => Refused::LeadsOut(path.to_owned()),
             Errno::ELOOP => Refused::Loop(path.to_owned()),
             Errno::ENOSYS => Refused::OldKernel,
-            other => Refused::Unreadable {
-                path: path.to_owned(),
-                source: other.into(),
-            },
+            other => Refused::Unreadable { path: path.to_owned(), source: other.into() },
         })
     }
 
@@ -196,14 +151,7 @@ impl Root {
 }
 
 fn wrong_kind(held: &OwnedFd, path: &str, wanted: &'static str) -> Refused {
-    kind(held, path).map_or_else(
-        |error| error,
-        |found| Refused::WrongKind {
-            path: path.to_owned(),
-            found,
-            wanted,
-        },
-    )
+    kind(held, path).map_or_else(|error| error, |found| Refused::WrongKind { path: path.to_owned(), found, wanted })
 }
 
 fn kind(held: &OwnedFd, path: &str) -> Result<&'static str, Refused> {
@@ -211,10 +159,7 @@ fn kind(held: &OwnedFd, path: &str) -> Result<&'static str, Refused> {
     let about = held
         .try_clone()
         .and_then(|held| File::from(held).metadata())
-        .map_err(|source| Refused::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Refused::Unreadable { path: path.to_owned(), source })?;
     let kind = about.file_type();
     Ok(if kind.is_file() {
         "file"
@@ -232,12 +177,8 @@ fn kind(held: &OwnedFd, path: &str) -> Result<&'static str, Refused> {
 }
 
 fn real_path(held: &OwnedFd, path: &str) -> Result<PathBuf, Refused> {
-    std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).map_err(|source| {
-        Refused::Unreadable {
-            path: path.to_owned(),
-            source,
-        }
-    })
+    std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()))
+        .map_err(|source| Refused::Unreadable { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -139,7 +139,8 @@ async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: 
 
 fn open_secrets(asking: &Asking, permit: &Permit) -> Result<Option<SecretBundle>, String> {
     let Some(sealed) = &permit.secrets else { return Ok(None) };
-    let plain = asking.keys.open(sealed, &permit.id.to_string()).map_err(|error| format!("the permit's secrets cannot be opened: {error}"))?;
+    let plain =
+        asking.keys.open(sealed, &permit.id.to_string()).map_err(|error| format!("the permit's secrets cannot be opened: {error}"))?;
     proto::codec::decode(&plain).map(Some).map_err(|_| "the permit's secrets cannot be read".to_owned())
 }
 
@@ -167,4 +168,3 @@ fn failed(kind: &str, message: String) -> AttemptOutcome {
         },
     }
 }
-

@@ -43,10 +43,8 @@ impl Client {
     pub(crate) fn new(url: &Url, token: Option<&Secret>) -> Result<Self, CliError> {
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
-            let mut value =
-                HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
-                    CliError::usage("the API key cannot be sent in a header", "check the key")
-                })?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+                .map_err(|_| CliError::usage("the API key cannot be sent in a header", "check the key"))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -57,11 +55,7 @@ impl Client {
                 // A redirect would carry the key somewhere else; the API has none.
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT);
-            if is_loopback(url) {
-                builder.no_proxy()
-            } else {
-                builder
-            }
+            if is_loopback(url) { builder.no_proxy() } else { builder }
         };
         let failed = |source| CliError::Role {
             what: "cannot prepare the HTTP client".into(),
@@ -71,10 +65,7 @@ impl Client {
         };
         Ok(Self {
             http: build().timeout(ANSWER).build().map_err(failed)?,
-            streams: build()
-                .read_timeout(STREAM_SILENCE)
-                .build()
-                .map_err(failed)?,
+            streams: build().read_timeout(STREAM_SILENCE).build().map_err(failed)?,
             url: url.clone(),
         })
     }
@@ -100,20 +91,11 @@ impl Client {
 
     /// `POST` with an idempotency key, tried up to three times when the gateway does not answer or cannot serve:
     /// the key makes a repeat get the first answer.
-    pub(crate) async fn submit(
-        &self,
-        path: &str,
-        body: &Value,
-        idempotency_key: &str,
-    ) -> Result<Value, CliError> {
+    pub(crate) async fn submit(&self, path: &str, body: &Value, idempotency_key: &str) -> Result<Value, CliError> {
         let mut pause = Duration::from_millis(300);
         let mut tries = 1;
         loop {
-            let request = self
-                .http
-                .post(self.at(path))
-                .header("Idempotency-Key", idempotency_key)
-                .json(body);
+            let request = self.http.post(self.at(path)).header("Idempotency-Key", idempotency_key).json(body);
             match self.answer(request).await {
                 Err(error) if error.exit() == Exit::Unreachable && tries < 3 => {
                     tokio::time::sleep(pause).await;
@@ -127,19 +109,12 @@ impl Client {
 
     /// `DELETE`.
     pub(crate) async fn delete(&self, path: &str) -> Result<(), CliError> {
-        let answer = self
-            .send(self.http.request(Method::DELETE, self.at(path)))
-            .await?;
+        let answer = self.send(self.http.request(Method::DELETE, self.at(path))).await?;
         self.success(answer).await.map(drop)
     }
 
     /// The live stream of a run's output, resumed after `after`.
-    pub(crate) async fn open_logs(
-        &self,
-        run: RunId,
-        follow: bool,
-        after: Option<&str>,
-    ) -> Result<Response, CliError> {
+    pub(crate) async fn open_logs(&self, run: RunId, follow: bool, after: Option<&str>) -> Result<Response, CliError> {
         let mut url = self.at(&format!("v1/runs/{run}/logs"));
         if !follow {
             url.query_pairs_mut().append_pair("follow", "0");
@@ -159,18 +134,12 @@ impl Client {
 
     /// That the gateway's answer makes no sense.
     pub(crate) fn strange(&self, what: impl Into<String>) -> CliError {
-        CliError::Strange {
-            url: self.address().to_owned(),
-            what: what.into(),
-        }
+        CliError::Strange { url: self.address().to_owned(), what: what.into() }
     }
 
     /// That the connection failed.
     pub(crate) fn unreachable(&self, source: reqwest::Error) -> CliError {
-        CliError::Unreachable {
-            url: self.address().to_owned(),
-            source: source.without_url(),
-        }
+        CliError::Unreachable { url: self.address().to_owned(), source: source.without_url() }
     }
 
     fn at(&self, path: &str) -> Url {
@@ -181,20 +150,12 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(error))
+        request.send().await.map_err(|error| self.unreachable(error))
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Value, CliError> {
         let answer = self.send(request).await?;
-        let bytes = self
-            .success(answer)
-            .await?
-            .bytes()
-            .await
-            .map_err(|error| self.unreachable(error))?;
+        let bytes = self.success(answer).await?.bytes().await.map_err(|error| self.unreachable(error))?;
         serde_json::from_slice(&bytes).map_err(|error| self.strange(format!("no JSON: {error}")))
     }
 
@@ -205,57 +166,29 @@ impl Client {
             return Ok(answer);
         }
         if status.is_redirection() {
-            let to = answer
-                .headers()
-                .get(LOCATION)
-                .and_then(|to| to.to_str().ok())
-                .unwrap_or("elsewhere");
-            return Err(self.strange(format!(
-                "it redirects to {to}; redirects are not followed, set --url to that"
-            )));
+            let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("elsewhere");
+            return Err(self.strange(format!("it redirects to {to}; redirects are not followed, set --url to that")));
         }
-        let retry_after = answer
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|s| s.to_str().ok())
-            .map(str::to_owned);
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|s| s.to_str().ok()).map(str::to_owned);
         let body = answer.bytes().await.unwrap_or_default();
-        Err(CliError::Answer(Box::new(read_error(
-            status,
-            &body,
-            retry_after.as_deref(),
-        ))))
+        Err(CliError::Answer(Box::new(read_error(status, &body, retry_after.as_deref()))))
     }
 }
 
 /// The error object of the API; an answer without one (of a proxy, say) is told by its status.
 fn read_error(status: StatusCode, body: &[u8], retry_after: Option<&str>) -> GatewayAnswer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| {
-        body.get(name)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
+    let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let mut message = text("error").unwrap_or_else(|| format!("the gateway answered {status}"));
     if let Some(seconds) = retry_after {
         message = format!("{message} (try again in {seconds} s)");
     }
-    GatewayAnswer {
-        http: status.as_u16(),
-        message,
-        code: text("code").unwrap_or_default(),
-        field: text("field"),
-        status: text("status"),
-    }
+    GatewayAnswer { http: status.as_u16(), message, code: text("code").unwrap_or_default(), field: text("field"), status: text("status") }
 }
 
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -265,29 +198,16 @@ mod tests {
     #[test]
     fn an_error_without_the_apis_object_is_told_by_its_status() {
         let answer = read_error(StatusCode::BAD_GATEWAY, b"<html>", None);
-        assert_eq!(
-            (answer.http, answer.message.as_str()),
-            (502, "the gateway answered 502 Bad Gateway")
-        );
-        let answer = read_error(
-            StatusCode::CONFLICT,
-            br#"{"error":"no","code":"wrong_state","field":null,"status":"failed"}"#,
-            Some("5"),
-        );
+        assert_eq!((answer.http, answer.message.as_str()), (502, "the gateway answered 502 Bad Gateway"));
+        let answer = read_error(StatusCode::CONFLICT, br#"{"error":"no","code":"wrong_state","field":null,"status":"failed"}"#, Some("5"));
         assert_eq!(answer.message, "no (try again in 5 s)");
-        assert_eq!(
-            (answer.code.as_str(), answer.status.as_deref(), answer.field),
-            ("wrong_state", Some("failed"), None)
-        );
+        assert_eq!((answer.code.as_str(), answer.status.as_deref(), answer.field), ("wrong_state", Some("failed"), None));
     }
 
     #[test]
     fn a_path_of_the_address_is_a_prefix() {
         let client = Client::new(&Url::parse("https://x.example/navvy/").unwrap(), None).unwrap();
-        assert_eq!(
-            client.at("v1/runs").as_str(),
-            "https://x.example/navvy/v1/runs"
-        );
+        assert_eq!(client.at("v1/runs").as_str(), "https://x.example/navvy/v1/runs");
         assert_eq!(client.address(), "https://x.example/navvy");
     }
 }

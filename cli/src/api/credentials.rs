@@ -21,14 +21,10 @@ pub(crate) fn token(global: &Global) -> Result<Option<Secret>, CliError> {
     if let Some(path) = &global.token_file {
         return from_file(path).map(Some);
     }
-    match (
-        environment::text("NAVVY_TOKEN"),
-        environment::text("NAVVY_TOKEN_FILE"),
-    ) {
-        (Some(_), Some(_)) => Err(CliError::usage(
-            "NAVVY_TOKEN and NAVVY_TOKEN_FILE are both set: which one is meant?",
-            "unset one of them",
-        )),
+    match (environment::text("NAVVY_TOKEN"), environment::text("NAVVY_TOKEN_FILE")) {
+        (Some(_), Some(_)) => {
+            Err(CliError::usage("NAVVY_TOKEN and NAVVY_TOKEN_FILE are both set: which one is meant?", "unset one of them"))
+        }
         (Some(token), None) => checked(Secret::new(token), "NAVVY_TOKEN").map(Some),
         (None, Some(path)) => from_file(Path::new(&path)).map(Some),
         (None, None) => Ok(None),
@@ -45,8 +41,5 @@ fn checked(token: Secret, place: &str) -> Result<Secret, CliError> {
         return Ok(token);
     }
     let what = format!("{place} holds no API key: a key is one word of visible ASCII characters");
-    Err(CliError::usage(
-        what,
-        "copy the key again; it was shown when it was created",
-    ))
+    Err(CliError::usage(what, "copy the key again; it was shown when it was created"))
 }

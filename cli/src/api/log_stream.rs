@@ -66,12 +66,7 @@ pub(crate) struct LogStream {
 
 impl LogStream {
     /// Opens the stream after `after`. The first connection must work.
-    pub(crate) async fn open(
-        client: Client,
-        run: RunId,
-        follow: bool,
-        after: Option<LogPosition>,
-    ) -> Result<Self, CliError> {
+    pub(crate) async fn open(client: Client, run: RunId, follow: bool, after: Option<LogPosition>) -> Result<Self, CliError> {
         let last_id = after.map(|position| position.to_string());
         let response = client.open_logs(run, follow, last_id.as_deref()).await?;
         Ok(Self {
@@ -82,10 +77,7 @@ impl LogStream {
             parser: Parser::default(),
             ready: VecDeque::new(),
             last_id,
-            seen: after
-                .map(|position| ((position.job, position.attempt), position.offset))
-                .into_iter()
-                .collect(),
+            seen: after.map(|position| ((position.job, position.attempt), position.offset)).into_iter().collect(),
             last_status: None,
             done: false,
         })
@@ -114,9 +106,7 @@ impl LogStream {
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let mut events = Vec::new();
-        self.parser
-            .push(bytes, &mut events)
-            .map_err(|error| self.client.strange(error.to_string()))?;
+        self.parser.push(bytes, &mut events).map_err(|error| self.client.strange(error.to_string()))?;
         for event in events {
             if let Some(event) = self.read(event)? {
                 self.done |= matches!(event, LogEvent::End { .. });
@@ -141,56 +131,35 @@ impl LogStream {
                     Some(LogEvent::Status { status, phase })
                 }
             }
-            "lagged" => Some(LogEvent::Lagged {
-                behind_bytes: self.number(&event, "behind_bytes")?,
-            }),
-            "gap" => Some(LogEvent::Gap {
-                missing_bytes: self.number(&event, "missing_bytes")?,
-            }),
-            "end" => Some(LogEvent::End {
-                status: self.data::<StatusData>(&event)?.status,
-            }),
+            "lagged" => Some(LogEvent::Lagged { behind_bytes: self.number(&event, "behind_bytes")? }),
+            "gap" => Some(LogEvent::Gap { missing_bytes: self.number(&event, "missing_bytes")? }),
+            "end" => Some(LogEvent::End { status: self.data::<StatusData>(&event)?.status }),
             // A newer gateway may say more.
             _ => None,
         })
     }
 
     fn read_line(&mut self, event: Event) -> Result<Option<LogEvent>, CliError> {
-        let position = event
-            .id
-            .as_deref()
-            .and_then(|id| id.parse::<LogPosition>().ok());
+        let position = event.id.as_deref().and_then(|id| id.parse::<LogPosition>().ok());
         let (Some(id), Some(position)) = (event.id, position) else {
             return Err(self.client.strange("a log line without its position"));
         };
-        let seen = self
-            .seen
-            .entry((position.job, position.attempt))
-            .or_insert(0);
+        let seen = self.seen.entry((position.job, position.attempt)).or_insert(0);
         if position.offset <= *seen {
             return Ok(None);
         }
         *seen = position.offset;
         self.last_id = Some(id.clone());
-        Ok(Some(LogEvent::Log {
-            id,
-            line: event.data,
-        }))
+        Ok(Some(LogEvent::Log { id, line: event.data }))
     }
 
     fn data<T: serde::de::DeserializeOwned>(&self, event: &Event) -> Result<T, CliError> {
-        serde_json::from_str(&event.data).map_err(|error| {
-            self.client
-                .strange(format!("event {}: {error}", event.name))
-        })
+        serde_json::from_str(&event.data).map_err(|error| self.client.strange(format!("event {}: {error}", event.name)))
     }
 
     fn number(&self, event: &Event, name: &str) -> Result<u64, CliError> {
         let data: serde_json::Value = self.data(event)?;
-        Ok(data
-            .get(name)
-            .and_then(serde_json::Value::as_u64)
-            .unwrap_or(0))
+        Ok(data.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0))
     }
 
     async fn reconnect(&mut self) -> Result<(), CliError> {
@@ -198,11 +167,7 @@ impl LogStream {
         let mut pause = Duration::from_millis(200);
         loop {
             tokio::time::sleep(jittered(pause)).await;
-            match self
-                .client
-                .open_logs(self.run, self.follow, self.last_id.as_deref())
-                .await
-            {
+            match self.client.open_logs(self.run, self.follow, self.last_id.as_deref()).await {
                 Ok(response) => {
                     self.response = Some(response);
                     self.parser = Parser::default();

@@ -37,11 +37,7 @@ pub(crate) struct Parser {
 
 impl Parser {
     /// Takes the next bytes of the stream and appends the events they complete.
-    pub(crate) fn push(
-        &mut self,
-        chunk: &[u8],
-        events: &mut Vec<Event>,
-    ) -> Result<(), LineTooLong> {
+    pub(crate) fn push(&mut self, chunk: &[u8], events: &mut Vec<Event>) -> Result<(), LineTooLong> {
         let mut rest = chunk;
         if self.after_cr && !rest.is_empty() {
             self.after_cr = false;
@@ -74,11 +70,7 @@ impl Parser {
     fn end_line(&mut self, events: &mut Vec<Event>) {
         let bytes = std::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(&bytes);
-        let line = if self.begun {
-            &*text
-        } else {
-            text.strip_prefix('\u{feff}').unwrap_or(&text)
-        };
+        let line = if self.begun { &*text } else { text.strip_prefix('\u{feff}').unwrap_or(&text) };
         self.begun = true;
         if line.is_empty() {
             events.extend(self.end_event());
@@ -108,15 +100,7 @@ impl Parser {
         if !std::mem::take(&mut self.has_data) {
             return None;
         }
-        Some(Event {
-            name: if name.is_empty() {
-                "message".to_owned()
-            } else {
-                name
-            },
-            data,
-            id,
-        })
+        Some(Event { name: if name.is_empty() { "message".to_owned() } else { name }, data, id })
     }
 }
 

@@ -13,51 +13,23 @@ fn parse(chunks: &[&[u8]]) -> Vec<Event> {
 }
 
 fn event(name: &str, data: &str, id: Option<&str>) -> Event {
-    Event {
-        name: name.into(),
-        data: data.into(),
-        id: id.map(Into::into),
-    }
+    Event { name: name.into(), data: data.into(), id: id.map(Into::into) }
 }
 
 #[test]
 fn the_examples_of_the_standard_read_as_written_there() {
     for (text, expected) in [
-        (
-            "data: YHOO\ndata: +2\ndata: 10\n\n",
-            vec![event("message", "YHOO\n+2\n10", None)],
-        ),
+        ("data: YHOO\ndata: +2\ndata: 10\n\n", vec![event("message", "YHOO\n+2\n10", None)]),
         (
             ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event",
-            vec![
-                event("message", "first event", Some("1")),
-                event("message", "second event", Some("")),
-            ],
+            vec![event("message", "first event", Some("1")), event("message", "second event", Some(""))],
         ),
-        (
-            "data\n\ndata\ndata\n\ndata:",
-            vec![event("message", "", None), event("message", "\n", None)],
-        ),
-        (
-            "data:test\n\ndata: test\n\n",
-            vec![
-                event("message", "test", None),
-                event("message", "test", None),
-            ],
-        ),
-        (
-            "\u{feff}event: log\r\ndata: a: b\r\n\r\n",
-            vec![event("log", "a: b", None)],
-        ),
+        ("data\n\ndata\ndata\n\ndata:", vec![event("message", "", None), event("message", "\n", None)]),
+        ("data:test\n\ndata: test\n\n", vec![event("message", "test", None), event("message", "test", None)]),
+        ("\u{feff}event: log\r\ndata: a: b\r\n\r\n", vec![event("log", "a: b", None)]),
         ("event: log\rdata: x\r\r", vec![event("log", "x", None)]),
-        (
-            "event: lonely\n\nretry: 10\nunknown: x\ndata: y\n\n",
-            vec![event("message", "y", None)],
-        ),
-        (
-            "id: bad\0id\ndata: x\n\n",
-            vec![event("message", "x", None)],
-        ),
+        ("event: lonely\n\nretry: 10\nunknown: x\ndata: y\n\n", vec![event("message", "y", None)]),
+        ("id: bad\0id\ndata: x\n\n", vec![event("message", "x", None)]),
     ] {
         assert_eq!(parse(&[text.as_bytes()]), expected, "{text:?}");
     }
@@ -75,36 +47,29 @@ fn a_line_without_end_is_refused_before_memory_is_full() {
 fn written() -> impl Strategy<Value = (Vec<Event>, Vec<u8>)> {
     let data = "[^\r\n]{0,20}(\n[^\r\n]{0,20}){0,3}";
     let one = ("[a-z]{1,8}", data, proptest::option::of("[0-9.]{1,9}"));
-    (
-        proptest::collection::vec(one, 0..8),
-        prop_oneof![Just("\n"), Just("\r"), Just("\r\n")],
-    )
-        .prop_map(|(all, end)| {
-            let mut bytes = Vec::new();
-            let mut events = Vec::new();
-            for (name, data, id) in all {
-                let mut lines = vec![": heartbeat".to_owned(), format!("event: {name}")];
-                lines.extend(id.iter().map(|id| format!("id: {id}")));
-                lines.extend(data.split('\n').map(|line| format!("data: {line}")));
-                lines.push(String::new());
-                for line in lines {
-                    bytes.extend_from_slice(line.as_bytes());
-                    bytes.extend_from_slice(end.as_bytes());
-                }
-                events.push(Event { name, data, id });
+    (proptest::collection::vec(one, 0..8), prop_oneof![Just("\n"), Just("\r"), Just("\r\n")]).prop_map(|(all, end)| {
+        let mut bytes = Vec::new();
+        let mut events = Vec::new();
+        for (name, data, id) in all {
+            let mut lines = vec![": heartbeat".to_owned(), format!("event: {name}")];
+            lines.extend(id.iter().map(|id| format!("id: {id}")));
+            lines.extend(data.split('\n').map(|line| format!("data: {line}")));
+            lines.push(String::new());
+            for line in lines {
+                bytes.extend_from_slice(line.as_bytes());
+                bytes.extend_from_slice(end.as_bytes());
             }
-            (events, bytes)
-        })
+            events.push(Event { name, data, id });
+        }
+        (events, bytes)
+    })
 }
 
 fn cut<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
     places.sort_unstable();
-    places
-        .windows(2)
-        .map(|pair| &bytes[pair[0]..pair[1]])
-        .collect()
+    places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
 }
 
 proptest! {

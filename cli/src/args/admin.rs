@@ -61,6 +61,5 @@ pub(crate) struct CompletionsArgs {
 }
 
 fn parse_pool(text: &str) -> Result<proto::PoolName, String> {
-    text.parse()
-        .map_err(|error: proto::ids::BadId| error.to_string())
+    text.parse().map_err(|error: proto::ids::BadId| error.to_string())
 }

@@ -172,6 +172,5 @@ pub(crate) enum KeyScope {
 }
 
 fn parse_position(text: &str) -> Result<proto::log::LogPosition, String> {
-    text.parse()
-        .map_err(|()| "write JOB.ATTEMPT.OFFSET, such as 0.1.512".into())
+    text.parse().map_err(|()| "write JOB.ATTEMPT.OFFSET, such as 0.1.512".into())
 }

@@ -100,10 +100,7 @@ pub(crate) struct DeployArgs {
 
 /// How to log in to the git server: password, token or SSH key, each from a file.
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the fields are called like their flags"
-)]
+#[expect(clippy::struct_field_names, reason = "the fields are called like their flags")]
 pub(crate) struct GitLogin {
     /// User name for the git server.
     #[arg(long, value_name = "NAME")]

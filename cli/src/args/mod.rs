@@ -15,12 +15,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::Secret;
 
 pub(crate) use crate::bench::BenchArgs;
-pub(crate) use admin::{
-    AdminArgs, AdminVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DoctorArgs, MigrateArgs,
-};
+pub(crate) use admin::{AdminArgs, AdminVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DoctorArgs, MigrateArgs};
 pub(crate) use client::{
-    ApproveArgs, CancelArgs, IdArgs, KeyScope, KeysArgs, KeysVerb, LogsArgs, Outcome, ResolveArgs,
-    RunArgs, RunVerb, RunsArgs, WaitArgs,
+    ApproveArgs, CancelArgs, IdArgs, KeyScope, KeysArgs, KeysVerb, LogsArgs, Outcome, ResolveArgs, RunArgs, RunVerb, RunsArgs, WaitArgs,
 };
 pub(crate) use deploy::{DeployArgs, GitLogin};
 pub(crate) use pairs::Pair;
@@ -116,24 +113,17 @@ pub(crate) enum ClientVerb {
 }
 
 fn parse_secret(text: &str) -> Result<Secret, String> {
-    if text.is_empty() {
-        Err("the token is empty".into())
-    } else {
-        Ok(Secret::new(text))
-    }
+    if text.is_empty() { Err("the token is empty".into()) } else { Ok(Secret::new(text)) }
 }
 
 /// An http or https address without credentials, query or fragment; a path is a prefix.
 fn parse_url(text: &str) -> Result<reqwest::Url, String> {
-    let url = reqwest::Url::parse(text)
-        .map_err(|error| format!("{error}; write it like http://127.0.0.1:8080"))?;
+    let url = reqwest::Url::parse(text).map_err(|error| format!("{error}; write it like http://127.0.0.1:8080"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("only http:// and https:// addresses are possible".into());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "leave user and password out; the key goes into NAVVY_TOKEN or --token-file".into(),
-        );
+        return Err("leave user and password out; the key goes into NAVVY_TOKEN or --token-file".into());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("leave out what follows ? or #".into());

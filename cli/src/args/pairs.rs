@@ -15,10 +15,7 @@ impl std::str::FromStr for Pair {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => Ok(Self {
-                key: key.trim().to_owned(),
-                value: Secret::new(value),
-            }),
+            Some((key, value)) if !key.trim().is_empty() => Ok(Self { key: key.trim().to_owned(), value: Secret::new(value) }),
             // The text is not quoted: it may be the secret itself.
             Some(_) | None => Err("write KEY=VALUE".into()),
         }

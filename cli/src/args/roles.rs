@@ -105,13 +105,11 @@ struct Flags(Vec<(String, String)>);
 
 impl Flags {
     fn put(&mut self, key: &str, value: Option<impl ToString>) {
-        self.0
-            .extend(value.map(|value| (key.to_owned(), value.to_string())));
+        self.0.extend(value.map(|value| (key.to_owned(), value.to_string())));
     }
 
     fn put_list(&mut self, key: &str, values: &[String]) {
-        self.0
-            .extend(values.iter().map(|value| (key.to_owned(), value.clone())));
+        self.0.extend(values.iter().map(|value| (key.to_owned(), value.clone())));
     }
 
     fn put_door(&mut self, door: &DoorArgs) {
@@ -131,11 +129,7 @@ impl SettingsArgs {
         flags.put("data_dir", self.data_dir.as_ref().map(|dir| dir.display()));
         flags.put("nats.url", self.nats_url.as_ref());
         flags.put("log.level", self.log_level.as_ref());
-        Layers {
-            file: self.config.clone(),
-            env: environment::all(),
-            flags: flags.0,
-        }
+        Layers { file: self.config.clone(), env: environment::all(), flags: flags.0 }
     }
 }
 

@@ -3,12 +3,7 @@
 use anyhow::Context as _;
 use bus::{Bus, Server, ServerOptions};
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    process::Stdio,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},

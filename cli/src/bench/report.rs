@@ -79,14 +79,16 @@ fn ms(time: Duration) -> f64 {
 /// Median and 99th percentile.
 pub(super) fn quantiles(mut times: Vec<Duration>) -> Quantiles {
     times.sort_unstable();
-    let at = |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1))).copied().unwrap_or_default();
+    let at =
+        |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1))).copied().unwrap_or_default();
     Quantiles { p50_ms: ms(at(0.5)), p99_ms: ms(at(0.99)) }
 }
 
 /// This machine.
 pub(super) fn machine() -> Machine {
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib: f64 = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_default();
+    let kib: f64 =
+        memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_default();
     Machine {
         cores: std::thread::available_parallelism().map_or(0, usize::from),
         memory_gib: kib / 1024.0 / 1024.0,
@@ -129,7 +131,10 @@ impl Report {
         let ratio = ours.p50_ms / floor.p50_ms;
         Row {
             what: "request accepted → permit".to_owned(),
-            measured: format!("p50 {:.2} ms, p99 {:.2} ms; bare pipeline p50 {:.2} ms, p99 {:.2} ms: {ratio:.2} ×", ours.p50_ms, ours.p99_ms, floor.p50_ms, floor.p99_ms),
+            measured: format!(
+                "p50 {:.2} ms, p99 {:.2} ms; bare pipeline p50 {:.2} ms, p99 {:.2} ms: {ratio:.2} ×",
+                ours.p50_ms, ours.p99_ms, floor.p50_ms, floor.p99_ms
+            ),
             budget: "≤ 3 × the bare pipeline".to_owned(),
             met: ratio <= 3.0,
         }
@@ -190,5 +195,10 @@ impl TerraformCost {
 
 fn memory_row(role: &str, used: f64) -> Row {
     let budget = if role == "worker" { 30.0 } else { 40.0 };
-    Row { what: format!("{role}, memory at idle"), measured: format!("{used:.1} MiB"), budget: format!("≤ {budget:.0} MiB"), met: used <= budget }
+    Row {
+        what: format!("{role}, memory at idle"),
+        measured: format!("{used:.1} MiB"),
+        budget: format!("≤ {budget:.0} MiB"),
+        met: used <= budget,
+    }
 }

@@ -70,7 +70,13 @@ async fn once_by_hand(tool: &str, git_url: &str, path: &str) -> anyhow::Result<D
 
 async fn step(dir: &Path, program: &str, args: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new(program);
-    command.args(args).current_dir(dir).env("CHECKPOINT_DISABLE", "1").env("TF_IN_AUTOMATION", "1").stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .args(args)
+        .current_dir(dir)
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("TF_IN_AUTOMATION", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     let status = command.status().await.with_context(|| format!("start {program}"))?;
     anyhow::ensure!(status.success(), "{program} {args:?}: {status}");
     Ok(())

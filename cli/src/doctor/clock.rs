@@ -17,13 +17,7 @@ const TOO_FAR: u64 = 60;
 pub(super) async fn check(url: &Url) -> Finding {
     let now = Timestamp::now();
     let Some(theirs) = clock_of(url).await else {
-        return Finding::ok(
-            "clock",
-            format!(
-                "{}; no gateway at {url} to compare it with",
-                crate::output::time::instant(now)
-            ),
-        );
+        return Finding::ok("clock", format!("{}; no gateway at {url} to compare it with", crate::output::time::instant(now)));
     };
     judge(now, theirs)
 }
@@ -42,12 +36,8 @@ fn judge(ours: Timestamp, theirs: Timestamp) -> Finding {
 }
 
 async fn clock_of(url: &Url) -> Option<Timestamp> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(3))
-        .build()
-        .ok()?;
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(3)).build().ok()?;
     let answer = client.get(url.clone()).send().await.ok()?;
     let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
     parse(date)
@@ -68,11 +58,9 @@ mod tests {
     fn the_distance_decides() {
         let at = parse("Sat, 21 Nov 2026 03:50:00 GMT").unwrap();
         assert_eq!(at.to_string(), "2026-11-21T03:50:00Z");
-        for (other, state) in [
-            ("2026-11-21T03:50:04Z", State::Ok),
-            ("2026-11-21T03:49:20Z", State::Warn),
-            ("2026-11-21T05:50:00Z", State::Fail),
-        ] {
+        for (other, state) in
+            [("2026-11-21T03:50:04Z", State::Ok), ("2026-11-21T03:49:20Z", State::Warn), ("2026-11-21T05:50:00Z", State::Fail)]
+        {
             assert_eq!(judge(at, other.parse().unwrap()).state, state, "{other}");
         }
         assert_eq!(parse("yesterday"), None);

@@ -20,10 +20,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     let mut all = vec![writable("data folder", &data), room("disk space", &data)];
     let work = settings.work_dir();
     if !work.starts_with(&data) {
-        all.extend([
-            writable("work folder", &work),
-            room("work disk space", &work),
-        ]);
+        all.extend([writable("work folder", &work), room("work disk space", &work)]);
     }
     all
 }
@@ -31,34 +28,19 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
 fn writable(check: &'static str, dir: &Path) -> Finding {
     let shown = dir.display();
     let Some(existing) = nearest_existing(dir) else {
-        return Finding::fail(
-            check,
-            format!("no part of {shown} exists"),
-            "check --data-dir",
-        );
+        return Finding::fail(check, format!("no part of {shown} exists"), "check --data-dir");
     };
     let name = format!(".navvy-doctor-{}", std::process::id());
     let probe = existing.join(name);
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&probe)
-        .and_then(|mut file| {
-            file.write_all(b"probe")?;
-            file.sync_all()
-        });
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|mut file| {
+        file.write_all(b"probe")?;
+        file.sync_all()
+    });
     // It may not be there at all when creating it failed.
     let _ = std::fs::remove_file(&probe);
     if let Err(error) = written {
-        let advice = format!(
-            "give this user the right to write in {}",
-            existing.display()
-        );
-        return Finding::fail(
-            check,
-            format!("{} cannot be written: {error}", existing.display()),
-            advice,
-        );
+        let advice = format!("give this user the right to write in {}", existing.display());
+        return Finding::fail(check, format!("{} cannot be written: {error}", existing.display()), advice);
     }
     if existing != dir {
         return Finding::ok(check, format!("{shown} does not exist yet and can be made"));
@@ -66,11 +48,7 @@ fn writable(check: &'static str, dir: &Path) -> Finding {
     let mode = std::fs::metadata(dir).map_or(0, |about| about.permissions().mode() & 0o777);
     let of_others = mode & 0o077;
     if of_others != 0 {
-        return Finding::warn(
-            check,
-            format!("{shown} is open to others (mode {mode:04o})"),
-            format!("chmod 700 {shown}"),
-        );
+        return Finding::warn(check, format!("{shown} is open to others (mode {mode:04o})"), format!("chmod 700 {shown}"));
     }
     Finding::ok(check, format!("{shown} can be written"))
 }
@@ -78,28 +56,13 @@ fn writable(check: &'static str, dir: &Path) -> Finding {
 fn room(check: &'static str, dir: &Path) -> Finding {
     let stat = nearest_existing(dir).and_then(|dir| nix::sys::statvfs::statvfs(&dir).ok());
     let Some(stat) = stat else {
-        return Finding::warn(
-            check,
-            format!("cannot be told for {}", dir.display()),
-            "look at it with df",
-        );
+        return Finding::warn(check, format!("cannot be told for {}", dir.display()), "look at it with df");
     };
-    let (bytes, inodes) = (
-        stat.blocks_available() * stat.fragment_size(),
-        stat.files_available(),
-    );
-    let found = format!(
-        "{:.1} GiB free at {}",
-        bytes as f64 / GIB as f64,
-        dir.display()
-    );
+    let (bytes, inodes) = (stat.blocks_available() * stat.fragment_size(), stat.files_available());
+    let found = format!("{:.1} GiB free at {}", bytes as f64 / GIB as f64, dir.display());
     // File systems without a fixed number of inodes report 0 of 0.
     if stat.files() > 0 && inodes < 10_000 {
-        return Finding::fail(
-            check,
-            format!("{found}, but only {inodes} inodes"),
-            "delete small files, or use another disk",
-        );
+        return Finding::fail(check, format!("{found}, but only {inodes} inodes"), "delete small files, or use another disk");
     }
     let advice = "make room, or use another disk with --data-dir";
     match bytes {
@@ -111,10 +74,7 @@ fn room(check: &'static str, dir: &Path) -> Finding {
 
 fn nearest_existing(dir: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(dir).ok()?;
-    absolute
-        .ancestors()
-        .find(|part| part.is_dir())
-        .map(Path::to_path_buf)
+    absolute.ancestors().find(|part| part.is_dir()).map(Path::to_path_buf)
 }
 
 #[cfg(test)]

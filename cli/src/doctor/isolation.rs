@@ -20,11 +20,7 @@ pub(super) fn check() -> Vec<Finding> {
 fn kernel() -> Finding {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let Some(version) = find(&release) else {
-        return Finding::fail(
-            "kernel",
-            "this is no Linux, or /proc is not mounted",
-            "run workers on Linux 5.6 or newer",
-        );
+        return Finding::fail("kernel", "this is no Linux, or /proc is not mounted", "run workers on Linux 5.6 or newer");
     };
     if version < KERNEL_LOWEST {
         let what = format!("Linux {version} cannot confine paths (openat2 is missing)");
@@ -34,10 +30,7 @@ fn kernel() -> Finding {
     let has = |yes: bool| if yes { "available" } else { "not seen" };
     let landlock = has(security.split(',').any(|name| name.trim() == "landlock"));
     let cgroup = has(Path::new("/sys/fs/cgroup/cgroup.controllers").exists());
-    Finding::ok(
-        "kernel",
-        format!("Linux {version}; landlock {landlock}, cgroup v2 {cgroup}"),
-    )
+    Finding::ok("kernel", format!("Linux {version}; landlock {landlock}, cgroup v2 {cgroup}"))
 }
 
 fn level() -> Finding {
@@ -51,11 +44,7 @@ fn level() -> Finding {
 fn user() -> Finding {
     if nix::unistd::geteuid().is_root() {
         let advice = "run workers as a user of their own without special rights";
-        return Finding::warn(
-            "user",
-            "this is root, and so would be every tool of a run",
-            advice,
-        );
+        return Finding::warn("user", "this is root, and so would be every tool of a run", advice);
     }
     Finding::ok("user", format!("uid {}, not root", nix::unistd::geteuid()))
 }

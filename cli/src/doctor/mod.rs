@@ -51,30 +51,15 @@ pub(crate) struct Finding {
 
 impl Finding {
     fn ok(check: &'static str, found: impl Into<String>) -> Self {
-        Self {
-            check,
-            state: State::Ok,
-            found: found.into(),
-            advice: String::new(),
-        }
+        Self { check, state: State::Ok, found: found.into(), advice: String::new() }
     }
 
     fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            check,
-            state: State::Warn,
-            found: found.into(),
-            advice: advice.into(),
-        }
+        Self { check, state: State::Warn, found: found.into(), advice: advice.into() }
     }
 
     fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            check,
-            state: State::Fail,
-            found: found.into(),
-            advice: advice.into(),
-        }
+        Self { check, state: State::Fail, found: found.into(), advice: advice.into() }
     }
 }
 
@@ -106,19 +91,12 @@ fn configuration(args: &DoctorArgs) -> (Vec<Finding>, Settings) {
     };
     match args.settings.layers().load() {
         Ok(loaded) => match loaded.settings.check() {
-            Ok(()) => (
-                vec![Finding::ok("configuration", "accepted")],
-                loaded.settings,
-            ),
+            Ok(()) => (vec![Finding::ok("configuration", "accepted")], loaded.settings),
             Err(problems) => (refused(&problems), loaded.settings),
         },
         Err(SettingsError::Refused(problems)) => (refused(&problems), Settings::default()),
         Err(error) => {
-            let finding = Finding::fail(
-                "configuration",
-                error.to_string(),
-                "repair the file or the path",
-            );
+            let finding = Finding::fail("configuration", error.to_string(), "repair the file or the path");
             (vec![finding], Settings::default())
         }
     }

@@ -33,10 +33,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     let mut all = vec![program(settings).await];
     let folder = up::nats_folder(settings);
     match std::fs::read_to_string(folder.join("nats.conf")) {
-        Err(_) => all.push(Finding::ok(
-            "nats",
-            "no server of `navvy up` in this data folder yet",
-        )),
+        Err(_) => all.push(Finding::ok("nats", "no server of `navvy up` in this data folder yet")),
         Ok(config) => {
             all.push(sync(&config));
             all.extend(own(settings, &folder).await);
@@ -58,27 +55,15 @@ async fn existing(settings: &Settings) -> Vec<Finding> {
 async fn connected(bus: &Bus, settings: &Settings) -> Vec<Finding> {
     let version = bus.server_version();
     let mut all = vec![match find(&version) {
-        Some(number) if is_fixed(number, &FIXED) => {
-            Finding::ok("nats", format!("connected, nats-server {version}"))
-        }
-        _ => Finding::warn(
-            "nats",
-            format!("connected, nats-server {version} lacks security fixes"),
-            UPDATE,
-        ),
+        Some(number) if is_fixed(number, &FIXED) => Finding::ok("nats", format!("connected, nats-server {version}")),
+        _ => Finding::warn("nats", format!("connected, nats-server {version} lacks security fixes"), UPDATE),
     }];
     all.push(match bus.check_layout(&roles::layout(settings)).await {
         Ok(()) => Finding::ok("streams", "all there and as they should be"),
-        Err(error @ BusError::Layout { .. }) => Finding::fail(
-            "streams",
-            error.to_string(),
-            "run `navvy admin migrate` with the same settings",
-        ),
-        Err(error) => Finding::fail(
-            "streams",
-            error.to_string(),
-            "look at the log of nats-server",
-        ),
+        Err(error @ BusError::Layout { .. }) => {
+            Finding::fail("streams", error.to_string(), "run `navvy admin migrate` with the same settings")
+        }
+        Err(error) => Finding::fail("streams", error.to_string(), "look at the log of nats-server"),
     });
     all
 }
@@ -92,19 +77,11 @@ async fn program(settings: &Settings) -> Finding {
         };
         let found = format!("{version} at {}", path.display());
         return if version < LOWEST {
-            Finding::fail(
-                "nats-server",
-                format!("{found} is older than {LOWEST}"),
-                install,
-            )
+            Finding::fail("nats-server", format!("{found} is older than {LOWEST}"), install)
         } else if is_fixed(version, &FIXED) {
             Finding::ok("nats-server", found)
         } else {
-            Finding::warn(
-                "nats-server",
-                format!("{found} lacks security fixes"),
-                UPDATE,
-            )
+            Finding::warn("nats-server", format!("{found} lacks security fixes"), UPDATE)
         };
     }
     Finding::fail("nats-server", "not found, or it does not answer", install)
@@ -116,28 +93,16 @@ fn candidates(settings: &Settings) -> Vec<PathBuf> {
         return vec![named.clone()];
     }
     let here = std::env::current_dir().unwrap_or_default();
-    let tools = here
-        .ancestors()
-        .map(|dir| dir.join(".tools/bin/nats-server"))
-        .filter(|path| path.is_file());
-    std::iter::once(PathBuf::from("nats-server"))
-        .chain(tools)
-        .collect()
+    let tools = here.ancestors().map(|dir| dir.join(".tools/bin/nats-server")).filter(|path| path.is_file());
+    std::iter::once(PathBuf::from("nats-server")).chain(tools).collect()
 }
 
 fn sync(config: &str) -> Finding {
     if config.contains("sync_interval: always") {
-        return Finding::ok(
-            "nats sync",
-            "the own server writes everything to disk before it answers",
-        );
+        return Finding::ok("nats sync", "the own server writes everything to disk before it answers");
     }
     let advice = "stop `navvy up` and start it again: it writes this configuration itself";
-    Finding::fail(
-        "nats sync",
-        "the own server's configuration lacks sync_interval: always",
-        advice,
-    )
+    Finding::fail("nats sync", "the own server's configuration lacks sync_interval: always", advice)
 }
 
 /// What `navvy up` remembers of its server (written by the crate `bus`).
@@ -155,14 +120,9 @@ struct Credentials {
 }
 
 async fn own(settings: &Settings, folder: &Path) -> Vec<Finding> {
-    let record = std::fs::read(folder.join("nats.json"))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
+    let record = std::fs::read(folder.join("nats.json")).ok().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
     let Some(record) = record.filter(|record| record.pid != 0) else {
-        return vec![Finding::ok(
-            "nats",
-            "the own server is stopped; `navvy up` starts it",
-        )];
+        return vec![Finding::ok("nats", "the own server is stopped; `navvy up` starts it")];
     };
     let options = ConnectOptions {
         url: format!("nats://127.0.0.1:{}", record.port),
@@ -181,11 +141,7 @@ async fn own(settings: &Settings, folder: &Path) -> Vec<Finding> {
 
 fn unanswered(why: &str) -> Finding {
     let advice = "is `navvy up` running? It starts the server again; its log is nats/nats.log in the data folder";
-    Finding::warn(
-        "nats",
-        format!("the own server should run and does not answer: {why}"),
-        advice,
-    )
+    Finding::warn("nats", format!("the own server should run and does not answer: {why}"), advice)
 }
 
 #[cfg(test)]
@@ -195,10 +151,7 @@ mod tests {
 
     #[test]
     fn a_configuration_without_sync_is_a_failure() {
-        assert_eq!(
-            sync("jetstream { store_dir: \"x\", sync_interval: always }").state,
-            State::Ok
-        );
+        assert_eq!(sync("jetstream { store_dir: \"x\", sync_interval: always }").state, State::Ok);
         assert_eq!(sync("jetstream { store_dir: \"x\" }").state, State::Fail);
     }
 }

@@ -40,23 +40,13 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     all.extend(tofu);
     if !installed.is_empty() {
         let dir = settings.tools_dir();
-        all.push(Finding::ok(
-            "tool versions",
-            format!("{} in {}", installed.join(", "), dir.display()),
-        ));
+        all.push(Finding::ok("tool versions", format!("{} in {}", installed.join(", "), dir.display())));
     }
     if none && settings.worker.tools.may_download {
-        all.push(Finding::ok(
-            "terraform/tofu",
-            "none installed; workers fetch the versions they need",
-        ));
+        all.push(Finding::ok("terraform/tofu", "none installed; workers fetch the versions they need"));
     } else if none {
         let advice = "install terraform or OpenTofu, or allow downloads with worker.tools.may_download = true";
-        all.push(Finding::fail(
-            "terraform/tofu",
-            "neither is installed: a worker here can run nothing",
-            advice,
-        ));
+        all.push(Finding::fail("terraform/tofu", "neither is installed: a worker here can run nothing", advice));
     }
     all
 }
@@ -64,50 +54,24 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
 /// What a program prints about its version; `None` when it is not there or does not answer.
 pub(super) async fn ask(program: &Path, argument: &str) -> Option<String> {
     let mut command = tokio::process::Command::new(program);
-    command
-        .arg(argument)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .env("CHECKPOINT_DISABLE", "1");
-    let output = tokio::time::timeout(PATIENCE, command.output())
-        .await
-        .ok()?
-        .ok()?;
+    command.arg(argument).stdin(Stdio::null()).kill_on_drop(true).env("CHECKPOINT_DISABLE", "1");
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.ok()?.ok()?;
     // ssh answers on stderr.
-    let text = if output.stdout.is_empty() {
-        output.stderr
-    } else {
-        output.stdout
-    };
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&text).into_owned())
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    output.status.success().then(|| String::from_utf8_lossy(&text).into_owned())
 }
 
 async fn git() -> Finding {
     let install = "install git 2.50.1 or newer";
-    let Some(version) = ask(Path::new("git"), "--version")
-        .await
-        .as_deref()
-        .and_then(find)
-    else {
+    let Some(version) = ask(Path::new("git"), "--version").await.as_deref().and_then(find) else {
         return Finding::fail("git", "not found in PATH, or it does not answer", install);
     };
     if version < GIT_LOWEST {
-        return Finding::fail(
-            "git",
-            format!("{version} is older than {GIT_LOWEST}, which workers need"),
-            install,
-        );
+        return Finding::fail("git", format!("{version} is older than {GIT_LOWEST}, which workers need"), install);
     }
     if !is_fixed(version, &GIT_FIXED) {
-        let what = format!(
-            "{version} may lack the fix of CVE-2025-48384 (a repository could run programs while cloned)"
-        );
-        let advice = format!(
-            "{install}, or 2.43.7 and its like; distributions backport fixes without a new number: ask yours"
-        );
+        let what = format!("{version} may lack the fix of CVE-2025-48384 (a repository could run programs while cloned)");
+        let advice = format!("{install}, or 2.43.7 and its like; distributions backport fixes without a new number: ask yours");
         return Finding::warn("git", what, advice);
     }
     Finding::ok("git", version.to_string())
@@ -125,20 +89,13 @@ async fn ssh() -> Finding {
 }
 
 async fn tool(name: &'static str, fixed: &[Version]) -> Option<Finding> {
-    let version = ask(Path::new(name), "version")
-        .await
-        .as_deref()
-        .and_then(find)?;
+    let version = ask(Path::new(name), "version").await.as_deref().and_then(find)?;
     if is_fixed(version, fixed) {
         return Some(Finding::ok(name, format!("{version} in PATH")));
     }
     let floors: Vec<String> = fixed.iter().map(ToString::to_string).collect();
     let what = format!("{version} in PATH lacks security fixes");
-    Some(Finding::warn(
-        name,
-        what,
-        format!("update it to {} or newer", floors.join(" or ")),
-    ))
+    Some(Finding::warn(name, what, format!("update it to {} or newer", floors.join(" or "))))
 }
 
 /// `terraform 1.11.4` and the like, from the folder of installed versions: `DIR/<tool>/<version>/<tool>`.

@@ -14,22 +14,19 @@ impl fmt::Display for Version {
 
 /// The first version number in a text.
 pub(super) fn find(text: &str) -> Option<Version> {
-    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '"'))
-        .find_map(|word| {
-            let word = word.trim_start_matches(|c: char| !c.is_ascii_digit());
-            let mut parts = word.split(|c: char| !c.is_ascii_digit());
-            let mut number = || parts.next().and_then(|part| part.parse().ok());
-            let (major, minor) = (number()?, number()?);
-            Some(Version(major, minor, number().unwrap_or(0)))
-        })
+    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '"')).find_map(|word| {
+        let word = word.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let mut parts = word.split(|c: char| !c.is_ascii_digit());
+        let mut number = || parts.next().and_then(|part| part.parse().ok());
+        let (major, minor) = (number()?, number()?);
+        Some(Version(major, minor, number().unwrap_or(0)))
+    })
 }
 
 /// Whether `version` has the security fixes: at least the fixed release of its own line, or newer than all lines.
 /// `fixed` is sorted, one entry a maintained line; lines below the first have none.
 pub(super) fn is_fixed(version: Version, fixed: &[Version]) -> bool {
-    let own_line = fixed
-        .iter()
-        .find(|fix| (fix.0, fix.1) == (version.0, version.1));
+    let own_line = fixed.iter().find(|fix| (fix.0, fix.1) == (version.0, version.1));
     match own_line {
         Some(fix) => version >= *fix,
         None => fixed.last().is_some_and(|newest| version > *newest),
@@ -45,14 +42,8 @@ mod tests {
         for (text, expected) in [
             ("nats-server: v2.15.1", Some(Version(2, 15, 1))),
             ("git version 2.47.3", Some(Version(2, 47, 3))),
-            (
-                "git version 2.39.5 (Apple Git-154)",
-                Some(Version(2, 39, 5)),
-            ),
-            (
-                "OpenSSH_9.2p1 Debian-2+deb12u3, OpenSSL 3.0.15",
-                Some(Version(9, 2, 1)),
-            ),
+            ("git version 2.39.5 (Apple Git-154)", Some(Version(2, 39, 5))),
+            ("OpenSSH_9.2p1 Debian-2+deb12u3, OpenSSL 3.0.15", Some(Version(9, 2, 1))),
             ("Terraform v1.11.4\non linux_amd64", Some(Version(1, 11, 4))),
             ("OpenTofu v1.10.0-rc1", Some(Version(1, 10, 0))),
             ("no number here", None),

@@ -4,10 +4,7 @@
 /// One line of a tool's output. Colours stay when `colors`; every other control sequence goes. Of a line that was
 /// rewritten with carriage returns the last version stays, as a terminal would show it.
 pub(crate) fn line(text: &str, colors: bool) -> String {
-    let last = text
-        .rsplit('\r')
-        .find(|part| !part.is_empty())
-        .unwrap_or("");
+    let last = text.rsplit('\r').find(|part| !part.is_empty()).unwrap_or("");
     clean(last, colors)
 }
 
@@ -41,11 +38,7 @@ fn is_color(sequence: &str) -> bool {
     sequence
         .strip_prefix("\u{1b}[")
         .and_then(|rest| rest.strip_suffix('m'))
-        .is_some_and(|codes| {
-            codes
-                .bytes()
-                .all(|b| b.is_ascii_digit() || matches!(b, b';' | b':'))
-        })
+        .is_some_and(|codes| codes.bytes().all(|b| b.is_ascii_digit() || matches!(b, b';' | b':')))
 }
 
 /// Bytes of the control sequence (ECMA-48) at the start of `text`, at least its first character. An unfinished one
@@ -59,34 +52,21 @@ fn sequence_length(text: &str) -> usize {
     match chars.next() {
         Some((_, '[')) => {
             let end = chars.find(|(_, c)| ('\u{40}'..='\u{7e}').contains(c) || c.is_control());
-            end.map_or(text.len(), |(at, c)| {
-                if c.is_control() {
-                    at
-                } else {
-                    at + c.len_utf8()
-                }
-            })
+            end.map_or(text.len(), |(at, c)| if c.is_control() { at } else { at + c.len_utf8() })
         }
         // Strings (OSC, DCS, SOS, PM, APC) end with BEL or ESC \.
         Some((_, ']' | 'P' | 'X' | '^' | '_')) => {
             let bell = text.find('\u{7}').map(|at| at + 1);
             let terminator = text.find("\u{1b}\\").map(|at| at + 2);
-            bell.into_iter()
-                .chain(terminator)
-                .min()
-                .unwrap_or(text.len())
+            bell.into_iter().chain(terminator).min().unwrap_or(text.len())
         }
         Some((_, c)) if c.is_control() => first,
         // Two-character sequences, and those with intermediate characters (ESC ( B).
-        Some((at, c)) if ('\u{20}'..='\u{2f}').contains(&c) => chars
-            .find(|(_, c)| !('\u{20}'..='\u{2f}').contains(c))
-            .map_or(text.len(), |(end, c)| {
-                if c.is_control() || !c.is_ascii() {
-                    at + 1
-                } else {
-                    end + c.len_utf8()
-                }
-            }),
+        Some((at, c)) if ('\u{20}'..='\u{2f}').contains(&c) => {
+            chars
+                .find(|(_, c)| !('\u{20}'..='\u{2f}').contains(c))
+                .map_or(text.len(), |(end, c)| if c.is_control() || !c.is_ascii() { at + 1 } else { end + c.len_utf8() })
+        }
         Some((at, c)) => at + c.len_utf8(),
         None => first,
     }

@@ -17,14 +17,8 @@ fn now() -> Timestamp {
 }
 
 fn compare(name: &str, text: &str) {
-    assert!(
-        !text.chars().any(|c| c.is_control() && c != '\n'),
-        "control characters in {name}"
-    );
-    assert!(
-        text.lines().all(|line| line.trim_end() == line),
-        "trailing spaces in {name}"
-    );
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "control characters in {name}");
+    assert!(text.lines().all(|line| line.trim_end() == line), "trailing spaces in {name}");
     crate::golden::compare(&format!("tests/golden/{name}.txt"), text);
 }
 
@@ -45,33 +39,15 @@ fn runs_in_every_state_have_a_picture() {
 fn a_coloured_picture_is_the_plain_one_in_colour() {
     let sample = samples::awaiting_approval();
     let colored = run::picture(&sample, now(), Style::new(true));
-    let bare: Vec<String> = colored
-        .lines()
-        .map(|line| super::ansi::line(line, false))
-        .collect();
+    let bare: Vec<String> = colored.lines().map(|line| super::ansi::line(line, false)).collect();
     assert!(colored.contains("\u{1b}[32m"));
     assert_eq!(bare.join("\n"), run::picture(&sample, now(), PLAIN));
 }
 
 #[test]
 fn lists_are_tables() {
-    let all = vec![
-        samples::awaiting_approval(),
-        samples::in_line(),
-        samples::failed(),
-        samples::succeeded(),
-    ];
-    compare(
-        "runs",
-        &lists::runs(
-            &RunPage {
-                runs: all,
-                next_cursor: None,
-            },
-            now(),
-            PLAIN,
-        ),
-    );
+    let all = vec![samples::awaiting_approval(), samples::in_line(), samples::failed(), samples::succeeded()];
+    compare("runs", &lists::runs(&RunPage { runs: all, next_cursor: None }, now(), PLAIN));
     let locks: LockList = serde_json::from_value(json!({"locks": [
         {"key": "git.example/acme/infra/network/default", "holder": {"run": samples::ID, "since": "2026-11-21T03:50:00Z"},
          "queue": [{"run": "0192f0c1-7e3a-7abc-8def-012345678901", "since": "2026-11-21T03:59:00Z", "position": 1}]},
@@ -100,63 +76,27 @@ fn worker(name: &str, draining: bool, running: &Value) -> Value {
 }
 
 fn answer(http: u16, message: &str, code: &str) -> GatewayAnswer {
-    GatewayAnswer {
-        http,
-        message: message.into(),
-        code: code.into(),
-        field: None,
-        status: None,
-    }
+    GatewayAnswer { http, message: message.into(), code: code.into(), field: None, status: None }
 }
 
 fn answers() -> Vec<CliError> {
     let all = [
-        GatewayAnswer {
-            field: Some("tool".into()),
-            ..answer(
-                400,
-                "unknown tool `helm`: use terraform or tofu",
-                "bad_field",
-            )
-        },
+        GatewayAnswer { field: Some("tool".into()), ..answer(400, "unknown tool `helm`: use terraform or tofu", "bad_field") },
         answer(401, "no key", "no_key"),
         answer(403, "this key lacks the scope approve", "missing_scope"),
         answer(404, "run not found", "not_found"),
-        GatewayAnswer {
-            status: Some("failed".into()),
-            ..answer(
-                409,
-                "the run is not waiting for an approval\u{1b}[2J",
-                "wrong_state",
-            )
-        },
-        answer(
-            503,
-            "NATS is not reachable (try again in 5 s)",
-            "unavailable",
-        ),
+        GatewayAnswer { status: Some("failed".into()), ..answer(409, "the run is not waiting for an approval\u{1b}[2J", "wrong_state") },
+        answer(503, "NATS is not reachable (try again in 5 s)", "unavailable"),
     ];
-    all.into_iter()
-        .map(|answer| CliError::Answer(Box::new(answer)))
-        .collect()
+    all.into_iter().map(|answer| CliError::Answer(Box::new(answer))).collect()
 }
 
 fn own_errors() -> Vec<CliError> {
     let below = std::io::Error::other("connection refused");
     vec![
-        CliError::usage(
-            "--git-username alone logs nobody in",
-            "add --git-password-file",
-        ),
-        CliError::WaitTimeout {
-            run: samples::ID.parse().unwrap(),
-            status: "running".into(),
-            waited: std::time::Duration::from_secs(90),
-        },
-        CliError::Strange {
-            url: "http://x".into(),
-            what: "no JSON".into(),
-        },
+        CliError::usage("--git-username alone logs nobody in", "add --git-password-file"),
+        CliError::WaitTimeout { run: samples::ID.parse().unwrap(), status: "running".into(), waited: std::time::Duration::from_secs(90) },
+        CliError::Strange { url: "http://x".into(), what: "no JSON".into() },
         CliError::Role {
             what: "cannot connect to NATS".into(),
             next: "check nats.url".into(),
@@ -169,37 +109,16 @@ fn own_errors() -> Vec<CliError> {
 #[test]
 fn errors_say_what_is_wrong_and_what_to_do() {
     let errors: Vec<CliError> = answers().into_iter().chain(own_errors()).collect();
-    let texts: Vec<String> = errors
-        .iter()
-        .map(|error| {
-            format!(
-                "exit {}\n{}",
-                error.exit().code(),
-                problem::text(error, PLAIN)
-            )
-        })
-        .collect();
+    let texts: Vec<String> = errors.iter().map(|error| format!("exit {}\n{}", error.exit().code(), problem::text(error, PLAIN))).collect();
     compare("errors", &texts.join("\n\n"));
-    let objects: Vec<String> = errors
-        .iter()
-        .map(|error| problem::json(error).to_string())
-        .collect();
+    let objects: Vec<String> = errors.iter().map(|error| problem::json(error).to_string()).collect();
     crate::golden::compare("tests/golden/errors.jsonl", &objects.join("\n"));
 }
 
 #[test]
 fn findings_say_what_to_do() {
-    let finding = |check, state, advice: &str| Finding {
-        check,
-        state,
-        found: "2.47.3".into(),
-        advice: advice.into(),
-    };
-    let all = [
-        finding("git", State::Ok, ""),
-        finding("nats-server", State::Warn, "update it"),
-        finding("disk", State::Fail, "make room"),
-    ];
+    let finding = |check, state, advice: &str| Finding { check, state, found: "2.47.3".into(), advice: advice.into() };
+    let all = [finding("git", State::Ok, ""), finding("nats-server", State::Warn, "update it"), finding("disk", State::Fail, "make room")];
     compare("doctor", &findings::text(&all, PLAIN));
     assert_eq!(findings::json(&all)["healthy"], json!(false));
     assert_eq!(findings::json(&all[..2])["healthy"], json!(true));
@@ -207,10 +126,6 @@ fn findings_say_what_to_do() {
 
 #[test]
 fn progress_lines_name_what_is_waited_for() {
-    let lines = [
-        words::progress(&samples::in_line()),
-        words::progress(&samples::awaiting_approval()),
-        words::result(&samples::failed()),
-    ];
+    let lines = [words::progress(&samples::in_line()), words::progress(&samples::awaiting_approval()), words::result(&samples::failed())];
     compare("progress", &lines.join("\n"));
 }

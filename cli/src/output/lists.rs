@@ -13,19 +13,12 @@ pub(crate) fn runs(page: &RunPage, now: Timestamp, style: Style) -> String {
     if page.runs.is_empty() {
         return "no runs".into();
     }
-    let mut table = Table::new(&[
-        "RUN", "STATUS", "PHASE", "PLAN", "ACCEPTED", "TOOK", "BY", "SOURCE",
-    ]);
+    let mut table = Table::new(&["RUN", "STATUS", "PHASE", "PLAN", "ACCEPTED", "TOOK", "BY", "SOURCE"]);
     for run in &page.runs {
-        let took = run
-            .ended_at
-            .map_or_else(|| "-".to_owned(), |end| time::span(run.accepted_at, end));
+        let took = run.ended_at.map_or_else(|| "-".to_owned(), |end| time::span(run.accepted_at, end));
         table.row([
             ansi::plain(&run.id).into(),
-            Cell::new(
-                words::status_ink(run.status),
-                run.status.as_str().replace('_', " "),
-            ),
+            Cell::new(words::status_ink(run.status), run.status.as_str().replace('_', " ")),
             phase(run).into(),
             changes(run).into(),
             time::relative(run.accepted_at, now).into(),
@@ -47,17 +40,9 @@ pub(crate) fn locks(list: &LockList, now: Timestamp, style: Style) -> String {
         let mut name = ansi::plain(&lock.key);
         if let Some(holder) = &lock.holder {
             let held = Cell::new(Ink::Strong, "held");
-            table.row([
-                std::mem::take(&mut name).into(),
-                held,
-                ansi::plain(&holder.run).into(),
-                time::relative(holder.since, now).into(),
-            ]);
+            table.row([std::mem::take(&mut name).into(), held, ansi::plain(&holder.run).into(), time::relative(holder.since, now).into()]);
         } else if lock.queue.is_empty() {
-            table.row([
-                std::mem::take(&mut name).into(),
-                Cell::new(Ink::Dim, "free"),
-            ]);
+            table.row([std::mem::take(&mut name).into(), Cell::new(Ink::Dim, "free")]);
         }
         for (index, waiter) in lock.queue.iter().enumerate() {
             let place = format!("waits, place {}", index + 1);
@@ -77,9 +62,7 @@ pub(crate) fn workers(list: &WorkerList, style: Style) -> String {
     if list.workers.is_empty() {
         return "no workers; start one with `navvy worker`".into();
     }
-    let mut table = Table::new(&[
-        "WORKER", "STATUS", "POOL", "BUSY", "SEEN", "VERSION", "TOOLS",
-    ]);
+    let mut table = Table::new(&["WORKER", "STATUS", "POOL", "BUSY", "SEEN", "VERSION", "TOOLS"]);
     for worker in &list.workers {
         let beat = &worker.heartbeat;
         let status = if beat.draining {
@@ -118,12 +101,8 @@ pub(crate) fn keys(list: &KeyList, now: Timestamp, style: Style) -> String {
             ansi::plain(&key.name).into(),
             status,
             ansi::plain(&key.scopes.join(",")).into(),
-            key.created_at
-                .map_or_else(String::new, |at| time::relative(at, now))
-                .into(),
-            key.expires_at
-                .map_or_else(|| "never".to_owned(), |at| time::relative(at, now))
-                .into(),
+            key.created_at.map_or_else(String::new, |at| time::relative(at, now)).into(),
+            key.expires_at.map_or_else(|| "never".to_owned(), |at| time::relative(at, now)).into(),
         ]);
     }
     table.text(style, 0)
@@ -134,25 +113,14 @@ fn phase(run: &Run) -> String {
 }
 
 fn changes(run: &Run) -> String {
-    run.plan.as_ref().map_or_else(
-        || "-".to_owned(),
-        |plan| super::plan::counts(plan, Style::new(false)),
-    )
+    run.plan.as_ref().map_or_else(|| "-".to_owned(), |plan| super::plan::counts(plan, Style::new(false)))
 }
 
 fn source(run: &Run) -> String {
     match &run.spec {
         RunSpec::Terraform(spec) => {
-            let dir = if spec.path.as_str() == "." {
-                String::new()
-            } else {
-                format!(" {}", ansi::plain(spec.path.as_str()))
-            };
-            format!(
-                "{} @ {}{dir}",
-                ansi::plain(&spec.git_url.to_string()),
-                ansi::plain(&spec.git_ref.to_string())
-            )
+            let dir = if spec.path.as_str() == "." { String::new() } else { format!(" {}", ansi::plain(spec.path.as_str())) };
+            format!("{} @ {}{dir}", ansi::plain(&spec.git_url.to_string()), ansi::plain(&spec.git_ref.to_string()))
         }
         RunSpec::Probe(_) => "probe".into(),
     }

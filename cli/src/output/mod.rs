@@ -84,13 +84,10 @@ impl Out {
             let mut bytes = Vec::with_capacity(text.len() + 1);
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(b'\n');
-            stdout
-                .write_all(&bytes)
-                .and_then(|()| stdout.flush())
-                .map_err(|error| match error.kind() {
-                    ErrorKind::BrokenPipe => CliError::StdoutClosed,
-                    _ => CliError::Stdout(error),
-                })
+            stdout.write_all(&bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+                ErrorKind::BrokenPipe => CliError::StdoutClosed,
+                _ => CliError::Stdout(error),
+            })
         })
     }
 
@@ -111,21 +108,14 @@ impl Out {
         if self.json {
             self.to_stderr(&serde_json::json!({ "warning": text }).to_string());
         } else {
-            self.to_stderr(&format!(
-                "{} {text}",
-                self.stderr.paint(Ink::Warn, "warning:")
-            ));
+            self.to_stderr(&format!("{} {text}", self.stderr.paint(Ink::Warn, "warning:")));
         }
     }
 
     /// An error, on stderr: one JSON object with `--json`.
     pub(crate) fn error(&self, error: &CliError) {
         self.done_waiting();
-        let text = if self.json {
-            problem::json(error).to_string()
-        } else {
-            problem::text(error, self.stderr)
-        };
+        let text = if self.json { problem::json(error).to_string() } else { problem::text(error, self.stderr) };
         self.to_stderr(&text);
     }
 

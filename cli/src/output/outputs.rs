@@ -9,16 +9,11 @@ pub(crate) fn lines(outputs: &Value) -> impl Iterator<Item = String> {
     let parsed = match outputs {
         Value::String(text) if text.trim().is_empty() => Value::Null,
         Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| outputs.clone()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            outputs.clone()
-        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => outputs.clone(),
     };
     let lines: Vec<String> = match parsed {
         Value::Null => Vec::new(),
-        Value::Object(all) => all
-            .iter()
-            .map(|(name, output)| line(name, output))
-            .collect(),
+        Value::Object(all) => all.iter().map(|(name, output)| line(name, output)).collect(),
         Value::String(text) => ansi::lines(&text).collect(),
         other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_)) => vec![other.to_string()],
     };
@@ -27,10 +22,7 @@ pub(crate) fn lines(outputs: &Value) -> impl Iterator<Item = String> {
 
 fn line(name: &str, output: &Value) -> String {
     // Marked sensitive but not masked would be a fault elsewhere; nothing is lost by not trusting it.
-    let sensitive = output
-        .get("sensitive")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
+    let sensitive = output.get("sensitive").and_then(Value::as_bool).unwrap_or(false);
     let value = match output.get("value") {
         _ if sensitive => "(sensitive)".to_owned(),
         Some(Value::String(text)) => text.clone(),

@@ -33,11 +33,8 @@ pub(crate) fn counts(plan: &PlanSummary, style: Style) -> String {
 /// The changed resources with their attributes, one line each.
 pub(crate) fn resources(plan: &PlanSummary, style: Style) -> impl Iterator<Item = String> {
     let shown = plan.resources.iter().take(SHOWN_RESOURCES);
-    let mut lines: Vec<String> = shown
-        .flat_map(|resource| resource_lines(resource, style))
-        .collect();
-    let hidden = plan.resources.len().saturating_sub(SHOWN_RESOURCES) as u64
-        + u64::from(plan.resources_omitted);
+    let mut lines: Vec<String> = shown.flat_map(|resource| resource_lines(resource, style)).collect();
+    let hidden = plan.resources.len().saturating_sub(SHOWN_RESOURCES) as u64 + u64::from(plan.resources_omitted);
     if hidden > 0 {
         lines.push(format!("… and {hidden} more"));
     }
@@ -45,10 +42,7 @@ pub(crate) fn resources(plan: &PlanSummary, style: Style) -> impl Iterator<Item 
 }
 
 fn counted(sign: &str, count: u32, ink: Ink, style: Style) -> String {
-    style.paint(
-        if count == 0 { Ink::Dim } else { ink },
-        &format!("{sign}{count}"),
-    )
+    style.paint(if count == 0 { Ink::Dim } else { ink }, &format!("{sign}{count}"))
 }
 
 fn resource_lines(resource: &ResourceChange, style: Style) -> Vec<String> {
@@ -57,18 +51,8 @@ fn resource_lines(resource: &ResourceChange, style: Style) -> Vec<String> {
         [] => String::new(),
         paths => format!(" (replaced because of {})", ansi::plain(&paths.join(", "))),
     };
-    let mut lines = vec![format!(
-        "{} {}{because}",
-        style.paint(ink, &format!("{sign:>3}")),
-        ansi::plain(&resource.address)
-    )];
-    lines.extend(
-        resource
-            .attributes
-            .iter()
-            .take(SHOWN_ATTRIBUTES)
-            .map(attribute_line),
-    );
+    let mut lines = vec![format!("{} {}{because}", style.paint(ink, &format!("{sign:>3}")), ansi::plain(&resource.address))];
+    lines.extend(resource.attributes.iter().take(SHOWN_ATTRIBUTES).map(attribute_line));
     let hidden = resource.attributes.len().saturating_sub(SHOWN_ATTRIBUTES);
     if hidden > 0 {
         lines.push(format!("      … and {hidden} more"));
@@ -77,16 +61,8 @@ fn resource_lines(resource: &ResourceChange, style: Style) -> Vec<String> {
 }
 
 fn attribute_line(change: &AttributeChange) -> String {
-    let (name, before, after) = (
-        ansi::plain(&change.name),
-        ansi::plain(&change.before),
-        ansi::plain(&change.after),
-    );
-    if before.is_empty() || before == "null" {
-        format!("      {name} = {after}")
-    } else {
-        format!("      {name}: {before} -> {after}")
-    }
+    let (name, before, after) = (ansi::plain(&change.name), ansi::plain(&change.before), ansi::plain(&change.after));
+    if before.is_empty() || before == "null" { format!("      {name} = {after}") } else { format!("      {name}: {before} -> {after}") }
 }
 
 /// The sign of an action word; a word nobody knows stands for itself.

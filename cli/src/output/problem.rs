@@ -8,17 +8,9 @@ use crate::problem::{CliError, causes};
 
 /// For people.
 pub(crate) fn text(error: &CliError, style: Style) -> String {
-    let mut lines = vec![format!(
-        "{} {}",
-        style.paint(Ink::Bad, "error:"),
-        message(error)
-    )];
+    let mut lines = vec![format!("{} {}", style.paint(Ink::Bad, "error:"), message(error))];
     if let CliError::Answer(answer) = error {
-        let known = answer
-            .field
-            .iter()
-            .map(|field| ("field", field))
-            .chain(answer.status.iter().map(|s| ("status", s)));
+        let known = answer.field.iter().map(|field| ("field", field)).chain(answer.status.iter().map(|s| ("status", s)));
         lines.extend(known.map(|(name, value)| format!("  {name}: {}", ansi::plain(value))));
     }
     let next = error.next();
@@ -30,11 +22,7 @@ pub(crate) fn text(error: &CliError, style: Style) -> String {
 
 /// For machines.
 pub(crate) fn json(error: &CliError) -> Value {
-    let (field, status) = if let CliError::Answer(answer) = error {
-        (answer.field.clone(), answer.status.clone())
-    } else {
-        (None, None)
-    };
+    let (field, status) = if let CliError::Answer(answer) = error { (answer.field.clone(), answer.status.clone()) } else { (None, None) };
     json!({
         "error": message(error),
         "code": error.code(),
@@ -47,13 +35,7 @@ pub(crate) fn json(error: &CliError) -> Value {
 
 /// The error with what lies below it.
 fn message(error: &CliError) -> String {
-    let own = ansi::lines(&error.to_string())
-        .collect::<Vec<_>>()
-        .join("\n");
+    let own = ansi::lines(&error.to_string()).collect::<Vec<_>>().join("\n");
     let causes = causes(error);
-    if causes.is_empty() {
-        own
-    } else {
-        format!("{own}: {}", ansi::plain(&causes))
-    }
+    if causes.is_empty() { own } else { format!("{own}: {}", ansi::plain(&causes)) }
 }

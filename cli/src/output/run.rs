@@ -20,30 +20,19 @@ struct Picture {
 
 impl Picture {
     fn field(&mut self, name: &str, value: &str) {
-        self.lines.push(format!(
-            "  {}  {value}",
-            self.style.paint(Ink::Dim, &format!("{name:<9}"))
-        ));
+        self.lines.push(format!("  {}  {value}", self.style.paint(Ink::Dim, &format!("{name:<9}"))));
     }
 
     fn block(&mut self, lines: impl Iterator<Item = String>) {
-        self.lines
-            .extend(lines.map(|line| format!("{MARGIN}{line}")));
+        self.lines.extend(lines.map(|line| format!("{MARGIN}{line}")));
     }
 }
 
 /// A run, whole.
 pub(crate) fn picture(run: &Run, now: Timestamp, style: Style) -> String {
     let status = run.status.as_str().replace('_', " ");
-    let title = format!(
-        "run {}  {}",
-        style.paint(Ink::Strong, &run.id),
-        style.paint(words::status_ink(run.status), &status)
-    );
-    let mut picture = Picture {
-        style,
-        lines: vec![title],
-    };
+    let title = format!("run {}  {}", style.paint(Ink::Strong, &run.id), style.paint(words::status_ink(run.status), &status));
+    let mut picture = Picture { style, lines: vec![title] };
     standing(&mut picture, run, now);
     request(&mut picture, run);
     trouble(&mut picture, run);
@@ -52,11 +41,7 @@ pub(crate) fn picture(run: &Run, now: Timestamp, style: Style) -> String {
         picture.block(plan::resources(summary, style));
     }
     // What `navvy approve --plan-sha256` takes.
-    if let Some(digest) = run
-        .plan_sha256
-        .as_ref()
-        .filter(|_| run.status == RunStatus::AwaitingApproval)
-    {
+    if let Some(digest) = run.plan_sha256.as_ref().filter(|_| run.status == RunStatus::AwaitingApproval) {
         picture.field("digest", &ansi::plain(digest));
     }
     if let Some(approval) = &run.approval {
@@ -81,11 +66,7 @@ pub(crate) fn picture(run: &Run, now: Timestamp, style: Style) -> String {
 
 fn standing(picture: &mut Picture, run: &Run, now: Timestamp) {
     let phase = match &run.failed_phase {
-        Some(failed) => format!(
-            "{} (failed in {})",
-            ansi::plain(&run.phase),
-            ansi::plain(failed)
-        ),
+        Some(failed) => format!("{} (failed in {})", ansi::plain(&run.phase), ansi::plain(failed)),
         None => ansi::plain(&run.phase),
     };
     picture.field("phase", &phase);
@@ -105,35 +86,16 @@ fn request(picture: &mut Picture, run: &Run) {
     match &run.spec {
         RunSpec::Terraform(spec) => {
             let verb = if spec.destroy { "destroy" } else { "apply" };
-            let version = spec
-                .tool_version
-                .as_ref()
-                .map_or_else(String::new, |v| format!(" {}", ansi::plain(v)));
-            let approval = if spec.auto_approve {
-                ", without approval"
-            } else {
-                ""
-            };
-            picture.field(
-                "request",
-                &format!("{}{version} {verb}{approval}", spec.tool),
-            );
+            let version = spec.tool_version.as_ref().map_or_else(String::new, |v| format!(" {}", ansi::plain(v)));
+            let approval = if spec.auto_approve { ", without approval" } else { "" };
+            picture.field("request", &format!("{}{version} {verb}{approval}", spec.tool));
             let url = ansi::plain(&spec.git_url.to_string());
-            picture.field(
-                "source",
-                &format!("{url} @ {}", ansi::plain(&spec.git_ref.to_string())),
-            );
+            picture.field("source", &format!("{url} @ {}", ansi::plain(&spec.git_ref.to_string())));
             if let Some(commit) = &run.commit {
                 picture.field("commit", &commit.to_string());
             }
             let workspace = ansi::plain(&spec.workspace);
-            picture.field(
-                "directory",
-                &format!(
-                    "{} (workspace {workspace})",
-                    ansi::plain(spec.path.as_str())
-                ),
-            );
+            picture.field("directory", &format!("{} (workspace {workspace})", ansi::plain(spec.path.as_str())));
         }
         RunSpec::Probe(_) => picture.field("request", "probe"),
     }
@@ -148,23 +110,13 @@ fn request(picture: &mut Picture, run: &Run) {
 fn trouble(picture: &mut Picture, run: &Run) {
     if let Some(cancel) = &run.cancel {
         let force = if cancel.force { ", by force" } else { "" };
-        picture.field(
-            "cancelled",
-            &format!(
-                "by {}, {}{force}",
-                ansi::plain(&cancel.by),
-                time::instant(cancel.at)
-            ),
-        );
+        picture.field("cancelled", &format!("by {}, {}{force}", ansi::plain(&cancel.by), time::instant(cancel.at)));
     }
     if let Some(failure) = &run.failure {
         let mut lines = ansi::lines(&failure.message);
         let first = lines.next().unwrap_or_default();
         let kind = ansi::plain(&failure.kind);
-        picture.field(
-            "failure",
-            &picture.style.paint(Ink::Bad, &format!("{kind}: {first}")),
-        );
+        picture.field("failure", &picture.style.paint(Ink::Bad, &format!("{kind}: {first}")));
         picture.block(lines);
         if !failure.next_action.is_empty() {
             picture.field("do", &ansi::plain(&failure.next_action));
@@ -172,45 +124,21 @@ fn trouble(picture: &mut Picture, run: &Run) {
     }
     if let Some(evidence) = &run.evidence {
         picture.field("seen", &ansi::plain(&evidence.seen));
-        let serial = evidence
-            .serial_before
-            .map(|serial| format!("state serial before: {serial}"));
-        let lock = evidence
-            .state_lock
-            .as_ref()
-            .map(|id| format!("state lock: {}", ansi::plain(id)));
-        let saved = evidence
-            .errored_state
-            .as_ref()
-            .map(|name| format!("state saved as: {}", ansi::plain(name)));
-        let checks = evidence
-            .check
-            .iter()
-            .map(|check| format!("check: {}", ansi::plain(check)));
+        let serial = evidence.serial_before.map(|serial| format!("state serial before: {serial}"));
+        let lock = evidence.state_lock.as_ref().map(|id| format!("state lock: {}", ansi::plain(id)));
+        let saved = evidence.errored_state.as_ref().map(|name| format!("state saved as: {}", ansi::plain(name)));
+        let checks = evidence.check.iter().map(|check| format!("check: {}", ansi::plain(check)));
         picture.block(serial.into_iter().chain(lock).chain(saved).chain(checks));
     }
     if let Some(resolution) = &run.resolution {
-        let how = if resolution.succeeded {
-            "succeeded"
-        } else {
-            "failed"
-        };
+        let how = if resolution.succeeded { "succeeded" } else { "failed" };
         let (by, reason) = (ansi::plain(&resolution.by), ansi::plain(&resolution.reason));
-        picture.field(
-            "resolved",
-            &format!(
-                "as {how} by {by}, {}: {reason}",
-                time::instant(resolution.at)
-            ),
-        );
+        picture.field("resolved", &format!("as {how} by {by}, {}: {reason}", time::instant(resolution.at)));
     }
 }
 
 fn approval_text(approval: &ApprovalView, now: Timestamp) -> String {
-    let by = approval
-        .by
-        .as_ref()
-        .map_or_else(String::new, |by| format!(" by {}", ansi::plain(by)));
+    let by = approval.by.as_ref().map_or_else(String::new, |by| format!(" by {}", ansi::plain(by)));
     let when = match (approval.at, approval.expires_at) {
         (Some(at), _) => format!(", {}", time::instant(at)),
         (None, Some(end)) => format!(", expires {}", time::relative(end, now)),
@@ -227,12 +155,7 @@ fn jobs(jobs: &[JobView], now: Timestamp, style: Style) -> String {
         match job.attempts.split_first() {
             None => table.row([job.n.to_string().into(), what.into(), status]),
             Some((first, more)) => {
-                table.row([
-                    job.n.to_string().into(),
-                    what.into(),
-                    status,
-                    attempt(first, now).into(),
-                ]);
+                table.row([job.n.to_string().into(), what.into(), status, attempt(first, now).into()]);
                 for each in more {
                     table.row(["".into(), "".into(), "".into(), attempt(each, now).into()]);
                 }
@@ -243,14 +166,8 @@ fn jobs(jobs: &[JobView], now: Timestamp, style: Style) -> String {
 }
 
 fn attempt(attempt: &AttemptView, now: Timestamp) -> String {
-    let worker = attempt
-        .worker
-        .as_ref()
-        .map_or_else(String::new, |worker| format!(" on {worker}"));
-    let phase = attempt
-        .phase
-        .as_ref()
-        .filter(|_| attempt.ended_at.is_none());
+    let worker = attempt.worker.as_ref().map_or_else(String::new, |worker| format!(" on {worker}"));
+    let phase = attempt.phase.as_ref().filter(|_| attempt.ended_at.is_none());
     let phase = phase.map_or_else(String::new, |phase| format!(", {}", ansi::plain(phase)));
     let span = match (attempt.started_at, attempt.ended_at) {
         (Some(start), Some(end)) => format!(", {}", time::span(start, end)),
@@ -259,9 +176,5 @@ fn attempt(attempt: &AttemptView, now: Timestamp) -> String {
         }
         (Some(_) | None, Some(_) | None) => String::new(),
     };
-    format!(
-        "attempt {}{worker}: {}{phase}{span}",
-        attempt.n,
-        ansi::plain(&attempt.status)
-    )
+    format!("attempt {}{worker}: {}{phase}{span}", attempt.n, ansi::plain(&attempt.status))
 }

@@ -79,18 +79,8 @@ pub(super) fn in_line() -> Run {
 }
 
 pub(super) fn awaiting_approval() -> Run {
-    let planned = attempt(
-        2,
-        "succeeded",
-        Some("2026-11-21T03:50:20Z"),
-        Some("2026-11-21T03:50:23.5Z"),
-    );
-    let lost = attempt(
-        1,
-        "lost",
-        Some("2026-11-21T03:50:01Z"),
-        Some("2026-11-21T03:50:19Z"),
-    );
+    let planned = attempt(2, "succeeded", Some("2026-11-21T03:50:20Z"), Some("2026-11-21T03:50:23.5Z"));
+    let lost = attempt(1, "lost", Some("2026-11-21T03:50:01Z"), Some("2026-11-21T03:50:19Z"));
     with(&json!({
         "status": "awaiting_approval", "phase": "plan", "commit": COMMIT, "plan": plan(),
         "plan_sha256": "9".repeat(64),
@@ -102,18 +92,8 @@ pub(super) fn awaiting_approval() -> Run {
 }
 
 pub(super) fn succeeded() -> Run {
-    let planned = attempt(
-        1,
-        "succeeded",
-        Some("2026-11-21T03:50:01Z"),
-        Some("2026-11-21T03:50:04.2Z"),
-    );
-    let applied = attempt(
-        1,
-        "succeeded",
-        Some("2026-11-21T03:52:01Z"),
-        Some("2026-11-21T03:52:41Z"),
-    );
+    let planned = attempt(1, "succeeded", Some("2026-11-21T03:50:01Z"), Some("2026-11-21T03:50:04.2Z"));
+    let applied = attempt(1, "succeeded", Some("2026-11-21T03:52:01Z"), Some("2026-11-21T03:52:41Z"));
     with(&json!({
         "status": "success", "phase": "completed", "commit": COMMIT, "plan": plan(),
         "ended_at": "2026-11-21T03:52:41Z",

@@ -33,12 +33,10 @@ pub(crate) fn job_ink(status: &str) -> Ink {
 /// What a person can do about a run of this status, or nothing.
 pub(crate) fn next_step(status: RunStatus, run: &str) -> Option<String> {
     match status {
-        RunStatus::AwaitingApproval => {
-            Some(format!("navvy approve {run}   or   navvy reject {run}"))
+        RunStatus::AwaitingApproval => Some(format!("navvy approve {run}   or   navvy reject {run}")),
+        RunStatus::Unknown => {
+            Some(format!("look at the real infrastructure, then: navvy run resolve {run} --as succeeded|failed --reason TEXT"))
         }
-        RunStatus::Unknown => Some(format!(
-            "look at the real infrastructure, then: navvy run resolve {run} --as succeeded|failed --reason TEXT"
-        )),
         RunStatus::Running => Some(format!("navvy logs -f {run}")),
         RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled => None,
     }
@@ -46,16 +44,10 @@ pub(crate) fn next_step(status: RunStatus, run: &str) -> Option<String> {
 
 /// What an unfinished run waits for.
 pub(crate) fn waiting_for(waiting: &WaitingFor) -> String {
-    let place = |position: &Option<u32>| {
-        position.map_or_else(String::new, |n| format!(", place {n} in line"))
-    };
+    let place = |position: &Option<u32>| position.map_or_else(String::new, |n| format!(", place {n} in line"));
     match waiting {
         WaitingFor::Scheduler => "the scheduler to look at it".into(),
-        WaitingFor::Lock {
-            keys,
-            held_by,
-            position,
-        } => {
+        WaitingFor::Lock { keys, held_by, position } => {
             let names: Vec<String> = keys.iter().map(|key| ansi::plain(key.as_str())).collect();
             let holder = held_by.map_or_else(String::new, |run| format!(", held by run {run}"));
             format!("lock {}{holder}{}", names.join(", "), place(position))
@@ -72,44 +64,22 @@ pub(crate) fn waiting_for(waiting: &WaitingFor) -> String {
 
 /// One line about a run that is not over.
 pub(crate) fn progress(run: &Run) -> String {
-    let waiting = run
-        .waiting_for
-        .as_ref()
-        .map_or_else(String::new, |w| format!(" (waits for {})", waiting_for(w)));
-    format!(
-        "{}{waiting}",
-        status_line(&run.id, run.status.as_str(), &run.phase)
-    )
+    let waiting = run.waiting_for.as_ref().map_or_else(String::new, |w| format!(" (waits for {})", waiting_for(w)));
+    format!("{}{waiting}", status_line(&run.id, run.status.as_str(), &run.phase))
 }
 
 /// `run ID: running, plan`.
 pub(crate) fn status_line(run: &str, status: &str, phase: &str) -> String {
     let status = ansi::plain(status).replace('_', " ");
-    let phase = if phase.is_empty() || phase == "completed" {
-        String::new()
-    } else {
-        format!(", {}", ansi::plain(phase))
-    };
+    let phase = if phase.is_empty() || phase == "completed" { String::new() } else { format!(", {}", ansi::plain(phase)) };
     format!("run {run}: {status}{phase}")
 }
 
 /// How a run that was waited for ended.
 pub(crate) fn result(run: &Run) -> String {
-    let span = run.ended_at.map_or_else(String::new, |end| {
-        format!(" after {}", time::span(run.accepted_at, end))
-    });
-    let why = run
-        .failure
-        .as_ref()
-        .map_or_else(String::new, |f| format!(": {}", ansi::plain(&f.message)));
-    format!(
-        "{}{span}{why}",
-        status_line(
-            &run.id,
-            run.status.as_str(),
-            run.failed_phase.as_deref().unwrap_or("")
-        )
-    )
+    let span = run.ended_at.map_or_else(String::new, |end| format!(" after {}", time::span(run.accepted_at, end)));
+    let why = run.failure.as_ref().map_or_else(String::new, |f| format!(": {}", ansi::plain(&f.message)));
+    format!("{}{span}{why}", status_line(&run.id, run.status.as_str(), run.failed_phase.as_deref().unwrap_or("")))
 }
 
 /// What a status asks of a person; nothing for those that go on by themselves or are over.
@@ -125,9 +95,7 @@ pub(crate) fn asks_for_a_person(run: &str, status: &str) -> Option<String> {
 
 /// Ctrl-C ended the watching, not the run.
 pub(crate) fn detached(run: &str) -> String {
-    format!(
-        "the run goes on; watch it again with `navvy logs -f {run}`, stop it with `navvy cancel {run}`"
-    )
+    format!("the run goes on; watch it again with `navvy logs -f {run}`, stop it with `navvy cancel {run}`")
 }
 
 /// This reader is slower than the run.

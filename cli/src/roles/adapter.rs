@@ -77,49 +77,28 @@ pub(crate) fn sealing_key(settings: &Settings) -> Result<KeyPair, CliError> {
 /// The worker's name: `worker.name`, else the host name with a part that was drawn once and is kept in the data folder,
 /// so that the name survives a restart.
 pub(crate) fn worker_name(settings: &Settings) -> Result<WorkerId, CliError> {
-    let refused = |text: &str| {
-        CliError::Role {
+    let refused = |text: &str| CliError::Role {
         what: format!("`{}` cannot be a worker's name", text.escape_debug()),
         next: "set --name (worker.name): 1 to 64 of a-z, 0-9, - and _, starting with a letter or digit".into(),
         exit: Exit::Configuration,
         source: None,
-    }
     };
     if let Some(name) = &settings.worker.name {
         return name.parse().map_err(|_| refused(name));
     }
-    let drawn = secret_file::read_or_create(&settings.data_dir.join("worker-suffix"), 4).map_err(
-        role_failed(
-            "cannot keep a name for this worker",
-            "see the cause, or set --name",
-        ),
-    )?;
-    let host = nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_default();
+    let drawn = secret_file::read_or_create(&settings.data_dir.join("worker-suffix"), 4)
+        .map_err(role_failed("cannot keep a name for this worker", "see the cause, or set --name"))?;
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let name = format!("{}-{}", tidy(&host), drawn.expose());
     name.parse().map_err(|_| refused(&name))
 }
 
 /// A host name as the beginning of a worker's name.
 fn tidy(host: &str) -> String {
-    let first = host
-        .split('.')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let kept: String = first
-        .chars()
-        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')
-        .take(40)
-        .collect();
+    let first = host.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let kept: String = first.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-').take(40).collect();
     let kept = kept.trim_matches('-');
-    if kept.is_empty() {
-        "worker".to_owned()
-    } else {
-        kept.to_owned()
-    }
+    if kept.is_empty() { "worker".to_owned() } else { kept.to_owned() }
 }
 
 #[cfg(test)]
@@ -127,35 +106,20 @@ mod tests {
     use super::*;
 
     fn settings(dir: &std::path::Path) -> Settings {
-        Settings {
-            data_dir: dir.to_owned(),
-            ..Settings::default()
-        }
+        Settings { data_dir: dir.to_owned(), ..Settings::default() }
     }
 
     #[test]
     fn generated_names_and_keys_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(dir.path());
-        assert_eq!(
-            worker_name(&settings).unwrap(),
-            worker_name(&settings).unwrap()
-        );
-        assert_eq!(
-            sealing_key(&settings).unwrap().key_id(),
-            sealing_key(&settings).unwrap().key_id()
-        );
+        assert_eq!(worker_name(&settings).unwrap(), worker_name(&settings).unwrap());
+        assert_eq!(sealing_key(&settings).unwrap().key_id(), sealing_key(&settings).unwrap().key_id());
     }
 
     #[test]
     fn any_host_name_becomes_the_beginning_of_a_name() {
-        for (host, expected) in [
-            ("Web-1.example.com", "web-1"),
-            ("", "worker"),
-            ("--", "worker"),
-            ("ü", "worker"),
-            ("a_b", "ab"),
-        ] {
+        for (host, expected) in [("Web-1.example.com", "web-1"), ("", "worker"), ("--", "worker"), ("ü", "worker"), ("a_b", "ab")] {
             assert_eq!(tidy(host), expected, "{host}");
         }
     }

@@ -50,9 +50,7 @@ pub(crate) async fn run_scheduler(out: &Out, args: &SchedulerArgs) -> Result<Exi
     let ops = ops::serve(&process, &bus).await?;
     let mut stage = Stage::new();
     scheduler(&mut stage, &process, bus, sealing);
-    process
-        .live(std::iter::once(stage).chain(ops).collect())
-        .await
+    process.live(std::iter::once(stage).chain(ops).collect()).await
 }
 
 /// `navvy worker`.
@@ -64,9 +62,7 @@ pub(crate) async fn run_worker(out: &Out, args: &WorkerArgs) -> Result<Exit, Cli
     let mut stage = Stage::new();
     let work_dir = process.settings.work_dir();
     worker(&mut stage, &process, bus, Place { name, work_dir });
-    process
-        .live(std::iter::once(stage).chain(ops).collect())
-        .await
+    process.live(std::iter::once(stage).chain(ops).collect()).await
 }
 
 /// The settings, checked whole.
@@ -82,8 +78,6 @@ pub(crate) fn load(layers: Layers) -> Result<Arc<Settings>, CliError> {
 /// A connection to a NATS that was prepared for Navvy.
 async fn connect_checked(settings: &Settings, name: &str) -> Result<bus::Bus, CliError> {
     let bus = connect(settings, name).await?;
-    bus.check_layout(&layout(settings))
-        .await
-        .map_err(nats_failed("find everything Navvy needs in NATS"))?;
+    bus.check_layout(&layout(settings)).await.map_err(nats_failed("find everything Navvy needs in NATS"))?;
     Ok(bus)
 }

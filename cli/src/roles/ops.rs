@@ -26,14 +26,6 @@ pub(super) async fn serve(process: &Process, bus: &Bus) -> Result<Option<Stage>,
     process.readiness.until(process.shutdown.drain_token());
     let stage = Stage::new();
     let stop = stage.tasks.shutdown().drain_token();
-    stage.tasks.spawn(
-        "ops",
-        serve_ops(
-            listener,
-            process.metrics.clone(),
-            process.readiness.clone(),
-            stop,
-        ),
-    );
+    stage.tasks.spawn("ops", serve_ops(listener, process.metrics.clone(), process.readiness.clone(), stop));
     Ok(Some(stage))
 }

@@ -44,33 +44,21 @@ pub(crate) struct Stage {
 impl Stage {
     /// A stage without roles.
     pub(crate) fn new() -> Self {
-        Self {
-            tasks: Tasks::new(Shutdown::new()),
-            roles: Vec::new(),
-        }
+        Self { tasks: Tasks::new(Shutdown::new()), roles: Vec::new() }
     }
 
     /// Runs a role. Its end before the drain, or its error, fails the process.
-    pub(crate) fn run<E>(
-        &mut self,
-        name: &str,
-        role: impl Future<Output = Result<(), E>> + Send + 'static,
-    ) where
+    pub(crate) fn run<E>(&mut self, name: &str, role: impl Future<Output = Result<(), E>> + Send + 'static)
+    where
         E: std::error::Error + Send + 'static,
     {
-        let handle =
-            self.tasks.spawn_vital(
-                name,
-                async move { role.await.map_err(|error| whole(&error)) },
-            );
+        let handle = self.tasks.spawn_vital(name, async move { role.await.map_err(|error| whole(&error)) });
         self.roles.push(handle);
     }
 
     /// Tells the roles to drain, waits until they have, and names what was left behind.
     pub(crate) async fn stop(self) -> Vec<String> {
-        self.tasks
-            .shutdown()
-            .begin(Reason::Requested("the process stops".into()));
+        self.tasks.shutdown().begin(Reason::Requested("the process stops".into()));
         for role in self.roles {
             // A panic was logged and has failed the stage already.
             let _ = role.await;
@@ -88,23 +76,11 @@ impl Process {
             // Its connection events are said again, in our words, by whoever they matter to.
             options.level.push_str(",async_nats=warn");
         }
-        let telemetry = telemetry::start(&options).map_err(role_failed(
-            "cannot start logging",
-            "check the sections [log] and [ops]",
-        ))?;
+        let telemetry = telemetry::start(&options).map_err(role_failed("cannot start logging", "check the sections [log] and [ops]"))?;
         let shutdown = Shutdown::new();
-        shutdown.on_signals().map_err(role_failed(
-            "cannot listen for signals",
-            "is the process allowed to have signal handlers?",
-        ))?;
+        shutdown.on_signals().map_err(role_failed("cannot listen for signals", "is the process allowed to have signal handlers?"))?;
         let metrics = Metrics::new(VERSION, option_env!("NAVVY_COMMIT").unwrap_or("unknown"));
-        Ok(Self {
-            settings,
-            metrics,
-            readiness: Readiness::new(),
-            shutdown,
-            telemetry,
-        })
+        Ok(Self { settings, metrics, readiness: Readiness::new(), shutdown, telemetry })
     }
 
     /// Waits until a signal comes or a stage fails, then stops the stages in order, each when the one before is done.
@@ -117,9 +93,7 @@ impl Process {
 
     /// Returns once the process drains, for whatever reason.
     pub(crate) async fn until_draining(&self, stages: &[Stage]) {
-        let failing = stages
-            .iter()
-            .map(|stage| Box::pin(async { stage.tasks.shutdown().draining().await }));
+        let failing = stages.iter().map(|stage| Box::pin(async { stage.tasks.shutdown().draining().await }));
         tokio::select! {
             _ = self.shutdown.draining() => {}
             (reason, ..) = futures_util::future::select_all(failing), if !stages.is_empty() => self.shutdown.begin(reason),
@@ -134,11 +108,7 @@ impl Process {
         for stage in stages {
             // What was already stopping when the hurry came is hurried at once; what comes after has nothing of its own
             // to finish and gets a moment to end well.
-            let grace = if hurry.is_cancelled() {
-                GRACE
-            } else {
-                Duration::ZERO
-            };
+            let grace = if hurry.is_cancelled() { GRACE } else { Duration::ZERO };
             let shutdown = stage.tasks.shutdown().clone();
             let stop = stage.stop();
             tokio::pin!(stop);
@@ -168,8 +138,7 @@ impl Process {
         match reason {
             Some(Reason::Failed(what)) => Err(CliError::Role {
                 what,
-                next: "the log above says more; what was accepted is stored, so start it again"
-                    .into(),
+                next: "the log above says more; what was accepted is stored, so start it again".into(),
                 exit: Exit::Broken,
                 source: None,
             }),
@@ -181,9 +150,5 @@ impl Process {
 /// An error with its causes, as one text.
 fn whole(error: &dyn std::error::Error) -> String {
     let causes = crate::problem::causes(error);
-    if causes.is_empty() {
-        error.to_string()
-    } else {
-        format!("{error}: {causes}")
-    }
+    if causes.is_empty() { error.to_string() } else { format!("{error}: {causes}") }
 }

@@ -60,13 +60,9 @@ async fn nats(settings: &Settings, migrate: bool) -> Result<(Bus, Option<Stage>)
     if settings.nats.url.is_some() {
         let bus = roles::connect(settings, "navvy-up").await?;
         if migrate {
-            bus.migrate(&layout)
-                .await
-                .map_err(roles::nats_failed("create or update streams and buckets"))?;
+            bus.migrate(&layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
         }
-        bus.check_layout(&layout)
-            .await
-            .map_err(roles::nats_failed("find everything Navvy needs in NATS"))?;
+        bus.check_layout(&layout).await.map_err(roles::nats_failed("find everything Navvy needs in NATS"))?;
         return Ok((bus, None));
     }
     let server = nats::OwnServer::start(settings).await?;
@@ -84,12 +80,8 @@ async fn nats(settings: &Settings, migrate: bool) -> Result<(Bus, Option<Stage>)
 }
 
 async fn prepared(connection: ConnectOptions, layout: &Layout) -> Result<Bus, CliError> {
-    let bus = Bus::connect(connection)
-        .await
-        .map_err(roles::nats_failed("connect to the own nats-server"))?;
-    bus.migrate(layout)
-        .await
-        .map_err(roles::nats_failed("create or update streams and buckets"))?;
+    let bus = Bus::connect(connection).await.map_err(roles::nats_failed("connect to the own nats-server"))?;
+    bus.migrate(layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
     Ok(bus)
 }
 
@@ -99,8 +91,7 @@ fn admin_token(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
         return Ok(None);
     }
     let path = settings.admin_token_path();
-    secret_file::read_or_create(&path, TOKEN_BYTES)
-        .map_err(role_failed("cannot use the admin token", "see the cause"))?;
+    secret_file::read_or_create(&path, TOKEN_BYTES).map_err(role_failed("cannot use the admin token", "see the cause"))?;
     Ok(Some(path))
 }
 
@@ -108,13 +99,8 @@ fn admin_token(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
 fn places(settings: &Settings, workers: u16) -> Result<Vec<Place>, CliError> {
     let place = |number: u16| {
         let text = format!("up-{number}");
-        let name: WorkerId = text
-            .parse()
-            .map_err(role_failed("a worker's name was refused", ""))?;
-        Ok(Place {
-            name,
-            work_dir: settings.work_dir().join(text),
-        })
+        let name: WorkerId = text.parse().map_err(role_failed("a worker's name was refused", ""))?;
+        Ok(Place { name, work_dir: settings.work_dir().join(text) })
     };
     (1..=workers).map(place).collect()
 }
@@ -126,7 +112,5 @@ fn hints(url: &str, token_file: Option<&Path>) -> String {
         format!("  export NAVVY_TOKEN_FILE={}\n", path.display())
     });
     let deploy = "navvy deploy --git-url URL --git-ref main --tool terraform --follow";
-    format!(
-        "in another terminal:\n  export NAVVY_URL={url}\n{token}  {deploy}\nCtrl-C stops everything"
-    )
+    format!("in another terminal:\n  export NAVVY_URL={url}\n{token}  {deploy}\nCtrl-C stops everything")
 }

@@ -31,11 +31,7 @@ pub(super) struct OwnServer {
 impl OwnServer {
     /// Starts it on the data folder, or takes over the one that a killed process left there.
     pub(super) async fn start(settings: &Settings) -> Result<Self, CliError> {
-        let options = ServerOptions {
-            binary: settings.nats.server_binary.clone(),
-            data_dir: folder(settings),
-            port: None,
-        };
+        let options = ServerOptions { binary: settings.nats.server_binary.clone(), data_dir: folder(settings), port: None };
         match Server::start(options.clone()).await {
             Ok(server) => Ok(Self { server, options }),
             Err(error) => Err(failed(error)),
@@ -99,20 +95,13 @@ fn failed(error: ServerError) -> CliError {
     let next = match &error {
         // These texts say it themselves.
         ServerError::Binary(_) | ServerError::InUse { .. } | ServerError::Stuck { .. } => "",
-        ServerError::File { .. } => {
-            "check the permissions of the data folder and the room on its disk"
-        }
+        ServerError::File { .. } => "check the permissions of the data folder and the room on its disk",
         ServerError::Process { .. } | ServerError::Ended { .. } | ServerError::Silent { .. } => {
             "look at the log of nats-server, or use an existing server with --nats-url"
         }
     };
     let what = "cannot start the own nats-server".to_owned();
-    CliError::Role {
-        what,
-        next: next.to_owned(),
-        exit: Exit::Broken,
-        source: Some(Box::new(error)),
-    }
+    CliError::Role { what, next: next.to_owned(), exit: Exit::Broken, source: Some(Box::new(error)) }
 }
 
 #[cfg(test)]

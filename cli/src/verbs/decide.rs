@@ -30,32 +30,15 @@ pub(super) async fn resolve(session: &Session<'_>, args: &ResolveArgs) -> Result
         Outcome::Succeeded => "succeeded",
         Outcome::Failed => "failed",
     };
-    decide(
-        session,
-        args.id,
-        "resolve",
-        &json!({ "as": outcome, "reason": args.reason }),
-    )
-    .await
+    decide(session, args.id, "resolve", &json!({ "as": outcome, "reason": args.reason })).await
 }
 
-async fn decide(
-    session: &Session<'_>,
-    run: RunId,
-    verb: &str,
-    body: &Value,
-) -> Result<Exit, CliError> {
-    let answer = session
-        .client
-        .post(&format!("v1/runs/{run}/{verb}"), body)
-        .await?;
+async fn decide(session: &Session<'_>, run: RunId, verb: &str, body: &Value) -> Result<Exit, CliError> {
+    let answer = session.client.post(&format!("v1/runs/{run}/{verb}"), body).await?;
     if session.out.is_json() {
         session.out.json(&answer)?;
     } else {
-        let message = answer
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or("done");
+        let message = answer.get("message").and_then(Value::as_str).unwrap_or("done");
         session.out.line(&ansi::plain(message))?;
     }
     Ok(Exit::Ok)

@@ -5,16 +5,7 @@ use crate::args::{Cli, ClientVerb, Verb};
 use clap::Parser as _;
 
 fn parsed(extra: &[&str]) -> Box<DeployArgs> {
-    let fixed = [
-        "navvy",
-        "deploy",
-        "--git-url",
-        "https://g.example/a",
-        "--git-ref",
-        "main",
-        "--tool",
-        "tofu",
-    ];
+    let fixed = ["navvy", "deploy", "--git-url", "https://g.example/a", "--git-ref", "main", "--tool", "tofu"];
     match Cli::try_parse_from(fixed.iter().chain(extra)).unwrap().verb {
         Verb::Client(ClientVerb::Deploy(args)) => args,
         other => panic!("{other:?}"),
@@ -38,34 +29,9 @@ fn what_was_not_given_is_not_sent() {
 fn everything_given_is_sent() {
     let (_env, env) = file("TF_VAR_a=1\n");
     let (_password, password) = file("pw\n");
-    let flags = [
-        "--init-flags",
-        "-upgrade",
-        "--timeout",
-        "5",
-        "--auto-approve",
-        "--destroy",
-        "--pool",
-        "gpu",
-    ];
-    let more = [
-        "--env-file",
-        &env,
-        "--env",
-        "TF_VAR_b=x=y",
-        "--public-env",
-        "TF_VAR_b",
-        "--tfvars-file",
-        "a.tfvars",
-    ];
-    let git = [
-        "--git-username",
-        "me",
-        "--git-password-file",
-        &password,
-        "--backend-config",
-        "bucket=b",
-    ];
+    let flags = ["--init-flags", "-upgrade", "--timeout", "5", "--auto-approve", "--destroy", "--pool", "gpu"];
+    let more = ["--env-file", &env, "--env", "TF_VAR_b=x=y", "--public-env", "TF_VAR_b", "--tfvars-file", "a.tfvars"];
+    let git = ["--git-username", "me", "--git-password-file", &password, "--backend-config", "bucket=b"];
     let all: Vec<&str> = flags.iter().chain(&more).chain(&git).copied().collect();
     let sent = body(&parsed(&all)).unwrap();
     for (field, value) in [
@@ -78,10 +44,7 @@ fn everything_given_is_sent() {
         ("public_env", json!(["TF_VAR_b"])),
         ("tfvars_files", json!(["a.tfvars"])),
         ("backend_config", json!({"bucket": "b"})),
-        (
-            "git_auth",
-            json!({"type": "basic", "username": "me", "password": "pw"}),
-        ),
+        ("git_auth", json!({"type": "basic", "username": "me", "password": "pw"})),
     ] {
         assert_eq!(sent[field], value, "{field}");
     }
@@ -91,13 +54,7 @@ fn everything_given_is_sent() {
 fn ssh_and_token_logins_come_from_files() {
     let (_key, key) = file("KEY\nLINES\n");
     let (_hosts, hosts) = file("g.example ssh-ed25519 AAAA\n");
-    let ssh = body(&parsed(&[
-        "--git-ssh-key-file",
-        &key,
-        "--git-known-hosts-file",
-        &hosts,
-    ]))
-    .unwrap();
+    let ssh = body(&parsed(&["--git-ssh-key-file", &key, "--git-known-hosts-file", &hosts])).unwrap();
     let expected = json!({"type": "ssh", "private_key": "KEY\nLINES\n", "known_hosts": "g.example ssh-ed25519 AAAA\n"});
     assert_eq!(ssh["git_auth"], expected);
     let (_token, token) = file("t0ken\n");

@@ -23,57 +23,33 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// `navvy logs`: exits 0 when the output was shown to its end, whatever became of the run.
 pub(super) async fn logs(session: &Session<'_>, args: &LogsArgs) -> Result<Exit, CliError> {
     let stream = LogStream::open(session.client.clone(), args.id, args.follow, args.after).await?;
-    let view = View {
-        session,
-        run: args.id,
-        stop_at_unknown: false,
-    };
+    let view = View { session, run: args.id, stop_at_unknown: false };
     let shown = with_ctrl_c(session, args.id, view.show(stream)).await;
     session.out.done_waiting();
     Ok(shown?.map_or(Exit::Interrupted, |()| Exit::Ok))
 }
 
 /// Shows the output until the run has settled; exits by its result.
-pub(super) async fn until_settled(
-    session: &Session<'_>,
-    run: RunId,
-    limit: Option<Period>,
-) -> Result<Exit, CliError> {
+pub(super) async fn until_settled(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Result<Exit, CliError> {
     let stream = LogStream::open(session.client.clone(), run, true, None).await?;
-    let view = View {
-        session,
-        run,
-        stop_at_unknown: true,
-    };
+    let view = View { session, run, stop_at_unknown: true };
     let shown = match limit {
         None => with_ctrl_c(session, run, view.show(stream)).await,
-        Some(limit) => {
-            match tokio::time::timeout(*limit, with_ctrl_c(session, run, view.show(stream))).await {
-                Ok(shown) => shown,
-                Err(_) => Err(CliError::WaitTimeout {
-                    run,
-                    status: "not finished".into(),
-                    waited: *limit,
-                }),
-            }
-        }
+        Some(limit) => match tokio::time::timeout(*limit, with_ctrl_c(session, run, view.show(stream))).await {
+            Ok(shown) => shown,
+            Err(_) => Err(CliError::WaitTimeout { run, status: "not finished".into(), waited: *limit }),
+        },
     };
     session.out.done_waiting();
     if shown?.is_none() {
         return Ok(Exit::Interrupted);
     }
     // The stream tells the status in a word; the run itself tells why.
-    wait::until_settled(session, run, limit)
-        .await
-        .map(|settled| settled.exit)
+    wait::until_settled(session, run, limit).await.map(|settled| settled.exit)
 }
 
 /// The future's result; `None` when Ctrl-C came first, which leaves the run as it is.
-async fn with_ctrl_c<T>(
-    session: &Session<'_>,
-    run: RunId,
-    work: impl Future<Output = Result<T, CliError>>,
-) -> Result<Option<T>, CliError> {
+async fn with_ctrl_c<T>(session: &Session<'_>, run: RunId, work: impl Future<Output = Result<T, CliError>>) -> Result<Option<T>, CliError> {
     tokio::select! {
         done = work => done.map(Some),
         () = interrupted() => {
@@ -97,9 +73,7 @@ impl View<'_> {
         while let Some(event) = self.next(&mut stream).await? {
             self.show_event(&event)?;
             let unknown = RunStatus::Unknown.as_str();
-            if self.stop_at_unknown
-                && matches!(&event, LogEvent::Status { status, .. } if status == unknown)
-            {
+            if self.stop_at_unknown && matches!(&event, LogEvent::Status { status, .. } if status == unknown) {
                 return Ok(());
             }
         }

@@ -14,16 +14,10 @@ use crate::problem::CliError;
 
 pub(super) async fn keys(session: &Session<'_>, verb: &KeysVerb) -> Result<Exit, CliError> {
     match verb {
-        KeysVerb::Create {
-            name,
-            scope,
-            expires_in_days,
-        } => create(session, name, scope, *expires_in_days).await?,
+        KeysVerb::Create { name, scope, expires_in_days } => create(session, name, scope, *expires_in_days).await?,
         KeysVerb::List => {
             if let Some(list) = fetch::<KeyList>(session, "v1/keys", &Page::default()).await? {
-                session
-                    .out
-                    .line(&lists::keys(&list, Timestamp::now(), session.out.style()))?;
+                session.out.line(&lists::keys(&list, Timestamp::now(), session.out.style()))?;
             }
         }
         KeysVerb::Revoke { id } => revoke(session, id).await?,
@@ -31,16 +25,8 @@ pub(super) async fn keys(session: &Session<'_>, verb: &KeysVerb) -> Result<Exit,
     Ok(Exit::Ok)
 }
 
-async fn create(
-    session: &Session<'_>,
-    name: &str,
-    scopes: &[KeyScope],
-    days: Option<u32>,
-) -> Result<(), CliError> {
-    let words = scopes
-        .iter()
-        .filter_map(KeyScope::to_possible_value)
-        .map(|value| value.get_name().to_owned());
+async fn create(session: &Session<'_>, name: &str, scopes: &[KeyScope], days: Option<u32>) -> Result<(), CliError> {
+    let words = scopes.iter().filter_map(KeyScope::to_possible_value).map(|value| value.get_name().to_owned());
     let mut body = json!({ "name": name, "scopes": words.collect::<Vec<_>>() });
     if let Some(days) = days {
         body["expires_in_days"] = json!(days);
@@ -49,33 +35,17 @@ async fn create(
     if session.out.is_json() {
         return session.out.json(&answer);
     }
-    let key = answer
-        .get("key")
-        .and_then(Value::as_str)
-        .ok_or_else(|| session.client.strange("no key in the answer"))?;
+    let key = answer.get("key").and_then(Value::as_str).ok_or_else(|| session.client.strange("no key in the answer"))?;
     session.out.line(key)?;
-    session.out.hint(
-        "this key is shown only now; keep it in a file of mode 0600 and use NAVVY_TOKEN_FILE",
-    );
+    session.out.hint("this key is shown only now; keep it in a file of mode 0600 and use NAVVY_TOKEN_FILE");
     Ok(())
 }
 
 async fn revoke(session: &Session<'_>, id: &str) -> Result<(), CliError> {
     // The id becomes part of the address, so it may only be what ids are made of.
-    if id.is_empty()
-        || !id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    {
-        return Err(CliError::usage(
-            format!("`{}` is no key id", id.escape_debug()),
-            "`navvy keys list` shows the ids",
-        ));
+    if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
+        return Err(CliError::usage(format!("`{}` is no key id", id.escape_debug()), "`navvy keys list` shows the ids"));
     }
     session.client.delete(&format!("v1/keys/{id}")).await?;
-    if session.out.is_json() {
-        session.out.json(&json!({ "revoked": id }))
-    } else {
-        session.out.line(&format!("revoked {id}"))
-    }
+    if session.out.is_json() { session.out.json(&json!({ "revoked": id })) } else { session.out.line(&format!("revoked {id}")) }
 }

@@ -31,10 +31,7 @@ impl<'a> Session<'a> {
             out.warn("--token can be seen by every user of this machine; better use NAVVY_TOKEN or --token-file");
         }
         let token = api::token(global)?;
-        Ok(Self {
-            out,
-            client: Client::new(&global.url, token.as_ref())?,
-        })
+        Ok(Self { out, client: Client::new(&global.url, token.as_ref())? })
     }
 }
 

@@ -13,9 +13,7 @@ pub(super) async fn run(session: &Session<'_>, args: &RunArgs) -> Result<Exit, C
     if let Some(RunVerb::Resolve(resolve)) = &args.verb {
         return decide::resolve(session, resolve).await;
     }
-    let id = args
-        .id
-        .ok_or_else(|| CliError::usage("which run?", "navvy run ID"))?;
+    let id = args.id.ok_or_else(|| CliError::usage("which run?", "navvy run ID"))?;
     if args.wait.wait || args.wait.wait_timeout.is_some() {
         let Settled { exit, answer } = until_settled(session, id, args.wait.wait_timeout).await?;
         if answer.is_some() {
@@ -29,16 +27,9 @@ pub(super) async fn run(session: &Session<'_>, args: &RunArgs) -> Result<Exit, C
 
 async fn show(session: &Session<'_>, id: RunId) -> Result<(), CliError> {
     if session.out.is_json() {
-        let answer = session
-            .client
-            .get(&format!("v1/runs/{id}"), &crate::api::Page::default())
-            .await?;
+        let answer = session.client.get(&format!("v1/runs/{id}"), &crate::api::Page::default()).await?;
         return session.out.json(&answer);
     }
     let (_, run) = look(session, id).await?;
-    session.out.line(&output::run::picture(
-        &run,
-        Timestamp::now(),
-        session.out.style(),
-    ))
+    session.out.line(&output::run::picture(&run, Timestamp::now(), session.out.style()))
 }

@@ -30,11 +30,7 @@ pub(super) struct Settled {
 ///
 /// # Errors
 /// The time is over, or the gateway refuses or stays away.
-pub(super) async fn until_settled(
-    session: &Session<'_>,
-    run: RunId,
-    limit: Option<Period>,
-) -> Result<Settled, CliError> {
+pub(super) async fn until_settled(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Result<Settled, CliError> {
     let settled = tokio::select! {
         settled = poll(session, run, limit) => settled,
         () = interrupted() => {
@@ -65,19 +61,12 @@ pub(super) async fn interrupted() {
 
 /// One look at a run: the answer as it came, and read.
 pub(super) async fn look(session: &Session<'_>, run: RunId) -> Result<(Value, Run), CliError> {
-    let answer = session
-        .client
-        .get(&format!("v1/runs/{run}"), &Page::default())
-        .await?;
+    let answer = session.client.get(&format!("v1/runs/{run}"), &Page::default()).await?;
     let read = session.client.read(answer.clone())?;
     Ok((answer, read))
 }
 
-async fn poll(
-    session: &Session<'_>,
-    run: RunId,
-    limit: Option<Period>,
-) -> Result<Settled, CliError> {
+async fn poll(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Result<Settled, CliError> {
     let began = Instant::now();
     let (mut last_answer, mut pause) = (began, Duration::from_millis(100));
     let mut status = RunStatus::Running;
@@ -90,10 +79,7 @@ async fn poll(
                 if let Some(exit) = exit_of(status) {
                     session.out.done_waiting();
                     session.out.hint(&words::result(&seen));
-                    return Ok(Settled {
-                        exit,
-                        answer: Some(answer),
-                    });
+                    return Ok(Settled { exit, answer: Some(answer) });
                 }
                 session.out.waiting(&words::progress(&seen));
                 let request = words::asks_for_a_person(&seen.id, status.as_str());
@@ -102,19 +88,13 @@ async fn poll(
                 }
             }
             Err(error) if error.exit() == Exit::Unreachable && last_answer.elapsed() < PATIENCE => {
-                session
-                    .out
-                    .waiting(&format!("run {run}: {error}; trying again"));
+                session.out.waiting(&format!("run {run}: {error}; trying again"));
             }
             Err(error) => return Err(error),
         }
         let left = limit.map(|limit| limit.saturating_sub(began.elapsed()));
         if left.is_some_and(|left| left.is_zero()) {
-            return Err(CliError::WaitTimeout {
-                run,
-                status: status.as_str().to_owned(),
-                waited: began.elapsed(),
-            });
+            return Err(CliError::WaitTimeout { run, status: status.as_str().to_owned(), waited: began.elapsed() });
         }
         tokio::time::sleep(left.map_or(pause, |left| left.min(pause))).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

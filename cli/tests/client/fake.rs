@@ -35,31 +35,18 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            kind: "application/json",
-            chunks: vec![body.to_string()],
-            retry_after: false,
-        }
+        Self { status, kind: "application/json", chunks: vec![body.to_string()], retry_after: false }
     }
 
     pub(crate) fn error(status: u16, code: &str) -> Self {
         let body = serde_json::json!({"error": format!("refused: {code}"), "code": code, "field": null, "status": null});
-        Self {
-            retry_after: status == 503,
-            ..Self::json(status, &body)
-        }
+        Self { retry_after: status == 503, ..Self::json(status, &body) }
     }
 
     /// A live stream that ends after these chunks, wherever they are cut.
     pub(crate) fn stream(chunks: &[&str]) -> Self {
         let chunks = chunks.iter().map(|&chunk| chunk.to_owned()).collect();
-        Self {
-            status: 200,
-            kind: "text/event-stream",
-            chunks,
-            retry_after: false,
-        }
+        Self { status: 200, kind: "text/event-stream", chunks, retry_after: false }
     }
 }
 
@@ -78,10 +65,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) async fn start(answers: Vec<Answer>) -> Self {
-        let script = Script {
-            answers: Arc::new(Mutex::new(answers.into())),
-            asked: Arc::default(),
-        };
+        let script = Script { answers: Arc::new(Mutex::new(answers.into())), asked: Arc::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(script.clone());
@@ -101,9 +85,7 @@ impl Gateway {
     /// `navvy`, ready to start.
     pub(crate) fn command(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut command = navvy(arguments);
-        command
-            .env("NAVVY_URL", &self.url)
-            .env("NAVVY_TOKEN", "t0ken");
+        command.env("NAVVY_URL", &self.url).env("NAVVY_TOKEN", "t0ken");
         command
     }
 }
@@ -111,13 +93,7 @@ impl Gateway {
 /// `navvy` with an empty environment.
 pub(crate) fn navvy(arguments: &[&str]) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_navvy"));
-    command
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+    command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
@@ -138,19 +114,10 @@ async fn answer(State(script): State<Script>, request: Request) -> Response {
     let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     let path = parts.uri.path_and_query().unwrap().to_string();
     let body = serde_json::from_slice(&bytes).unwrap_or_default();
-    script.asked.lock().unwrap().push(Asked {
-        method: parts.method,
-        path,
-        headers: parts.headers,
-        body,
-    });
+    script.asked.lock().unwrap().push(Asked { method: parts.method, path, headers: parts.headers, body });
     let answer = {
         let mut answers = script.answers.lock().unwrap();
-        if answers.len() > 1 {
-            answers.pop_front().unwrap()
-        } else {
-            repeat(&answers)
-        }
+        if answers.len() > 1 { answers.pop_front().unwrap() } else { repeat(&answers) }
     };
     let mut response = Response::builder().status(StatusCode::from_u16(answer.status).unwrap());
     response = response.header(header::CONTENT_TYPE, answer.kind);
@@ -158,17 +125,10 @@ async fn answer(State(script): State<Script>, request: Request) -> Response {
         response = response.header(header::RETRY_AFTER, "5");
     }
     let chunks = answer.chunks.into_iter().map(Ok::<_, std::io::Error>);
-    response
-        .body(Body::from_stream(futures_util::stream::iter(chunks)))
-        .unwrap()
+    response.body(Body::from_stream(futures_util::stream::iter(chunks))).unwrap()
 }
 
 fn repeat(answers: &VecDeque<Answer>) -> Answer {
     let last = answers.front().expect("a script has an answer");
-    Answer {
-        status: last.status,
-        kind: last.kind,
-        chunks: last.chunks.clone(),
-        retry_after: last.retry_after,
-    }
+    Answer { status: last.status, kind: last.kind, chunks: last.chunks.clone(), retry_after: last.retry_after }
 }

@@ -13,7 +13,10 @@ use super::{
     view::status,
 };
 use jiff::Timestamp;
-use proto::{AttemptNo, JobNo, WorkerId, message::{Failure, Trigger}};
+use proto::{
+    AttemptNo, JobNo, WorkerId,
+    message::{Failure, Trigger},
+};
 
 /// Makes a run of a trigger: the run, and the events of its first entry.
 pub fn accept(trigger: &Trigger, now: Timestamp, policy: &Policy) -> (Run, Vec<Event>) {
@@ -66,9 +69,13 @@ fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, no
     }
     match job.state {
         JobState::Queued => {}
-        JobState::Running if current.worker.as_ref() == Some(worker) && current.nonce.as_deref() == Some(nonce) => return Err(Refusal::AlreadySo),
+        JobState::Running if current.worker.as_ref() == Some(worker) && current.nonce.as_deref() == Some(nonce) => {
+            return Err(Refusal::AlreadySo);
+        }
         JobState::Running => return Err(Refusal::AlreadyPermitted),
-        JobState::Unknown | JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => return Err(Refusal::AttemptOver),
+        JobState::Unknown | JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => {
+            return Err(Refusal::AttemptOver);
+        }
         JobState::Blocked | JobState::Waiting => return Err(Refusal::NotQueued),
     }
     if turn.run.cancel.is_some() {
@@ -218,7 +225,9 @@ fn tick(turn: &mut Turn<'_>) -> Result<(), Refusal> {
         due = true;
     }
     if let Some(deadline) = turn.policy.queue_deadline {
-        let late = |job: &super::state::Job| job.state == JobState::Queued && job.current().is_some_and(|a| turn.now.duration_since(a.queued_at) > deadline);
+        let late = |job: &super::state::Job| {
+            job.state == JobState::Queued && job.current().is_some_and(|a| turn.now.duration_since(a.queued_at) > deadline)
+        };
         let late: Vec<JobNo> = (0_u32..).zip(&turn.run.jobs).filter(|(_, job)| late(job)).map(|(no, _)| JobNo(no)).collect();
         for no in late {
             let attempt = turn.run.job(no).and_then(|job| job.current()).map_or(AttemptNo::FIRST, |attempt| attempt.no);

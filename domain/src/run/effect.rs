@@ -72,10 +72,9 @@ pub fn work_of(run: &Run, no: JobNo, attempt: AttemptNo) -> Option<(Work, u64)> 
     let job = run.job(no).filter(|job| job.current().is_some_and(|current| current.no == attempt))?;
     let work = match (job.kind, &run.spec) {
         (JobKind::TerraformPlan, RunSpec::Terraform(spec)) => Work::TerraformPlan { spec: spec.clone(), commit: run.commit.clone() },
-        (JobKind::TerraformApply, RunSpec::Terraform(spec)) => Work::TerraformApply {
-            spec: spec.clone(),
-            plan: run.plan.as_ref()?.artifact.clone(),
-        },
+        (JobKind::TerraformApply, RunSpec::Terraform(spec)) => {
+            Work::TerraformApply { spec: spec.clone(), plan: run.plan.as_ref()?.artifact.clone() }
+        }
         (JobKind::Probe, RunSpec::Probe(spec)) => Work::Probe { spec: spec.clone() },
         (JobKind::Approval, RunSpec::Terraform(_) | RunSpec::Probe(_))
         | (JobKind::Probe, RunSpec::Terraform(_))

@@ -35,17 +35,49 @@ pub struct JobPlan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    Accepted { trigger: Box<Trigger>, locks: Vec<LockKey>, jobs: Vec<JobPlan> },
+    Accepted {
+        trigger: Box<Trigger>,
+        locks: Vec<LockKey>,
+        jobs: Vec<JobPlan>,
+    },
     LocksGranted,
-    JobQueued { job: JobNo, attempt: AttemptNo },
-    ApprovalOpened { job: JobNo, expires_at: Timestamp },
-    ApprovalGiven { job: JobNo, by: String },
-    ApprovalRefused { job: JobNo, by: String },
-    ApprovalExpired { job: JobNo },
-    Permitted { job: JobNo, attempt: AttemptNo, worker: WorkerId, nonce: String },
-    EffectsStarted { job: JobNo, attempt: AttemptNo },
-    PhaseEntered { job: JobNo, attempt: AttemptNo, phase: String },
-    CommitPinned { commit: CommitId },
+    JobQueued {
+        job: JobNo,
+        attempt: AttemptNo,
+    },
+    ApprovalOpened {
+        job: JobNo,
+        expires_at: Timestamp,
+    },
+    ApprovalGiven {
+        job: JobNo,
+        by: String,
+    },
+    ApprovalRefused {
+        job: JobNo,
+        by: String,
+    },
+    ApprovalExpired {
+        job: JobNo,
+    },
+    Permitted {
+        job: JobNo,
+        attempt: AttemptNo,
+        worker: WorkerId,
+        nonce: String,
+    },
+    EffectsStarted {
+        job: JobNo,
+        attempt: AttemptNo,
+    },
+    PhaseEntered {
+        job: JobNo,
+        attempt: AttemptNo,
+        phase: String,
+    },
+    CommitPinned {
+        commit: CommitId,
+    },
     AttemptEnded {
         job: JobNo,
         attempt: AttemptNo,
@@ -53,14 +85,36 @@ pub enum Event {
         #[serde(default)]
         result: Option<JobResult>,
     },
-    JobSucceeded { job: JobNo },
-    JobFailed { job: JobNo, failure: Failure },
-    JobCancelled { job: JobNo },
-    JobSkipped { job: JobNo },
-    JobUnknown { job: JobNo, evidence: Evidence },
-    CancelRequested { by: String, force: bool },
-    Resolved { job: JobNo, by: String, succeeded: bool, reason: String },
-    RunEnded { ending: Ending },
+    JobSucceeded {
+        job: JobNo,
+    },
+    JobFailed {
+        job: JobNo,
+        failure: Failure,
+    },
+    JobCancelled {
+        job: JobNo,
+    },
+    JobSkipped {
+        job: JobNo,
+    },
+    JobUnknown {
+        job: JobNo,
+        evidence: Evidence,
+    },
+    CancelRequested {
+        by: String,
+        force: bool,
+    },
+    Resolved {
+        job: JobNo,
+        by: String,
+        succeeded: bool,
+        reason: String,
+    },
+    RunEnded {
+        ending: Ending,
+    },
 }
 
 /// The run that a log tells of; `None` for an empty log or one that does not begin with the run's acceptance.

@@ -9,17 +9,48 @@ pub enum Input {
     /// The lock records name this run as holder of everything it wants.
     LocksGranted,
     /// A worker asks to begin an attempt.
-    Begin { job: JobNo, attempt: AttemptNo, worker: WorkerId, nonce: String },
+    Begin {
+        job: JobNo,
+        attempt: AttemptNo,
+        worker: WorkerId,
+        nonce: String,
+    },
     /// A worker asks to start the side effects.
-    StartEffects { job: JobNo, attempt: AttemptNo, worker: WorkerId, nonce: String },
+    StartEffects {
+        job: JobNo,
+        attempt: AttemptNo,
+        worker: WorkerId,
+        nonce: String,
+    },
     /// A worker tells.
-    Report { job: JobNo, attempt: AttemptNo, worker: WorkerId, what: ReportWhat },
+    Report {
+        job: JobNo,
+        attempt: AttemptNo,
+        worker: WorkerId,
+        what: ReportWhat,
+    },
     /// The worker of this attempt has not been heard of for longer than a lease, or says that it does not have it.
-    WorkerLost { job: JobNo, attempt: AttemptNo, seen: String },
-    Approve { by: String, plan_sha256: Option<String> },
-    Reject { by: String },
-    Cancel { by: String, force: bool },
-    Resolve { by: String, succeeded: bool, reason: String },
+    WorkerLost {
+        job: JobNo,
+        attempt: AttemptNo,
+        seen: String,
+    },
+    Approve {
+        by: String,
+        plan_sha256: Option<String>,
+    },
+    Reject {
+        by: String,
+    },
+    Cancel {
+        by: String,
+        force: bool,
+    },
+    Resolve {
+        by: String,
+        succeeded: bool,
+        reason: String,
+    },
     /// Time has passed.
     Tick,
 }

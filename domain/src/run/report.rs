@@ -69,7 +69,15 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
         AttemptOutcome::Unclear { .. } => retry(turn, no, attempt, AttemptEnd::Lost, "the worker lost it before it changed anything"),
         // An attempt whose effects were released never says that nothing was started; if it does, it is not believed.
         AttemptOutcome::NotStarted { reason } if effects => {
-            unclear(turn, no, attempt, Evidence { seen: format!("the worker says it started nothing, but it had the word to start: {reason}"), ..Evidence::default() });
+            unclear(
+                turn,
+                no,
+                attempt,
+                Evidence {
+                    seen: format!("the worker says it started nothing, but it had the word to start: {reason}"),
+                    ..Evidence::default()
+                },
+            );
         }
         AttemptOutcome::NotStarted { reason } => retry(turn, no, attempt, AttemptEnd::NotStarted, reason),
     }

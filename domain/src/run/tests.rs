@@ -361,7 +361,8 @@ fn check(story: &Story, seen_terminal: &mut Option<RunStatus>, permits: &mut std
     assert_eq!(run.waiting_gates as usize, run.jobs.iter().filter(|job| job.state == JobState::Waiting).count());
     assert_eq!(run.is_over(), open == 0, "over exactly when every job is over");
     // I1: at most one attempt of the run may be in its side effects.
-    let in_effects = |job: &&Job| matches!(job.state, JobState::Running | JobState::Unknown) && job.current().is_some_and(|a| a.effects_at.is_some());
+    let in_effects =
+        |job: &&Job| matches!(job.state, JobState::Running | JobState::Unknown) && job.current().is_some_and(|a| a.effects_at.is_some());
     assert!(run.jobs.iter().filter(in_effects).count() <= 1);
     // I1: a run with jobs that were given out holds its locks; an unknown one still does.
     if run.jobs.iter().any(|job| !job.attempts.is_empty()) {

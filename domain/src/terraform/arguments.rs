@@ -151,9 +151,9 @@ fn check_value(takes: Takes, value: &str) -> Result<(), &'static str> {
             .strip_suffix(['s', 'm'])
             .is_some_and(|number| number.len() <= 4 && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())),
         Takes::Only(only) => value == only,
-        Takes::KeyValue => value.split_once('=').is_some_and(|(key, _)| {
-            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-        }),
+        Takes::KeyValue => value
+            .split_once('=')
+            .is_some_and(|(key, _)| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))),
     };
     if good {
         return Ok(());
@@ -195,9 +195,21 @@ mod tests {
 
     #[test]
     fn what_overrides_navvy_is_refused_in_both_dash_forms() {
-        for flag in
-            ["-chdir=/", "-out=x", "-lock=false", "-state=x", "-plugin-dir=x", "-backend=false", "-json", "-destroy", "-input=true", "-var-file=/proc/self/environ", "-migrate-state", "-auto-approve", "-wat"]
-        {
+        for flag in [
+            "-chdir=/",
+            "-out=x",
+            "-lock=false",
+            "-state=x",
+            "-plugin-dir=x",
+            "-backend=false",
+            "-json",
+            "-destroy",
+            "-input=true",
+            "-var-file=/proc/self/environ",
+            "-migrate-state",
+            "-auto-approve",
+            "-wat",
+        ] {
             for dashes in [flag.to_owned(), format!("-{flag}")] {
                 assert!(init_arguments(&dashes).is_err(), "{dashes}");
                 assert!(plan_arguments(&dashes).is_err(), "{dashes}");
@@ -209,7 +221,20 @@ mod tests {
     fn an_option_cannot_hide_behind_another_ones_value() {
         // `-target` takes the next word as its value, as terraform does, so nothing is smuggled in.
         assert_eq!(plan_arguments("-target -lock=false").expect("value"), ["-target=-lock=false"]);
-        for bad in ["-target", "x", "-", "--", "---x", "; rm", "-backend-config=/etc/x", "-parallelism=0", "-parallelism=1e9", "-lock-timeout=forever", "'-upgrade", "-upgrade=maybe"] {
+        for bad in [
+            "-target",
+            "x",
+            "-",
+            "--",
+            "---x",
+            "; rm",
+            "-backend-config=/etc/x",
+            "-parallelism=0",
+            "-parallelism=1e9",
+            "-lock-timeout=forever",
+            "'-upgrade",
+            "-upgrade=maybe",
+        ] {
             assert!(plan_arguments(bad).is_err() && init_arguments(bad).is_err(), "{bad}");
         }
     }

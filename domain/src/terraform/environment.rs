@@ -119,12 +119,31 @@ mod tests {
 
     #[test]
     fn what_tools_need_passes_and_what_bends_them_does_not() {
-        for good in ["TF_VAR_region", "AWS_ACCESS_KEY_ID", "ARM_CLIENT_SECRET", "TF_LOG", "TF_TOKEN_app_terraform_io", "https_proxy", "_x"] {
+        for good in ["TF_VAR_region", "AWS_ACCESS_KEY_ID", "ARM_CLIENT_SECRET", "TF_LOG", "TF_TOKEN_app_terraform_io", "https_proxy", "_x"]
+        {
             assert_eq!(check_env(good, "x"), Ok(()), "{good}");
         }
         for bad in [
-            "", "1A", "A-B", "A=B", "A\nB", "LD_PRELOAD", "ld_preload", "PATH", "Path", "TF_CLI_ARGS", "TF_CLI_ARGS_apply", "TF_CLI_CONFIG_FILE",
-            "TF_REATTACH_PROVIDERS", "GIT_SSH_COMMAND", "BASH_ENV", "PYTHONPATH", "ANSIBLE_CONFIG", "NATS_URL", "NAVVY_TOKEN", "HOME",
+            "",
+            "1A",
+            "A-B",
+            "A=B",
+            "A\nB",
+            "LD_PRELOAD",
+            "ld_preload",
+            "PATH",
+            "Path",
+            "TF_CLI_ARGS",
+            "TF_CLI_ARGS_apply",
+            "TF_CLI_CONFIG_FILE",
+            "TF_REATTACH_PROVIDERS",
+            "GIT_SSH_COMMAND",
+            "BASH_ENV",
+            "PYTHONPATH",
+            "ANSIBLE_CONFIG",
+            "NATS_URL",
+            "NAVVY_TOKEN",
+            "HOME",
         ] {
             assert!(check_env(bad, "x").is_err(), "{bad}");
         }

@@ -130,7 +130,9 @@ impl DeployRequest {
             problems.add("git_auth", "an ssh address needs git_auth of type ssh with private_key and known_hosts");
         }
         let valid = (tool, git_url, git_ref, path, init_args, plan_args);
-        let (Some(tool), Some(git_url), Some(git_ref), Some(path), Some(init_args), Some(plan_args)) = valid else { return Err(problems.0) };
+        let (Some(tool), Some(git_url), Some(git_ref), Some(path), Some(init_args), Some(plan_args)) = valid else {
+            return Err(problems.0);
+        };
         if !problems.0.is_empty() {
             return Err(problems.0);
         }
@@ -233,7 +235,9 @@ impl GitAuthRequest {
         let ssh_url = url.map(|url| url.scheme() == proto::git::Scheme::Ssh);
         let secret = |value: &Option<Secret>| value.clone().filter(|value| !value.is_empty());
         let auth = match self.kind.as_str() {
-            "http" | "https" | "basic" => self.username.clone().zip(secret(&self.password)).map(|(username, password)| GitAuth::Basic { username, password }),
+            "http" | "https" | "basic" => {
+                self.username.clone().zip(secret(&self.password)).map(|(username, password)| GitAuth::Basic { username, password })
+            }
             "token" => secret(&self.token).or_else(|| secret(&self.password)).map(|token| GitAuth::Token { token }),
             "ssh" => secret(&self.private_key)
                 .zip(self.known_hosts.clone().filter(|hosts| !hosts.trim().is_empty()))
@@ -247,18 +251,25 @@ impl GitAuthRequest {
         if ssh_url.is_some_and(|is_ssh| is_ssh != wants_ssh) {
             problems.add("git_auth.type", "does not fit git_url: type ssh goes with ssh addresses, the others with http and https");
         }
-        if self.username.as_deref().is_some_and(|name| name.len() > 256 || name.chars().any(char::is_control) || (wants_ssh && name.starts_with('-'))) {
+        if self
+            .username
+            .as_deref()
+            .is_some_and(|name| name.len() > 256 || name.chars().any(char::is_control) || (wants_ssh && name.starts_with('-')))
+        {
             problems.add("git_auth.username", "at most 256 characters, no control characters");
         }
         if [&self.password, &self.token].into_iter().flatten().any(|value| value.expose().chars().any(char::is_control)) {
             problems.add("git_auth", "a password or token must not hold control characters");
         }
         if auth.is_none() {
-            problems.add("git_auth", match self.kind.as_str() {
-                "ssh" => "type ssh needs private_key and known_hosts (the server's host keys, as in a known_hosts file)",
-                "token" => "type token needs token",
-                _ => "needs username and password",
-            });
+            problems.add(
+                "git_auth",
+                match self.kind.as_str() {
+                    "ssh" => "type ssh needs private_key and known_hosts (the server's host keys, as in a known_hosts file)",
+                    "token" => "type token needs token",
+                    _ => "needs username and password",
+                },
+            );
         }
         auth
     }

@@ -1,7 +1,7 @@
 //! Starting runs: `POST /deploy` and `POST /v1/probes`.
 //!
 //! What a request may ask is decided in [`domain::terraform`]; which run it is in [`identity`]; how it is taken in, in
-//! [`admit`]. A 202 means that the run is stored.
+//! [`mod@admit`]. A 202 means that the run is stored.
 
 mod admit;
 mod identity;

@@ -1,6 +1,6 @@
 //! Every route there is: its path, who may use it, and how it is documented, in one table.
 //!
-//! The router and the API's document are both made from [`table`], so there is no route without an access and none that the
+//! The router and the API's document are both made from [`mod@table`], so there is no route without an access and none that the
 //! document does not know.
 
 mod document;

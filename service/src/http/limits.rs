@@ -51,23 +51,14 @@ impl Limits {
         Self {
             connections: gateway.connections_max as usize,
             connections_per_ip: gateway.connections_per_ip as usize,
-            exempt: gateway
-                .trusted_proxies
-                .iter()
-                .filter_map(|ip| ip.parse().ok())
-                .collect(),
+            exempt: gateway.trusted_proxies.iter().filter_map(|ip| ip.parse().ok()).collect(),
             ..Self::default()
         }
     }
 
     /// Limits of a metrics and health listener, which few machines ask seldom.
     pub fn of_ops() -> Self {
-        Self {
-            connections: 64,
-            connections_per_ip: 16,
-            drain: Duration::from_secs(2),
-            ..Self::default()
-        }
+        Self { connections: 64, connections_per_ip: 16, drain: Duration::from_secs(2), ..Self::default() }
     }
 }
 
@@ -113,10 +104,7 @@ impl Clients {
             }
             *count += 1;
         }
-        Some(Place {
-            client: Some(client),
-            open,
-        })
+        Some(Place { client: Some(client), open })
     }
 }
 
@@ -151,11 +139,7 @@ mod tests {
 
     #[test]
     fn each_client_has_its_own_places() {
-        let limits = Limits {
-            connections_per_ip: 2,
-            exempt: vec![ip("10.0.0.9")],
-            ..Limits::default()
-        };
+        let limits = Limits { connections_per_ip: 2, exempt: vec![ip("10.0.0.9")], ..Limits::default() };
         let clients = Clients::new(&limits);
         let table = [
             ("10.0.0.1", true),
@@ -174,18 +158,12 @@ mod tests {
             ("10.0.0.9", true),
             ("::ffff:10.0.0.9", true),
         ];
-        let places: Vec<_> = table
-            .iter()
-            .map(|(address, _)| clients.enter(ip(address)))
-            .collect();
+        let places: Vec<_> = table.iter().map(|(address, _)| clients.enter(ip(address))).collect();
         for (place, (address, expected)) in places.iter().zip(table) {
             assert_eq!(place.is_some(), expected, "{address}");
         }
         drop(places);
-        assert!(
-            clients.open.lock().unwrap().is_empty(),
-            "nothing is remembered of clients that left"
-        );
+        assert!(clients.open.lock().unwrap().is_empty(), "nothing is remembered of clients that left");
         assert!(clients.enter(ip("10.0.0.1")).is_some());
     }
 }

@@ -85,10 +85,7 @@ async fn next(
 /// Errors that concern one connection that is gone already.
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// Keeps the connection's permit and place until it ends, even by a panic.
@@ -102,13 +99,7 @@ fn note(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    limits: Limits,
-    stop: CancellationToken,
-) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, limits: Limits, stop: CancellationToken) {
     // Log lines and events are small and must not wait for a full segment.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);

@@ -15,9 +15,7 @@ use crate::shutdown::{Shutdown, Tasks};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("happens in time")
+    tokio::time::timeout(PATIENCE, future).await.expect("happens in time")
 }
 
 struct Server {
@@ -30,13 +28,8 @@ async fn start(router: Router, limits: Limits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let ended =
-        Tasks::new(Shutdown::new()).spawn("server", serve(listener, router, limits, stop.clone()));
-    Server {
-        address,
-        stop,
-        ended,
-    }
+    let ended = Tasks::new(Shutdown::new()).spawn("server", serve(listener, router, limits, stop.clone()));
+    Server { address, stop, ended }
 }
 
 impl Server {
@@ -80,12 +73,7 @@ async fn panics() -> String {
 
 fn hello() -> Router {
     Router::new()
-        .route(
-            "/",
-            get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
-                format!("hello {}", peer.ip())
-            }),
-        )
+        .route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { format!("hello {}", peer.ip()) }))
         .route("/panic", get(panics))
 }
 
@@ -95,43 +83,25 @@ async fn requests_are_served_and_see_their_peer() {
     let mut stream = server.connect().await;
     for _ in 0..2 {
         stream.write_all(ASK).await.unwrap();
-        assert!(
-            until(&mut stream, "hello 127.0.0.1")
-                .await
-                .starts_with("HTTP/1.1 200")
-        );
+        assert!(until(&mut stream, "hello 127.0.0.1").await.starts_with("HTTP/1.1 200"));
     }
 }
 
 #[tokio::test]
 async fn a_client_that_never_ends_its_head_is_closed() {
-    let limits = Limits {
-        header_timeout: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let limits = Limits { header_timeout: Duration::from_millis(50), ..Limits::default() };
     let server = start(hello(), limits).await;
-    for begun in [
-        &b""[..],
-        b"GET / HT",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-    ] {
+    for begun in [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
         assert!(!server.talk(begun).await.contains("200"), "{begun:?}");
     }
     let mut idle = server.connect().await;
     idle.write_all(ASK).await.unwrap();
-    assert!(
-        rest(&mut idle).await.contains("hello"),
-        "served, then closed for idling"
-    );
+    assert!(rest(&mut idle).await.contains("hello"), "served, then closed for idling");
 }
 
 #[tokio::test]
 async fn oversized_heads_are_refused() {
-    let limits = Limits {
-        headers: 10,
-        header_bytes: 8 * 1024,
-        ..Limits::default()
-    };
+    let limits = Limits { headers: 10, header_bytes: 8 * 1024, ..Limits::default() };
     let server = start(hello(), limits).await;
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(11));
     let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(9 * 1024));
@@ -144,20 +114,12 @@ async fn oversized_heads_are_refused() {
 
 #[tokio::test]
 async fn one_client_cannot_hold_more_than_its_share() {
-    let limits = Limits {
-        connections_per_ip: 1,
-        exempt_loopback: false,
-        ..Limits::default()
-    };
+    let limits = Limits { connections_per_ip: 1, exempt_loopback: false, ..Limits::default() };
     let server = start(hello(), limits).await;
     let mut first = server.connect().await;
     first.write_all(ASK).await.unwrap();
     until(&mut first, "hello 127.0.0.1").await;
-    assert_eq!(
-        server.talk(ASK_AND_CLOSE).await,
-        "",
-        "the second is closed unanswered"
-    );
+    assert_eq!(server.talk(ASK_AND_CLOSE).await, "", "the second is closed unanswered");
     drop(first);
     let served = async { while !server.talk(ASK_AND_CLOSE).await.contains("hello") {} };
     soon(served).await;
@@ -165,14 +127,7 @@ async fn one_client_cannot_hold_more_than_its_share() {
 
 #[tokio::test]
 async fn without_room_clients_wait_in_line() {
-    let server = start(
-        hello(),
-        Limits {
-            connections: 1,
-            ..Limits::default()
-        },
-    )
-    .await;
+    let server = start(hello(), Limits { connections: 1, ..Limits::default() }).await;
     let mut first = server.connect().await;
     first.write_all(ASK).await.unwrap();
     until(&mut first, "hello 127.0.0.1").await;
@@ -184,18 +139,8 @@ async fn without_room_clients_wait_in_line() {
 
 #[tokio::test]
 async fn a_panic_in_a_handler_ends_only_its_connection() {
-    let server = start(
-        hello(),
-        Limits {
-            connections: 1,
-            ..Limits::default()
-        },
-    )
-    .await;
-    assert_eq!(
-        server.talk(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await,
-        ""
-    );
+    let server = start(hello(), Limits { connections: 1, ..Limits::default() }).await;
+    assert_eq!(server.talk(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await, "");
     assert!(server.talk(ASK_AND_CLOSE).await.contains("hello"));
 }
 
@@ -215,14 +160,7 @@ fn waiting(begun: &Arc<Notify>, go: &Arc<Notify>) -> Router {
 #[tokio::test]
 async fn a_stop_lets_requests_finish_and_closes_the_rest() {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let server = start(
-        waiting(&begun, &go),
-        Limits {
-            drain: PATIENCE,
-            ..Limits::default()
-        },
-    )
-    .await;
+    let server = start(waiting(&begun, &go), Limits { drain: PATIENCE, ..Limits::default() }).await;
     let mut idle = server.connect().await;
     let mut busy = server.connect().await;
     busy.write_all(ASK).await.unwrap();
@@ -234,24 +172,14 @@ async fn a_stop_lets_requests_finish_and_closes_the_rest() {
     assert!(!server.ended.is_finished());
     go.notify_one();
     let answer = rest(&mut busy).await;
-    assert!(
-        answer.ends_with("done") && answer.to_lowercase().contains("connection: close"),
-        "{answer}"
-    );
+    assert!(answer.ends_with("done") && answer.to_lowercase().contains("connection: close"), "{answer}");
     soon(server.ended).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_stop_cuts_requests_that_do_not_finish() {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let server = start(
-        waiting(&begun, &go),
-        Limits {
-            drain: Duration::from_millis(20),
-            ..Limits::default()
-        },
-    )
-    .await;
+    let server = start(waiting(&begun, &go), Limits { drain: Duration::from_millis(20), ..Limits::default() }).await;
     let mut busy = server.connect().await;
     busy.write_all(ASK).await.unwrap();
     soon(begun.notified()).await;

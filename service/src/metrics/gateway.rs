@@ -14,9 +14,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// Route patterns are written in code; the limit only guards against a caller that passes paths.
 const ROUTES: usize = 200;
 /// 1 ms to 30 s: a webhook has to be stored within 50 ms.
-const REQUEST_SECONDS: [f64; 12] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0,
-];
+const REQUEST_SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
 
 /// The gateway's metrics. Clones are the same metrics.
 #[derive(Debug, Clone)]
@@ -28,10 +26,7 @@ pub struct GatewayMetrics {
 
 impl GatewayMetrics {
     pub(super) fn register(register: &Register<'_>) -> Self {
-        let about = (
-            "navvy_http_request_seconds",
-            "Time until a request was answered, streams until their head.",
-        );
+        let about = ("navvy_http_request_seconds", "Time until a request was answered, streams until their head.");
         Self {
             requests: register.seconds_by(about, &["route", "method", "status"], &REQUEST_SECONDS),
             routes: Arc::new(FirstSeen::new(ROUTES)),
@@ -50,9 +45,7 @@ impl GatewayMetrics {
             4 => "4xx",
             _ => "5xx",
         };
-        self.requests
-            .with_label_values(&[route, one_of(method, &METHODS), class])
-            .observe(took.as_secs_f64());
+        self.requests.with_label_values(&[route, one_of(method, &METHODS), class]).observe(took.as_secs_f64());
     }
 
     /// A live stream is open while the guard lives.

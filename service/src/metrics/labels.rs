@@ -55,11 +55,7 @@ impl Consumer {
 
 /// `value` if it is one of `known`, else `other`.
 pub(super) fn one_of(value: &str, known: &[&'static str]) -> &'static str {
-    known
-        .iter()
-        .find(|k| **k == value)
-        .copied()
-        .unwrap_or(OTHER)
+    known.iter().find(|k| **k == value).copied().unwrap_or(OTHER)
 }
 
 /// Values that come from a configuration we do not see here (pools, routes): the first `limit` of them are kept.
@@ -71,10 +67,7 @@ pub(super) struct FirstSeen {
 
 impl FirstSeen {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            seen: Mutex::default(),
-        }
+        Self { limit, seen: Mutex::default() }
     }
 
     /// `value`, or `other` once `limit` different values have been seen.
@@ -98,14 +91,7 @@ mod tests {
     #[test]
     fn values_out_of_bounds_become_other() {
         let seen = FirstSeen::new(2);
-        let table = [
-            ("a", "a"),
-            ("b", "b"),
-            ("c", OTHER),
-            ("a", "a"),
-            ("d", OTHER),
-            ("b", "b"),
-        ];
+        let table = [("a", "a"), ("b", "b"), ("c", OTHER), ("a", "a"), ("d", OTHER), ("b", "b")];
         for (value, expected) in table {
             assert_eq!(seen.admit(value), expected);
         }

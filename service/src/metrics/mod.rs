@@ -44,11 +44,7 @@ impl Metrics {
     pub fn new(version: &str, commit: &str) -> Self {
         let registry = Registry::new();
         let register = Register(&registry);
-        let build = register.gauges(
-            "navvy_build_info",
-            "Always 1; the labels say what is running.",
-            &["version", "commit"],
-        );
+        let build = register.gauges("navvy_build_info", "Always 1; the labels say what is running.", &["version", "commit"]);
         build.with_label_values(&[version, commit]).set(1);
         let redeliveries = register.counters(
             "navvy_redeliveries_total",
@@ -60,55 +56,35 @@ impl Metrics {
             redeliveries.with_label_values(&[consumer.word()]).inc_by(0);
         }
         let (gateway, scheduler, worker) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Shared {
-            registry,
-            redeliveries,
-            gateway,
-            scheduler,
-            worker,
-        }))
+        Self(Arc::new(Shared { registry, redeliveries, gateway, scheduler, worker }))
     }
 
     /// The gateway's metrics.
     pub fn gateway(&self) -> GatewayMetrics {
-        self.0
-            .gateway
-            .get_or_init(|| GatewayMetrics::register(&Register(&self.0.registry)))
-            .clone()
+        self.0.gateway.get_or_init(|| GatewayMetrics::register(&Register(&self.0.registry))).clone()
     }
 
     /// The scheduler's metrics.
     pub fn scheduler(&self) -> SchedulerMetrics {
-        self.0
-            .scheduler
-            .get_or_init(|| SchedulerMetrics::register(&Register(&self.0.registry)))
-            .clone()
+        self.0.scheduler.get_or_init(|| SchedulerMetrics::register(&Register(&self.0.registry))).clone()
     }
 
     /// The worker's metrics. Several workers in one process share them: their slots add up.
     pub fn worker(&self) -> WorkerMetrics {
-        self.0
-            .worker
-            .get_or_init(|| WorkerMetrics::register(&Register(&self.0.registry)))
-            .clone()
+        self.0.worker.get_or_init(|| WorkerMetrics::register(&Register(&self.0.registry))).clone()
     }
 
     /// One message came again (its delivery count was above 1).
     pub fn redelivered(&self, consumer: Consumer) {
-        self.0
-            .redeliveries
-            .with_label_values(&[consumer.word()])
-            .inc();
+        self.0.redeliveries.with_label_values(&[consumer.word()]).inc();
     }
 
     /// Everything, in Prometheus text format ([`CONTENT_TYPE`]).
     pub fn render(&self) -> String {
-        TextEncoder::new()
-            .encode_to_string(&self.0.registry.gather())
-            .unwrap_or_else(|error| {
-                tracing::error!(%error, "the metrics cannot be rendered");
-                String::new()
-            })
+        TextEncoder::new().encode_to_string(&self.0.registry.gather()).unwrap_or_else(|error| {
+            tracing::error!(%error, "the metrics cannot be rendered");
+            String::new()
+        })
     }
 }
 
@@ -120,14 +96,8 @@ mod tests {
 
     fn all() -> Metrics {
         let metrics = Metrics::new("1.2.3", "abc");
-        let (gateway, scheduler, worker) =
-            (metrics.gateway(), metrics.scheduler(), metrics.worker());
-        gateway.request(
-            Some("/deploy/{id}/status"),
-            "GET",
-            200,
-            Duration::from_millis(3),
-        );
+        let (gateway, scheduler, worker) = (metrics.gateway(), metrics.scheduler(), metrics.worker());
+        gateway.request(Some("/deploy/{id}/status"), "GET", 200, Duration::from_millis(3));
         gateway.request(None, "BREW", 418, Duration::from_millis(3));
         std::mem::forget(gateway.sse_client());
         scheduler.deployment_started();
@@ -135,10 +105,7 @@ mod tests {
         scheduler.queue_depth("default", 4);
         scheduler.waited_to_start("default", Duration::from_millis(2));
         scheduler.lock_waited(Duration::from_secs(1));
-        scheduler.locks(LockWait {
-            held: 2,
-            waiting: 5,
-        });
+        scheduler.locks(LockWait { held: 2, waiting: 5 });
         scheduler.attempt_ended("terraform", "succeeded");
         scheduler.lease_lost();
         worker.add_slots(2);
@@ -184,10 +151,7 @@ mod tests {
         metrics.worker().add_slots(2);
         metrics.clone().worker().add_slots(3);
         assert!(metrics.render().contains("navvy_worker_slots 5"));
-        assert!(
-            !metrics.render().contains("navvy_sse_clients"),
-            "no gateway, no gateway metrics"
-        );
+        assert!(!metrics.render().contains("navvy_sse_clients"), "no gateway, no gateway metrics");
     }
 
     #[test]

@@ -4,10 +4,7 @@
 //! find; that is why nothing here returns an error.
 
 use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
-};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 const SOUND: &str = "names and labels are valid constants, each registered once in its registry";
 
@@ -38,21 +35,11 @@ impl Register<'_> {
     }
 
     pub(super) fn seconds(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        self.add(Histogram::with_opts(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-        ))
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
     }
 
-    pub(super) fn seconds_by(
-        &self,
-        (name, help): (&str, &str),
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> HistogramVec {
-        self.add(HistogramVec::new(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-            labels,
-        ))
+    pub(super) fn seconds_by(&self, (name, help): (&str, &str), labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
     }
 }
 

@@ -11,37 +11,14 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, I
 use super::labels::{DeploymentStatus, FirstSeen, one_of};
 use super::register::Register;
 
-const ACTIONS: [&str; 8] = [
-    "terraform",
-    "sync",
-    "shell",
-    "ansible",
-    "ssh",
-    "pve",
-    "probe",
-    "gate",
-];
-const RESULTS: [&str; 8] = [
-    "succeeded",
-    "failed",
-    "cancelled",
-    "timed_out",
-    "unknown",
-    "refused",
-    "expired",
-    "plan_stale",
-];
+const ACTIONS: [&str; 8] = ["terraform", "sync", "shell", "ansible", "ssh", "pve", "probe", "gate"];
+const RESULTS: [&str; 8] = ["succeeded", "failed", "cancelled", "timed_out", "unknown", "refused", "expired", "plan_stale"];
 /// Pools come from the configuration of workers.
 const POOLS: usize = 64;
 /// 1 ms to 6 h: permits take milliseconds, queues and locks take as long as a person's lunch.
-const WAIT_SECONDS: [f64; 14] = [
-    0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0, 1_800.0, 7_200.0,
-    21_600.0,
-];
+const WAIT_SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0, 1_800.0, 7_200.0, 21_600.0];
 /// 1 s to 24 h.
-const DEPLOYMENT_SECONDS: [f64; 12] = [
-    1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0,
-];
+const DEPLOYMENT_SECONDS: [f64; 12] = [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0];
 
 /// How many locks there are, and how many runs wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,48 +47,27 @@ pub struct SchedulerMetrics {
 
 impl SchedulerMetrics {
     pub(super) fn register(register: &Register<'_>) -> Self {
-        let deployments = register.counters(
-            "iac_runner_deployments_total",
-            "Deployments that ended, by how they ended.",
-            &["status"],
-        );
+        let deployments = register.counters("iac_runner_deployments_total", "Deployments that ended, by how they ended.", &["status"]);
         for status in DeploymentStatus::ALL {
             // A series that begins at 0 lets rate() see the first failure.
             deployments.with_label_values(&[status.word()]);
         }
         let took = "From the start of a deployment to its end, waiting for approval included.";
-        let wait = (
-            "navvy_wait_to_start_seconds",
-            "From ready to permit: how long a job waited for a worker.",
-        );
+        let wait = ("navvy_wait_to_start_seconds", "From ready to permit: how long a job waited for a worker.");
         let lock_wait = "How long a run waited for a lock until it had it.";
         let attempts = "Attempts that ended, by action and result.";
         Self {
             deployments,
-            deployment_seconds: register.seconds(
-                "iac_runner_deployment_duration_seconds",
-                took,
-                &DEPLOYMENT_SECONDS,
-            ),
-            active: register.gauge(
-                "iac_runner_active_deployments",
-                "Deployments that have not ended.",
-            ),
-            queue_depth: register.gauges(
-                "navvy_queue_depth",
-                "Jobs that wait for a worker.",
-                &["pool"],
-            ),
+            deployment_seconds: register.seconds("iac_runner_deployment_duration_seconds", took, &DEPLOYMENT_SECONDS),
+            active: register.gauge("iac_runner_active_deployments", "Deployments that have not ended."),
+            queue_depth: register.gauges("navvy_queue_depth", "Jobs that wait for a worker.", &["pool"]),
             wait_to_start: register.seconds_by(wait, &["pool"], &WAIT_SECONDS),
             pools: Arc::new(FirstSeen::new(POOLS)),
             lock_wait: register.seconds("navvy_lock_wait_seconds", lock_wait, &WAIT_SECONDS),
             locks_held: register.gauge("navvy_locks_held", "Locks that a run holds."),
             lock_waiters: register.gauge("navvy_lock_waiters", "Runs that wait for a lock."),
             attempts: register.counters("navvy_attempts_total", attempts, &["action", "result"]),
-            lease_losses: register.counter(
-                "navvy_lease_losses_total",
-                "Attempts whose worker fell silent.",
-            ),
+            lease_losses: register.counter("navvy_lease_losses_total", "Attempts whose worker fell silent."),
         }
     }
 
@@ -136,17 +92,13 @@ impl SchedulerMetrics {
     /// How many jobs wait in the queue of `pool` now.
     pub fn queue_depth(&self, pool: &str, jobs: u64) {
         let pool = self.pools.admit(pool);
-        self.queue_depth
-            .with_label_values(&[pool])
-            .set(i64::try_from(jobs).unwrap_or(i64::MAX));
+        self.queue_depth.with_label_values(&[pool]).set(i64::try_from(jobs).unwrap_or(i64::MAX));
     }
 
     /// A job of `pool` got its permit, `waited` after it was ready.
     pub fn waited_to_start(&self, pool: &str, waited: Duration) {
         let pool = self.pools.admit(pool);
-        self.wait_to_start
-            .with_label_values(&[pool])
-            .observe(waited.as_secs_f64());
+        self.wait_to_start.with_label_values(&[pool]).observe(waited.as_secs_f64());
     }
 
     /// A run got its locks, `waited` after it wanted them.
@@ -156,18 +108,14 @@ impl SchedulerMetrics {
 
     /// The state of the locks now.
     pub fn locks(&self, now: LockWait) {
-        self.locks_held
-            .set(i64::try_from(now.held).unwrap_or(i64::MAX));
-        self.lock_waiters
-            .set(i64::try_from(now.waiting).unwrap_or(i64::MAX));
+        self.locks_held.set(i64::try_from(now.held).unwrap_or(i64::MAX));
+        self.lock_waiters.set(i64::try_from(now.waiting).unwrap_or(i64::MAX));
     }
 
     /// An attempt ended. Words outside the known ones count as `other`; the known results are `succeeded`, `failed`,
     /// `cancelled`, `timed_out`, `unknown`, `refused`, `expired`, `plan_stale`.
     pub fn attempt_ended(&self, action: &str, result: &str) {
-        self.attempts
-            .with_label_values(&[one_of(action, &ACTIONS), one_of(result, &RESULTS)])
-            .inc();
+        self.attempts.with_label_values(&[one_of(action, &ACTIONS), one_of(result, &RESULTS)]).inc();
     }
 
     /// A worker fell silent and its lease ran out.

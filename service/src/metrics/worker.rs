@@ -19,10 +19,7 @@ impl WorkerMetrics {
         Self {
             slots: register.gauge("navvy_worker_slots", "Jobs that can run at a time."),
             busy: register.gauge("navvy_worker_slots_busy", "Slots in which a job runs."),
-            log_bytes: register.counter(
-                "navvy_log_bytes_total",
-                "Bytes of job output sent, after masking.",
-            ),
+            log_bytes: register.counter("navvy_log_bytes_total", "Bytes of job output sent, after masking."),
         }
     }
 

@@ -37,31 +37,18 @@ pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
 
 /// Serves [`router`] alone, until `stop` is cancelled. Give it a token that outlives the drain, so that a draining
 /// process can still be watched.
-pub async fn serve(
-    listener: TcpListener,
-    metrics: Metrics,
-    readiness: Readiness,
-    stop: CancellationToken,
-) {
+pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness, stop: CancellationToken) {
     serve_http(listener, router(metrics, readiness), Limits::of_ops(), stop).await;
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let report = shared.readiness.check().await;
-    let status = if report.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(report)).into_response()
 }
 
 async fn scrape(State(shared): State<Arc<Shared>>) -> Response {
-    (
-        [(header::CONTENT_TYPE, CONTENT_TYPE)],
-        shared.metrics.render(),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.render()).into_response()
 }
 
 #[cfg(test)]
@@ -89,41 +76,21 @@ mod tests {
         let seen = Arc::clone(&healthy);
         readiness.add("nats", move || {
             let ok = seen.load(std::sync::atomic::Ordering::SeqCst);
-            async move {
-                if ok {
-                    Ok(())
-                } else {
-                    Err("no connection".into())
-                }
-            }
+            async move { if ok { Ok(()) } else { Err("no connection".into()) } }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = serve(
-            listener,
-            Metrics::new("1.0.0", "abc"),
-            readiness,
-            stop.clone(),
-        );
+        let serving = serve(listener, Metrics::new("1.0.0", "abc"), readiness, stop.clone());
         let served = Tasks::new(Shutdown::new()).spawn("ops", serving);
 
         assert!(ask(address, "/livez").await.starts_with("HTTP/1.1 200"));
         let metrics = ask(address, "/metrics").await;
-        assert!(
-            metrics.contains("text/plain; version=0.0.4") && metrics.contains("navvy_build_info"),
-            "{metrics}"
-        );
+        assert!(metrics.contains("text/plain; version=0.0.4") && metrics.contains("navvy_build_info"), "{metrics}");
         let ready = ask(address, "/readyz").await;
-        assert!(
-            ready.starts_with("HTTP/1.1 200") && ready.contains("\"ready\":true"),
-            "{ready}"
-        );
+        assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"ready\":true"), "{ready}");
         healthy.store(false, std::sync::atomic::Ordering::SeqCst);
         let unready = ask(address, "/readyz").await;
-        assert!(
-            unready.starts_with("HTTP/1.1 503") && unready.contains("no connection"),
-            "{unready}"
-        );
+        assert!(unready.starts_with("HTTP/1.1 503") && unready.contains("no connection"), "{unready}");
         assert!(ask(address, "/livez").await.starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/other").await.starts_with("HTTP/1.1 404"));
         stop.cancel();

@@ -53,19 +53,14 @@ pub struct ProbeResult {
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self {
-            probes: Arc::default(),
-            timeout: PROBE_TIMEOUT,
-        }
+        Self { probes: Arc::default(), timeout: PROBE_TIMEOUT }
     }
 }
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.all().into_iter().map(|(name, _)| name).collect();
-        f.debug_struct("Readiness")
-            .field("probes", &names)
-            .finish_non_exhaustive()
+        f.debug_struct("Readiness").field("probes", &names).finish_non_exhaustive()
     }
 }
 
@@ -82,44 +77,26 @@ impl Readiness {
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let probe: Probe = Arc::new(move || Box::pin(probe()));
-        self.probes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((name.into(), probe));
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), probe));
     }
 
     /// From the moment `drain` is cancelled this process is not ready, so that balancers turn away from it.
     pub fn until(&self, drain: CancellationToken) {
         self.add("accepting", move || {
             let draining = drain.is_cancelled();
-            async move {
-                if draining {
-                    Err("shutting down".into())
-                } else {
-                    Ok(())
-                }
-            }
+            async move { if draining { Err("shutting down".into()) } else { Ok(()) } }
         });
     }
 
     /// Runs all probes now.
     pub async fn check(&self) -> Report {
-        let runs = self
-            .all()
-            .into_iter()
-            .map(|(name, probe)| run(name, probe, self.timeout));
+        let runs = self.all().into_iter().map(|(name, probe)| run(name, probe, self.timeout));
         let probes = join_all(runs).await;
-        Report {
-            ready: !probes.is_empty() && probes.iter().all(|probe| probe.ok),
-            probes,
-        }
+        Report { ready: !probes.is_empty() && probes.iter().all(|probe| probe.ok), probes }
     }
 
     fn all(&self) -> Vec<(String, Probe)> {
-        self.probes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -133,12 +110,7 @@ async fn run(name: String, probe: Probe, timeout: Duration) -> ProbeResult {
         Err(_elapsed) => Err(format!("no answer within {} ms", timeout.as_millis())),
     };
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    ProbeResult {
-        name,
-        ok: outcome.is_ok(),
-        error: outcome.err(),
-        took_ms,
-    }
+    ProbeResult { name, ok: outcome.is_ok(), error: outcome.err(), took_ms }
 }
 
 #[cfg(test)]
@@ -146,10 +118,7 @@ mod tests {
     use super::*;
 
     fn quick() -> Readiness {
-        Readiness {
-            timeout: Duration::from_millis(20),
-            ..Readiness::default()
-        }
+        Readiness { timeout: Duration::from_millis(20), ..Readiness::default() }
     }
 
     #[tokio::test]
@@ -165,17 +134,10 @@ mod tests {
         readiness.add("bad", || async { Err("down".into()) });
         readiness.add("hangs", std::future::pending);
         readiness.add("panics", || async { panic!("boom") });
-        readiness.add(
-            "panics early",
-            || -> std::future::Ready<Result<(), String>> { panic!("boom") },
-        );
+        readiness.add("panics early", || -> std::future::Ready<Result<(), String>> { panic!("boom") });
         let report = readiness.check().await;
         assert!(!report.ready);
-        let found: Vec<_> = report
-            .probes
-            .iter()
-            .map(|p| (p.name.as_str(), p.error.as_deref()))
-            .collect();
+        let found: Vec<_> = report.probes.iter().map(|p| (p.name.as_str(), p.error.as_deref())).collect();
         let expected = [
             ("good", None),
             ("bad", Some("down")),

@@ -48,12 +48,8 @@ impl Catalog {
             }
         }
         keys.remove("");
-        let settable = keys
-            .iter()
-            .filter(|(_, meaning)| **meaning != Meaning::Section);
-        let variables = settable
-            .map(|(key, _)| (variable(key), key.clone()))
-            .collect();
+        let settable = keys.iter().filter(|(_, meaning)| **meaning != Meaning::Section);
+        let variables = settable.map(|(key, _)| (variable(key), key.clone())).collect();
         Self { keys, variables }
     }
 
@@ -71,17 +67,13 @@ impl Catalog {
     pub(super) fn suggest_key(&self, key: &str) -> Option<&str> {
         let settable = || self.variables.values().map(String::as_str);
         let last = key.rsplit('.').next().unwrap_or(key);
-        spelling::nearest(key, settable())
-            .or_else(|| settable().find(|known| known.rsplit('.').next() == Some(last)))
+        spelling::nearest(key, settable()).or_else(|| settable().find(|known| known.rsplit('.').next() == Some(last)))
     }
 
     /// The known variable that `name` is probably meant to be.
     pub(super) fn suggest_variable(&self, name: &str) -> Option<&str> {
         let upper = name.to_ascii_uppercase();
-        let exact = self
-            .variables
-            .get_key_value(&upper)
-            .map(|(known, _)| known.as_str());
+        let exact = self.variables.get_key_value(&upper).map(|(known, _)| known.as_str());
         exact.or_else(|| spelling::nearest(&upper, self.variables.keys().map(String::as_str)))
     }
 }
@@ -95,10 +87,7 @@ pub(super) fn entries() -> Vec<Entry> {
 
 /// The variable that sets `key`: `worker.tools.dir` → `NAVVY__WORKER__TOOLS__DIR`.
 pub(super) fn variable(key: &str) -> String {
-    format!(
-        "{VARIABLE_PREFIX}{}",
-        key.replace('.', "__").to_ascii_uppercase()
-    )
+    format!("{VARIABLE_PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -111,10 +100,7 @@ mod tests {
         let table = [
             ("data_dir", Some(Meaning::Value(Kind::Path))),
             ("worker.tools", Some(Meaning::Section)),
-            (
-                "worker.tools.may_download",
-                Some(Meaning::Value(Kind::Switch)),
-            ),
+            ("worker.tools.may_download", Some(Meaning::Value(Kind::Switch))),
             ("nats.password", Some(Meaning::Value(Kind::Secret))),
             ("nats.password_file", Some(Meaning::FileOfSecret)),
             ("nats.creds_file", Some(Meaning::Value(Kind::Path))),
@@ -129,16 +115,9 @@ mod tests {
     #[test]
     fn every_variable_names_one_key() {
         let catalog = Catalog::new();
-        let settable = catalog
-            .keys
-            .values()
-            .filter(|m| **m != Meaning::Section)
-            .count();
+        let settable = catalog.keys.values().filter(|m| **m != Meaning::Section).count();
         assert_eq!(catalog.variables.len(), settable);
-        assert_eq!(
-            catalog.key_of_variable("NAVVY__GIT__ALLOWED_HOSTS"),
-            Some("git.allowed_hosts")
-        );
+        assert_eq!(catalog.key_of_variable("NAVVY__GIT__ALLOWED_HOSTS"), Some("git.allowed_hosts"));
         assert_eq!(catalog.key_of_variable("NAVVY__git__ALLOWED_HOSTS"), None);
     }
 
@@ -154,13 +133,7 @@ mod tests {
         for (key, expected) in keys {
             assert_eq!(catalog.suggest_key(key), expected, "{key}");
         }
-        assert_eq!(
-            catalog.suggest_variable("NAVVY__GATWAY__LISTEN"),
-            Some("NAVVY__GATEWAY__LISTEN")
-        );
-        assert_eq!(
-            catalog.suggest_variable("NAVVY__nats__url"),
-            Some("NAVVY__NATS__URL")
-        );
+        assert_eq!(catalog.suggest_variable("NAVVY__GATWAY__LISTEN"), Some("NAVVY__GATEWAY__LISTEN"));
+        assert_eq!(catalog.suggest_variable("NAVVY__nats__url"), Some("NAVVY__NATS__URL"));
     }
 }

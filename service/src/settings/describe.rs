@@ -17,11 +17,7 @@ pub(super) enum Entry {
     /// A section begins: its dotted key and what it is about.
     Section { key: String, about: &'static str },
     /// A key: dotted, with its kind and its doc comment.
-    Key {
-        key: String,
-        kind: Kind,
-        doc: &'static str,
-    },
+    Key { key: String, kind: Kind, doc: &'static str },
 }
 
 /// A type that can stand in the settings tree.
@@ -61,11 +57,7 @@ impl<T: Described> Described for Option<T> {
 
 /// `section.key`, or `key` at the root.
 pub(super) fn join(section: &str, key: &str) -> String {
-    if section.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{section}.{key}")
-    }
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 
 /// Declares a section: a struct with serde, a `Default`, and its description.

@@ -19,9 +19,7 @@ pub(super) const FOREIGN: [(&str, &str); 3] = [
 ///
 /// # Errors
 /// A variable of ours is not Unicode.
-pub fn environment(
-    all: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Vec<(String, String)>, SettingsError> {
+pub fn environment(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, SettingsError> {
     let mut ours = Vec::new();
     let mut problems = Vec::new();
     for (name, value) in all {
@@ -41,11 +39,7 @@ pub fn environment(
             )),
         }
     }
-    if problems.is_empty() {
-        Ok(ours)
-    } else {
-        Err(SettingsError::Refused(problems))
-    }
+    if problems.is_empty() { Ok(ours) } else { Err(SettingsError::Refused(problems)) }
 }
 
 #[cfg(test)]
@@ -55,10 +49,7 @@ mod tests {
     use super::*;
 
     fn raw(name: &[u8], value: &[u8]) -> (OsString, OsString) {
-        (
-            OsString::from_vec(name.to_vec()),
-            OsString::from_vec(value.to_vec()),
-        )
+        (OsString::from_vec(name.to_vec()), OsString::from_vec(value.to_vec()))
     }
 
     #[test]
@@ -71,22 +62,13 @@ mod tests {
             raw(b"NAVVY__WORKER__SLOTS", b"3"),
             raw(b"REGISTRY_HOST", b"https://r"),
         ];
-        let names: Vec<_> = environment(all)
-            .unwrap()
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let names: Vec<_> = environment(all).unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["NAVVY__WORKER__SLOTS", "REGISTRY_HOST"]);
     }
 
     #[test]
     fn our_variable_must_be_text() {
-        let told = environment([raw(b"NAVVY__NATS__TOKEN", b"canary\xff")])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            told.contains("NAVVY__NATS__TOKEN") && !told.contains("canary"),
-            "{told}"
-        );
+        let told = environment([raw(b"NAVVY__NATS__TOKEN", b"canary\xff")]).unwrap_err().to_string();
+        assert!(told.contains("NAVVY__NATS__TOKEN") && !told.contains("canary"), "{told}");
     }
 }

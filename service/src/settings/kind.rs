@@ -50,31 +50,18 @@ impl Kind {
             | ValueKind::Array(_) => None,
         };
         if text.is_some_and(str::is_empty) {
-            return Some((
-                "the value is empty".into(),
-                "give a value, or leave the key out".into(),
-            ));
+            return Some(("the value is empty".into(), "give a value, or leave the key out".into()));
         }
         match self {
-            Self::Text | Self::Path | Self::Secret => text
-                .is_none()
-                .then(|| wrong(self, value, "write the text in quotes")),
+            Self::Text | Self::Path | Self::Secret => text.is_none().then(|| wrong(self, value, "write the text in quotes")),
             Self::Period => parsed(self, value, text, |t| t.parse::<Period>().map(drop)),
             Self::Listen => parsed(self, value, text, |t| t.parse::<Listen>().map(drop)),
-            Self::Number { max } => number(value, text, max).then(|| {
-                wrong(
-                    self,
-                    value,
-                    &format!("write a whole number from 0 to {max}"),
-                )
-            }),
+            Self::Number { max } => number(value, text, max).then(|| wrong(self, value, &format!("write a whole number from 0 to {max}"))),
             Self::Switch => {
-                let fits = matches!(value, ValueKind::Boolean(_))
-                    || matches!(text, Some("true" | "false"));
+                let fits = matches!(value, ValueKind::Boolean(_)) || matches!(text, Some("true" | "false"));
                 (!fits).then(|| wrong(self, value, "write true or false"))
             }
-            Self::List => (!is_list(value))
-                .then(|| wrong(self, value, "write a list of texts, such as [\"a\", \"b\"]")),
+            Self::List => (!is_list(value)).then(|| wrong(self, value, "write a list of texts, such as [\"a\", \"b\"]")),
             Self::Choice(words) => {
                 let fits = text.is_some_and(|t| words.contains(&t));
                 (!fits).then(|| wrong(self, value, &format!("write one of: {}", words.join(", "))))
@@ -104,23 +91,15 @@ fn wrong(kind: Kind, value: &ValueKind, fix: &str) -> (String, String) {
         ValueKind::Table(_) => "a section".to_owned(),
         ValueKind::Array(_) => "a list".to_owned(),
         ValueKind::Nil => "nothing".to_owned(),
-        ValueKind::Boolean(_)
-        | ValueKind::I64(_)
-        | ValueKind::I128(_)
-        | ValueKind::U64(_)
-        | ValueKind::U128(_)
-        | ValueKind::Float(_)
+        ValueKind::Boolean(_) | ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) | ValueKind::Float(_)
             if kind == Kind::Secret =>
         {
             "a value without quotes".to_owned()
         }
         ValueKind::String(text) => format!("{text:?}"),
-        ValueKind::Boolean(_)
-        | ValueKind::I64(_)
-        | ValueKind::I128(_)
-        | ValueKind::U64(_)
-        | ValueKind::U128(_)
-        | ValueKind::Float(_) => value.to_string(),
+        ValueKind::Boolean(_) | ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) | ValueKind::Float(_) => {
+            value.to_string()
+        }
     };
     (format!("{seen} is no {}", kind.word()), fix.to_owned())
 }
@@ -131,11 +110,7 @@ fn parsed<E: std::fmt::Display>(
     text: Option<&str>,
     parse: impl Fn(&str) -> Result<(), E>,
 ) -> Option<(String, String)> {
-    let example = if kind == Kind::Period {
-        "\"45s\""
-    } else {
-        "\"127.0.0.1:8080\""
-    };
+    let example = if kind == Kind::Period { "\"45s\"" } else { "\"127.0.0.1:8080\"" };
     let fix = format!("write it in quotes, such as {example}");
     match text {
         None => Some(wrong(kind, value, &fix)),
@@ -148,9 +123,7 @@ fn number(value: &ValueKind, text: Option<&str>, max: u64) -> bool {
     let read = match value {
         ValueKind::I64(n) => u64::try_from(*n).ok(),
         ValueKind::U64(n) => Some(*n),
-        ValueKind::String(_) => text
-            .filter(|t| t.bytes().all(|b| b.is_ascii_digit()))
-            .and_then(|t| t.parse().ok()),
+        ValueKind::String(_) => text.filter(|t| t.bytes().all(|b| b.is_ascii_digit())).and_then(|t| t.parse().ok()),
         ValueKind::I128(_)
         | ValueKind::U128(_)
         | ValueKind::Nil
@@ -164,9 +137,7 @@ fn number(value: &ValueKind, text: Option<&str>, max: u64) -> bool {
 
 fn is_list(value: &ValueKind) -> bool {
     match value {
-        ValueKind::Array(items) => items
-            .iter()
-            .all(|i| matches!(&i.kind, ValueKind::String(t) if !t.is_empty())),
+        ValueKind::Array(items) => items.iter().all(|i| matches!(&i.kind, ValueKind::String(t) if !t.is_empty())),
         ValueKind::Nil
         | ValueKind::Boolean(_)
         | ValueKind::I64(_)

@@ -37,11 +37,7 @@ impl Source for Layer {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(self
-            .values
-            .iter()
-            .map(|(key, (value, _))| (key.clone(), value.clone()))
-            .collect())
+        Ok(self.values.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect())
     }
 }
 
@@ -52,13 +48,7 @@ impl Layer {
     }
 
     /// Takes `key = value` as written at `origin`.
-    pub(super) fn put(
-        &mut self,
-        catalog: &Catalog,
-        key: &str,
-        value: ValueKind,
-        origin: Origin,
-    ) -> Result<(), Problem> {
+    pub(super) fn put(&mut self, catalog: &Catalog, key: &str, value: ValueKind, origin: Origin) -> Result<(), Problem> {
         match catalog.meaning(key) {
             None => Err(unknown_key(catalog, key, &origin)),
             Some(Meaning::Section) => Err(Problem::new(
@@ -73,81 +63,40 @@ impl Layer {
     }
 
     /// Takes a value from a layer where everything is text: lists are comma separated, and add up when repeated.
-    pub(super) fn put_text(
-        &mut self,
-        catalog: &Catalog,
-        key: &str,
-        text: &str,
-        origin: Origin,
-    ) -> Result<(), Problem> {
+    pub(super) fn put_text(&mut self, catalog: &Catalog, key: &str, text: &str, origin: Origin) -> Result<(), Problem> {
         let Some(Meaning::Value(Kind::List)) = catalog.meaning(key) else {
             return self.put(catalog, key, ValueKind::String(text.to_owned()), origin);
         };
         let mut items = match self.values.remove(key) {
-            Some((
-                Value {
-                    kind: ValueKind::Array(items),
-                    ..
-                },
-                _,
-            )) => items,
+            Some((Value { kind: ValueKind::Array(items), .. }, _)) => items,
             Some(_) | None => Vec::new(),
         };
-        items.extend(
-            text.split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(Value::from),
-        );
+        items.extend(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from));
         self.put(catalog, key, ValueKind::Array(items), origin)
     }
 
-    fn put_value(
-        &mut self,
-        key: &str,
-        kind: Kind,
-        value: ValueKind,
-        origin: Origin,
-    ) -> Result<(), Problem> {
+    fn put_value(&mut self, key: &str, kind: Kind, value: ValueKind, origin: Origin) -> Result<(), Problem> {
         if let Some((what, fix)) = kind.refuse(&value) {
-            return Err(Problem::new(
-                format!("{key} ({origin})"),
-                what,
-                format!("this key takes {}", kind.word()),
-                fix,
-            ));
+            return Err(Problem::new(format!("{key} ({origin})"), what, format!("this key takes {}", kind.word()), fix));
         }
         match self.values.get(key) {
-            Some((_, before)) if before.read_from.is_some() || origin.read_from.is_some() => {
-                Err(Problem::new(
-                    format!("{key} ({origin})"),
-                    format!("{key} and {key}_file are both set"),
-                    "it is not clear which of them is meant",
-                    "keep one of them",
-                ))
-            }
+            Some((_, before)) if before.read_from.is_some() || origin.read_from.is_some() => Err(Problem::new(
+                format!("{key} ({origin})"),
+                format!("{key} and {key}_file are both set"),
+                "it is not clear which of them is meant",
+                "keep one of them",
+            )),
             Some(_) | None => {
-                self.values
-                    .insert(key.to_owned(), (Value::new(None, value), origin));
+                self.values.insert(key.to_owned(), (Value::new(None, value), origin));
                 Ok(())
             }
         }
     }
 
     /// Takes the content of the file that `x_file` names as the value of the secret `x`.
-    fn put_file(
-        &mut self,
-        key: &str,
-        value: &ValueKind,
-        mut origin: Origin,
-    ) -> Result<(), Problem> {
+    fn put_file(&mut self, key: &str, value: &ValueKind, mut origin: Origin) -> Result<(), Problem> {
         if let Some((what, fix)) = Kind::Path.refuse(value) {
-            return Err(Problem::new(
-                format!("{key} ({origin})"),
-                what,
-                "this key takes a path",
-                fix,
-            ));
+            return Err(Problem::new(format!("{key} ({origin})"), what, "this key takes a path", fix));
         }
         let path = PathBuf::from(value.to_string());
         let content = read_secret(&path).map_err(|what| {
@@ -168,20 +117,12 @@ impl Layer {
 fn read_secret(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
     let mut text = String::new();
-    file.take(SECRET_FILE_LIMIT + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("cannot be read: {error}"))?;
+    file.take(SECRET_FILE_LIMIT + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
     if text.len() as u64 > SECRET_FILE_LIMIT {
         return Err(format!("has more than {SECRET_FILE_LIMIT} bytes"));
     }
-    let text = text.strip_suffix('\n').map_or(text.as_str(), |line| {
-        line.strip_suffix('\r').unwrap_or(line)
-    });
-    if text.is_empty() {
-        Err("is empty".into())
-    } else {
-        Ok(text.to_owned())
-    }
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    if text.is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) }
 }
 
 fn unknown_key(catalog: &Catalog, key: &str, origin: &Origin) -> Problem {
@@ -189,10 +130,5 @@ fn unknown_key(catalog: &Catalog, key: &str, origin: &Origin) -> Problem {
         Some(near) => format!("did you mean {near}?"),
         None => "remove it, or see docs/reference/configuration.md for the keys there are".into(),
     };
-    Problem::new(
-        format!("{key} ({origin})"),
-        "nobody knows this key",
-        "a misspelt key would be ignored silently",
-        fix,
-    )
+    Problem::new(format!("{key} ({origin})"), "nobody knows this key", "a misspelt key would be ignored silently", fix)
 }

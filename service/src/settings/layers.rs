@@ -34,10 +34,7 @@ pub struct Layers {
 impl std::fmt::Debug for Layers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let flags: Vec<_> = self.flags.iter().map(|(key, _)| key).collect();
-        f.debug_struct("Layers")
-            .field("file", &self.file)
-            .field("flags", &flags)
-            .finish_non_exhaustive()
+        f.debug_struct("Layers").field("file", &self.file).field("flags", &flags).finish_non_exhaustive()
     }
 }
 
@@ -70,9 +67,7 @@ impl Layers {
         }
         let typed = layers
             .iter()
-            .fold(Config::builder(), |builder, layer| {
-                builder.add_source(layer.clone())
-            })
+            .fold(Config::builder(), |builder, layer| builder.add_source(layer.clone()))
             .build()
             .and_then(Config::try_deserialize::<Settings>);
         match typed {
@@ -85,9 +80,7 @@ impl Layers {
 impl Loaded {
     /// Where the value of `key` came from; the default when no layer has it.
     pub fn origin(&self, key: &str) -> Origin {
-        strongest(&self.layers, key)
-            .cloned()
-            .unwrap_or(Origin::DEFAULT)
+        strongest(&self.layers, key).cloned().unwrap_or(Origin::DEFAULT)
     }
 
     /// Every key with its value and origin, in the order of the reference page.
@@ -97,12 +90,7 @@ impl Loaded {
             Entry::Key { key, .. } => Some(key),
             Entry::Section { .. } => None,
         });
-        keys.map(|key| Row {
-            value: text_at(&tree, &key),
-            origin: self.origin(&key),
-            key,
-        })
-        .collect()
+        keys.map(|key| Row { value: text_at(&tree, &key), origin: self.origin(&key), key }).collect()
     }
 }
 
@@ -116,52 +104,24 @@ pub(super) fn text_at(tree: &serde_json::Value, key: &str) -> String {
     match found {
         None | Some(serde_json::Value::Null) => String::new(),
         Some(serde_json::Value::String(text)) => text.clone(),
-        Some(serde_json::Value::Array(items)) => items
-            .iter()
-            .map(|item| item.as_str().unwrap_or_default())
-            .collect::<Vec<_>>()
-            .join(","),
-        Some(
-            other @ (serde_json::Value::Bool(_)
-            | serde_json::Value::Number(_)
-            | serde_json::Value::Object(_)),
-        ) => other.to_string(),
+        Some(serde_json::Value::Array(items)) => items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(","),
+        Some(other @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::Object(_))) => other.to_string(),
     }
 }
 
-fn file_layer(
-    catalog: &Catalog,
-    path: &Path,
-    problems: &mut Vec<Problem>,
-) -> Result<Layer, SettingsError> {
-    let unreadable = |source| SettingsError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+fn file_layer(catalog: &Catalog, path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, SettingsError> {
+    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut text = String::new();
-    file.take(FILE_LIMIT + 1)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
+    file.take(FILE_LIMIT + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > FILE_LIMIT {
-        return Err(SettingsError::TooLarge {
-            path: path.to_owned(),
-            limit: FILE_LIMIT,
-        });
+        return Err(SettingsError::TooLarge { path: path.to_owned(), limit: FILE_LIMIT });
     }
     let table = File::from_str(&text, FileFormat::Toml)
         .collect()
-        .map_err(|error| SettingsError::Syntax {
-            path: path.to_owned(),
-            what: without_source_lines(&error),
-        })?;
+        .map_err(|error| SettingsError::Syntax { path: path.to_owned(), what: without_source_lines(&error) })?;
     let origin = Origin::new(LayerName::File, path.display().to_string());
-    let mut walk = Walk {
-        catalog,
-        origin,
-        layer: Layer::default(),
-        problems,
-    };
+    let mut walk = Walk { catalog, origin, layer: Layer::default(), problems };
     walk.table("", table);
     Ok(walk.layer)
 }
@@ -169,14 +129,8 @@ fn file_layer(
 /// The parser's message without the lines that quote the file, because a quoted line may hold a secret.
 fn without_source_lines(error: &ConfigError) -> String {
     let text = error.to_string();
-    let quotes = |line: &&str| {
-        line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
-            .starts_with('|')
-    };
-    text.lines()
-        .filter(|line| !quotes(line))
-        .collect::<Vec<_>>()
-        .join(": ")
+    let quotes = |line: &&str| line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|');
+    text.lines().filter(|line| !quotes(line)).collect::<Vec<_>>().join(": ")
 }
 
 /// Walks a TOML table into a layer.
@@ -196,9 +150,7 @@ impl Walk<'_> {
             match value.kind {
                 ValueKind::Table(inside) => self.table(&key, inside),
                 leaf => {
-                    let put = self
-                        .layer
-                        .put(self.catalog, &key, leaf, self.origin.clone());
+                    let put = self.layer.put(self.catalog, &key, leaf, self.origin.clone());
                     self.problems.extend(put.err());
                 }
             }
@@ -206,17 +158,10 @@ impl Walk<'_> {
     }
 }
 
-fn foreign_layer(
-    catalog: &Catalog,
-    env: &[(String, String)],
-    problems: &mut Vec<Problem>,
-) -> Layer {
+fn foreign_layer(catalog: &Catalog, env: &[(String, String)], problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::default();
     for (name, key) in FOREIGN {
-        let Some((_, value)) = env
-            .iter()
-            .find(|(variable, value)| variable == name && !value.is_empty())
-        else {
+        let Some((_, value)) = env.iter().find(|(variable, value)| variable == name && !value.is_empty()) else {
             continue;
         };
         let origin = Origin::new(LayerName::Environment, name);
@@ -225,16 +170,9 @@ fn foreign_layer(
     layer
 }
 
-fn environment_layer(
-    catalog: &Catalog,
-    env: &[(String, String)],
-    problems: &mut Vec<Problem>,
-) -> Layer {
+fn environment_layer(catalog: &Catalog, env: &[(String, String)], problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::default();
-    for (name, value) in env
-        .iter()
-        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
-    {
+    for (name, value) in env.iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
         match catalog.key_of_variable(name) {
             Some(key) => {
                 let origin = Origin::new(LayerName::Environment, name);
@@ -249,17 +187,10 @@ fn environment_layer(
 fn unknown_variable(catalog: &Catalog, name: &str) -> Problem {
     let fix = match catalog.suggest_variable(name) {
         Some(near) => format!("did you mean {near}?"),
-        None => {
-            "unset it, or see docs/reference/configuration.md for the variables there are".into()
-        }
+        None => "unset it, or see docs/reference/configuration.md for the variables there are".into(),
     };
     let why = "variables that begin with NAVVY__ are settings, and a misspelt one would be ignored silently";
-    Problem::new(
-        format!("{name} (environment)"),
-        "nobody knows this variable",
-        why,
-        fix,
-    )
+    Problem::new(format!("{name} (environment)"), "nobody knows this variable", why, fix)
 }
 
 fn flag_layer(catalog: &Catalog, flags: &[(String, String)], problems: &mut Vec<Problem>) -> Layer {
@@ -279,10 +210,5 @@ fn untyped(error: &ConfigError, layers: &[Layer]) -> Problem {
     };
     let key = key.unwrap_or_else(|| "the configuration".into());
     let place = strongest(layers, &key).map_or_else(String::new, |origin| format!(" ({origin})"));
-    Problem::new(
-        format!("{key}{place}"),
-        "the value has the wrong type",
-        "every key has one type",
-        "see docs/reference/configuration.md",
-    )
+    Problem::new(format!("{key}{place}"), "the value has the wrong type", "every key has one type", "see docs/reference/configuration.md")
 }

@@ -16,18 +16,13 @@ pub struct Listen(SocketAddr);
 
 /// Why a text is no [`Listen`] address.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "{0:?} is no address to listen on: write IP:PORT, such as \"127.0.0.1:8080\", \"0.0.0.0:8080\" or \"[::]:8080\""
-)]
+#[error("{0:?} is no address to listen on: write IP:PORT, such as \"127.0.0.1:8080\", \"0.0.0.0:8080\" or \"[::]:8080\"")]
 pub struct ListenError(String);
 
 impl Listen {
     /// 127.0.0.1 at `port`.
     pub const fn loopback(port: u16) -> Self {
-        Self(SocketAddr::new(
-            std::net::IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port,
-        ))
+        Self(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port))
     }
 
     /// True when nobody outside this machine can connect.
@@ -70,9 +65,7 @@ impl Serialize for Listen {
 
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -98,11 +91,7 @@ mod tests {
             ("", None),
         ];
         for (text, expected) in table {
-            assert_eq!(
-                text.parse::<Listen>().ok().map(|l| l.is_loopback()),
-                expected,
-                "{text}"
-            );
+            assert_eq!(text.parse::<Listen>().ok().map(|l| l.is_loopback()), expected, "{text}");
         }
     }
 }

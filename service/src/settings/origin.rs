@@ -30,26 +30,14 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub(super) const DEFAULT: Self = Self {
-        layer: LayerName::Default,
-        place: None,
-        read_from: None,
-    };
+    pub(super) const DEFAULT: Self = Self { layer: LayerName::Default, place: None, read_from: None };
 
     pub(super) fn new(layer: LayerName, place: impl Into<String>) -> Self {
-        Self {
-            layer,
-            place: Some(place.into()),
-            read_from: None,
-        }
+        Self { layer, place: Some(place.into()), read_from: None }
     }
 
     pub(super) const fn flag() -> Self {
-        Self {
-            layer: LayerName::Flag,
-            place: None,
-            read_from: None,
-        }
+        Self { layer: LayerName::Flag, place: None, read_from: None }
     }
 }
 

@@ -18,9 +18,7 @@ pub struct Period(Duration);
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PeriodError {
     /// Not `<number><unit>` pairs.
-    #[error(
-        "{0:?} is no length of time: write numbers with units ms, s, m, h or d, such as \"45s\" or \"1h30m\""
-    )]
+    #[error("{0:?} is no length of time: write numbers with units ms, s, m, h or d, such as \"45s\" or \"1h30m\"")]
     Shape(String),
     /// A number without a unit.
     #[error("{0:?} has no unit: write \"{0}s\" for seconds, or ms, m, h, d")]
@@ -36,13 +34,7 @@ pub enum PeriodError {
 const MS_PER_DAY: u64 = 86_400_000;
 const LONGEST_MS: u64 = 100 * 365 * MS_PER_DAY;
 /// Milliseconds in each unit, largest first.
-const UNITS: [(&str, u64); 5] = [
-    ("d", MS_PER_DAY),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", MS_PER_DAY), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl Period {
     /// `n` seconds. Panics at compile time (in a const) when `n` is 0.
@@ -92,11 +84,7 @@ impl FromStr for Period {
     fn from_str(text: &str) -> Result<Self, PeriodError> {
         let text = text.trim();
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(if text.bytes().all(|b| b == b'0') {
-                PeriodError::Zero
-            } else {
-                PeriodError::Bare(text.into())
-            });
+            return Err(if text.bytes().all(|b| b == b'0') { PeriodError::Zero } else { PeriodError::Bare(text.into()) });
         }
         let total = milliseconds(text)?;
         match total {
@@ -115,16 +103,9 @@ fn milliseconds(text: &str) -> Result<u64, PeriodError> {
     let mut smaller_than = u64::MAX;
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let letters = rest[digits..]
-            .bytes()
-            .take_while(u8::is_ascii_alphabetic)
-            .count();
+        let letters = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
         let (number, unit) = (&rest[..digits], &rest[digits..digits + letters]);
-        let size = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, size)| *size)
-            .ok_or_else(shape)?;
+        let size = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size).ok_or_else(shape)?;
         if digits == 0 || size >= smaller_than {
             return Err(shape());
         }
@@ -137,20 +118,14 @@ fn milliseconds(text: &str) -> Result<u64, PeriodError> {
             .ok_or_else(|| PeriodError::TooLong(text.to_owned()))?;
         rest = &rest[digits + letters..];
     }
-    if smaller_than == u64::MAX {
-        Err(shape())
-    } else {
-        Ok(total)
-    }
+    if smaller_than == u64::MAX { Err(shape()) } else { Ok(total) }
 }
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
         // A day reads as 24h (the way people speak of an approval); from two days on, days are the natural unit.
-        let whole = |(name, size): &&(&str, u64)| {
-            ms.is_multiple_of(*size) && (*name != "d" || ms > MS_PER_DAY)
-        };
+        let whole = |(name, size): &&(&str, u64)| ms.is_multiple_of(*size) && (*name != "d" || ms > MS_PER_DAY);
         let (name, size) = UNITS.iter().find(whole).unwrap_or(&UNITS[4]);
         write!(f, "{}{name}", ms / size)
     }
@@ -164,9 +139,7 @@ impl Serialize for Period {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -187,11 +160,7 @@ mod tests {
             (" 5s ", 5_000),
         ];
         for (text, ms) in table {
-            assert_eq!(
-                text.parse::<Period>().map(|p| p.as_millis()),
-                Ok(ms),
-                "{text}"
-            );
+            assert_eq!(text.parse::<Period>().map(|p| p.as_millis()), Ok(ms), "{text}");
         }
     }
 
@@ -212,10 +181,7 @@ mod tests {
             ("1s1s", shape("1s1s")),
             ("5м", shape("5м")),
             ("999999999d", PeriodError::TooLong("999999999d".into())),
-            (
-                "99999999999999999999s",
-                PeriodError::TooLong("99999999999999999999s".into()),
-            ),
+            ("99999999999999999999s", PeriodError::TooLong("99999999999999999999s".into())),
         ];
         for (text, error) in table {
             assert_eq!(text.parse::<Period>(), Err(error), "{text}");

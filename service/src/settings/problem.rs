@@ -19,29 +19,14 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(
-        key: impl Into<String>,
-        what: impl Into<String>,
-        why: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
-        Self {
-            key: key.into(),
-            what: what.into(),
-            why: why.into(),
-            fix: fix.into(),
-        }
+    pub(super) fn new(key: impl Into<String>, what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { key: key.into(), what: what.into(), why: why.into(), fix: fix.into() }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            key,
-            what,
-            why,
-            fix,
-        } = self;
+        let Self { key, what, why, fix } = self;
         write!(f, "{key}: {what} ({why}); {fix}")
     }
 }
@@ -80,7 +65,5 @@ pub enum SettingsError {
 }
 
 fn listed(problems: &[Problem]) -> String {
-    problems.iter().fold(String::new(), |list, problem| {
-        format!("{list}\n  - {problem}")
-    })
+    problems.iter().fold(String::new(), |list, problem| format!("{list}\n  - {problem}"))
 }

@@ -56,28 +56,17 @@ pub fn reference_markdown() -> String {
 }
 
 fn heading(page: &mut String, key: &str, about: &str) {
-    let title = if key.is_empty() {
-        "Top level".to_owned()
-    } else {
-        format!("`[{key}]`")
-    };
+    let title = if key.is_empty() { "Top level".to_owned() } else { format!("`[{key}]`") };
     let table = "| key | kind | default | meaning | variable |\n|---|---|---|---|---|";
     let _ = write!(page, "\n## {title}\n\n{}\n\n{table}\n", about.trim());
 }
 
 fn row(page: &mut String, key: &str, kind: Kind, (doc, default): (&str, &str)) {
-    let default = if default.is_empty() {
-        "–".to_owned()
-    } else {
-        format!("`{default}`")
-    };
+    let default = if default.is_empty() { "–".to_owned() } else { format!("`{default}`") };
     let name = key.rsplit('.').next().unwrap_or(key);
     let (kind, variable) = (kind.word(), variable(key));
     let doc = doc.trim().replace('|', "\\|");
-    let _ = writeln!(
-        page,
-        "| `{name}` | {kind} | {default} | {doc} | `{variable}` |"
-    );
+    let _ = writeln!(page, "| `{name}` | {kind} | {default} | {doc} | `{variable}` |");
 }
 
 #[cfg(test)]
@@ -86,20 +75,14 @@ mod tests {
 
     #[test]
     fn the_reference_page_is_up_to_date() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../docs/reference/configuration.md"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/configuration.md");
         let page = reference_markdown();
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(path, &page).expect("the page can be written");
         }
         let stored = std::fs::read_to_string(path).unwrap_or_default();
         let fresh = page == stored;
-        assert!(
-            fresh,
-            "docs/reference/configuration.md is old; run: UPDATE_GOLDEN=1 cargo test -p service reference"
-        );
+        assert!(fresh, "docs/reference/configuration.md is old; run: UPDATE_GOLDEN=1 cargo test -p service reference");
     }
 
     #[test]

@@ -54,12 +54,7 @@ mod tests {
 
     #[test]
     fn a_swap_counts_once() {
-        let table = [
-            ("ab", "ba", 1),
-            ("abc", "abc", 0),
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-        ];
+        let table = [("ab", "ba", 1), ("abc", "abc", 0), ("", "abc", 3), ("kitten", "sitting", 3)];
         for (a, b, far) in table {
             assert_eq!(distance(a.as_bytes(), b.as_bytes()), far, "{a} {b}");
         }

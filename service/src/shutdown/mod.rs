@@ -97,8 +97,7 @@ impl Shutdown {
     /// Waits until the process drains, and says why.
     pub async fn draining(&self) -> Reason {
         self.drain.cancelled().await;
-        self.reason()
-            .unwrap_or_else(|| Reason::Requested("cancelled".into()))
+        self.reason().unwrap_or_else(|| Reason::Requested("cancelled".into()))
     }
 
     /// Why the process stops; `None` while it does not.

@@ -37,41 +37,25 @@ struct Entry(Arc<Running>, u64);
 impl Running {
     fn enter(self: &Arc<Self>, name: &str) -> Entry {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.names
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, name.to_owned());
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(id, name.to_owned());
         Entry(Arc::clone(self), id)
     }
 
     fn names(&self) -> Vec<String> {
-        self.names
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.0
-            .names
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.1);
+        self.0.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
 }
 
 impl Tasks {
     /// An empty set. A panic in it begins `shutdown`.
     pub fn new(shutdown: Shutdown) -> Self {
-        Self {
-            tracker: TaskTracker::new(),
-            shutdown,
-            running: Arc::default(),
-        }
+        Self { tracker: TaskTracker::new(), shutdown, running: Arc::default() }
     }
 
     /// The shutdown that a panic begins.
@@ -117,9 +101,7 @@ impl Tasks {
                 Ok(()) if shutdown.is_draining() => {}
                 Ok(()) => {
                     tracing::error!(name = owned, "a vital loop ended without being asked to");
-                    shutdown.begin(Reason::Failed(format!(
-                        "{owned} ended without being asked to"
-                    )));
+                    shutdown.begin(Reason::Failed(format!("{owned} ended without being asked to")));
                 }
             }
         })
@@ -145,18 +127,13 @@ impl Tasks {
 
 /// For the signal listener, which must outlive every counted loop.
 pub(super) fn spawn_uncounted(future: impl Future<Output = ()> + Send + 'static) {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this module is the one that the rule points to"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this module is the one that the rule points to")]
     tokio::spawn(future);
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let literal = panic.downcast_ref::<&'static str>().copied();
-    literal
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 #[cfg(test)]
@@ -193,14 +170,8 @@ mod tests {
             }
             tasks.spawn_vital("sweep", async move { result });
             tasks.finished().await;
-            let expected = failure.map_or(Reason::Requested("test".into()), |text| {
-                Reason::Failed(text.into())
-            });
-            assert_eq!(
-                tasks.shutdown().reason(),
-                Some(expected),
-                "{result:?} {asked}"
-            );
+            let expected = failure.map_or(Reason::Requested("test".into()), |text| Reason::Failed(text.into()));
+            assert_eq!(tasks.shutdown().reason(), Some(expected), "{result:?} {asked}");
         }
     }
 
@@ -216,10 +187,7 @@ mod tests {
         while tasks.running().len() > 1 {
             tokio::task::yield_now().await;
         }
-        assert!(
-            finished.as_mut().now_or_never().is_none(),
-            "still waits for the stuck one"
-        );
+        assert!(finished.as_mut().now_or_never().is_none(), "still waits for the stuck one");
         tasks.shutdown().hurry(Reason::Signal("SIGTERM"));
         assert_eq!(finished.await, ["stuck"]);
         stuck.abort();

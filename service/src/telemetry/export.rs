@@ -36,37 +36,22 @@ pub(super) fn exporter(endpoint: &str) -> Result<OnRuntime, TelemetryError> {
         .with_timeout(SEND_TIMEOUT)
         .with_endpoint(traces_url(endpoint))
         .build()
-        .map_err(|source| TelemetryError::Exporter {
-            endpoint: endpoint.to_owned(),
-            source,
-        })?;
-    Ok(OnRuntime {
-        runtime,
-        exporter: Arc::new(exporter),
-        failing: AtomicBool::new(false),
-    })
+        .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.to_owned(), source })?;
+    Ok(OnRuntime { runtime, exporter: Arc::new(exporter), failing: AtomicBool::new(false) })
 }
 
 /// The rule of `OTEL_EXPORTER_OTLP_ENDPOINT` (OpenTelemetry protocol exporter specification): the signal's path is
 /// appended to the base. An address that has it already is left alone.
 fn traces_url(endpoint: &str) -> String {
     let base = endpoint.trim_end_matches('/');
-    if base.ends_with("/v1/traces") {
-        base.to_owned()
-    } else {
-        format!("{base}/v1/traces")
-    }
+    if base.ends_with("/v1/traces") { base.to_owned() } else { format!("{base}/v1/traces") }
 }
 
 impl opentelemetry_sdk::trace::SpanExporter for OnRuntime {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let exporter = Arc::clone(&self.exporter);
-        let sent = self
-            .runtime
-            .spawn(async move { exporter.export(batch).await });
-        let result = sent
-            .await
-            .unwrap_or_else(|error| Err(OTelSdkError::InternalFailure(error.to_string())));
+        let sent = self.runtime.spawn(async move { exporter.export(batch).await });
+        let result = sent.await.unwrap_or_else(|error| Err(OTelSdkError::InternalFailure(error.to_string())));
         let failed = result.is_err();
         if self.failing.swap(failed, Ordering::Relaxed) != failed {
             if let Err(error) = &result {

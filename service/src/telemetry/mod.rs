@@ -46,9 +46,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `log.level` is no list of directives.
-    #[error(
-        "log.level {level:?} cannot be read; write a level such as info, or info,gateway=debug"
-    )]
+    #[error("log.level {level:?} cannot be read; write a level such as info, or info,gateway=debug")]
     Level {
         /// What was written.
         level: String,
@@ -114,9 +112,7 @@ impl Telemetry {
     pub async fn shutdown(self) {
         let provider = self.provider;
         // It waits on a thread of its own that in turn waits for this runtime, so it must not block a runtime thread.
-        let flushed =
-            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_TIMEOUT))
-                .await;
+        let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
         if let Ok(Err(error)) = flushed {
             tracing::warn!(%error, "some spans were not exported");
         }
@@ -124,17 +120,11 @@ impl Telemetry {
 }
 
 /// The subscriber, not yet installed.
-fn build<W>(
-    options: &Options,
-    writer: W,
-) -> Result<(impl Subscriber + Send + Sync, Telemetry), TelemetryError>
+fn build<W>(options: &Options, writer: W) -> Result<(impl Subscriber + Send + Sync, Telemetry), TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let level = EnvFilter::try_new(&options.level).map_err(|source| TelemetryError::Level {
-        level: options.level.clone(),
-        source,
-    })?;
+    let level = EnvFilter::try_new(&options.level).map_err(|source| TelemetryError::Level { level: options.level.clone(), source })?;
     let provider = provider(options)?;
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("navvy"))
@@ -143,10 +133,7 @@ where
         .with_tracked_inactivity(false)
         .with_filter(traced(options.otlp_endpoint.is_some()));
     let lines = lines(options, writer).with_filter(level);
-    Ok((
-        Registry::default().with(lines).with(spans),
-        Telemetry { provider },
-    ))
+    Ok((Registry::default().with(lines).with(spans), Telemetry { provider }))
 }
 
 fn lines<S, W>(options: &Options, writer: W) -> Box<dyn Layer<S> + Send + Sync>
@@ -157,29 +144,15 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match options.format {
         LogFormat::Text => lines.with_ansi(options.color).boxed(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     }
 }
 
 /// Which spans are traced. Not those of the HTTP client, or every export would make spans to export.
 fn traced(exported: bool) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    const PLUMBING: [&str; 7] = [
-        "hyper",
-        "reqwest",
-        "opentelemetry",
-        "rustls",
-        "h2",
-        "tower",
-        "async_nats",
-    ];
+    const PLUMBING: [&str; 7] = ["hyper", "reqwest", "opentelemetry", "rustls", "h2", "tower", "async_nats"];
     filter_fn(move |metadata| {
-        let plumbing = PLUMBING
-            .iter()
-            .any(|target| metadata.target().starts_with(target));
+        let plumbing = PLUMBING.iter().any(|target| metadata.target().starts_with(target));
         *metadata.level() <= Level::INFO && !plumbing && (exported || metadata.is_span())
     })
 }
@@ -187,21 +160,14 @@ fn traced(exported: bool) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
 fn provider(options: &Options) -> Result<SdkTracerProvider, TelemetryError> {
     let resource = Resource::builder()
         .with_service_name(options.service_name.clone())
-        .with_attribute(opentelemetry::KeyValue::new(
-            "service.version",
-            options.version.clone(),
-        ))
+        .with_attribute(opentelemetry::KeyValue::new("service.version", options.version.clone()))
         .build();
     // Sampled even without an exporter here: another process of the fleet may have one, and it obeys this flag.
     let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
-    let builder = SdkTracerProvider::builder()
-        .with_resource(resource)
-        .with_sampler(sampler);
+    let builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(sampler);
     match &options.otlp_endpoint {
         None => Ok(builder.build()),
-        Some(endpoint) => Ok(builder
-            .with_batch_exporter(export::exporter(endpoint)?)
-            .build()),
+        Some(endpoint) => Ok(builder.with_batch_exporter(export::exporter(endpoint)?).build()),
     }
 }
 

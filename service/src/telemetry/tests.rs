@@ -55,92 +55,37 @@ fn lines_are_text_or_json_and_obey_the_level() {
         tracing::debug!("whispered");
     };
     let text = written(&options(), speak);
-    assert!(
-        text.contains("INFO turn{run=\"r1\"}") && text.contains("said count=3"),
-        "{text}"
-    );
-    assert!(
-        !text.contains("whispered") && !text.contains('\u{1b}'),
-        "{text}"
-    );
+    assert!(text.contains("INFO turn{run=\"r1\"}") && text.contains("said count=3"), "{text}");
+    assert!(!text.contains("whispered") && !text.contains('\u{1b}'), "{text}");
 
-    let json = written(
-        &Options {
-            format: LogFormat::Json,
-            level: "debug".into(),
-            ..options()
-        },
-        speak,
-    );
-    let lines: Vec<serde_json::Value> = json
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let json = written(&Options { format: LogFormat::Json, level: "debug".into(), ..options() }, speak);
+    let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
-    assert_eq!(
-        (&lines[0]["message"], &lines[0]["count"]),
-        (&"said".into(), &3.into())
-    );
-    assert_eq!(
-        (&lines[0]["span"]["run"], &lines[1]["level"]),
-        (&"r1".into(), &"DEBUG".into())
-    );
+    assert_eq!((&lines[0]["message"], &lines[0]["count"]), (&"said".into(), &3.into()));
+    assert_eq!((&lines[0]["span"]["run"], &lines[1]["level"]), (&"r1".into(), &"DEBUG".into()));
 
-    assert_eq!(
-        written(
-            &Options {
-                level: "error".into(),
-                ..options()
-            },
-            speak
-        ),
-        ""
-    );
-    assert!(
-        written(
-            &Options {
-                color: true,
-                ..options()
-            },
-            speak
-        )
-        .contains('\u{1b}')
-    );
+    assert_eq!(written(&Options { level: "error".into(), ..options() }, speak), "");
+    assert!(written(&Options { color: true, ..options() }, speak).contains('\u{1b}'));
 }
 
 #[test]
 fn a_wrong_level_is_named() {
-    let error = build(
-        &Options {
-            level: "info,=,".into(),
-            ..options()
-        },
-        io::stderr,
-    )
-    .err()
-    .expect("refused");
+    let error = build(&Options { level: "info,=,".into(), ..options() }, io::stderr).err().expect("refused");
     assert!(error.to_string().contains("info,=,"), "{error}");
 }
 
 #[test]
 fn ids_are_made_without_an_exporter_and_whatever_the_level() {
-    written(
-        &Options {
-            level: "off".into(),
-            ..options()
-        },
-        || {
-            assert_eq!(current_traceparent(), None, "outside any span");
-            let span = tracing::info_span!("outer").entered();
-            let outer = current_traceparent().expect("ids");
-            assert!(is_traceparent(&outer) && outer.ends_with("-01"), "{outer}");
-            let inside =
-                tracing::info_span!("inside").in_scope(|| current_traceparent().expect("ids"));
-            assert_eq!(inside[..35], outer[..35], "same trace");
-            assert_ne!(inside[36..52], outer[36..52], "another span");
-            drop(span);
-        },
-    );
+    written(&Options { level: "off".into(), ..options() }, || {
+        assert_eq!(current_traceparent(), None, "outside any span");
+        let span = tracing::info_span!("outer").entered();
+        let outer = current_traceparent().expect("ids");
+        assert!(is_traceparent(&outer) && outer.ends_with("-01"), "{outer}");
+        let inside = tracing::info_span!("inside").in_scope(|| current_traceparent().expect("ids"));
+        assert_eq!(inside[..35], outer[..35], "same trace");
+        assert_ne!(inside[36..52], outer[36..52], "another span");
+        drop(span);
+    });
 }
 
 #[test]
@@ -152,12 +97,7 @@ fn a_trace_goes_on_in_another_process() {
         });
     });
     assert_eq!(headers.len(), 1);
-    let lookup = |name: &str| {
-        headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.clone())
-    };
+    let lookup = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
     let parent = extract(lookup).expect("a header");
     written(&options(), || {
         let span = tracing::info_span!("receiver");
@@ -165,10 +105,7 @@ fn a_trace_goes_on_in_another_process() {
         let mine = span.in_scope(|| current_traceparent().expect("ids"));
         assert_eq!(mine[..35], parent[..35], "same trace");
         assert_ne!(mine, parent);
-        assert!(
-            !set_parent(&span, &parent),
-            "too late once the span has begun"
-        );
+        assert!(!set_parent(&span, &parent), "too late once the span has begun");
         assert!(!set_parent(&tracing::info_span!("x"), "00-not-a-parent"));
     });
     let mut nothing = 0;
@@ -177,10 +114,7 @@ fn a_trace_goes_on_in_another_process() {
 }
 
 /// A collector that keeps what it gets.
-async fn collector(
-    tasks: &Tasks,
-    stop: &CancellationToken,
-) -> (String, Arc<Mutex<Vec<(HeaderMap, Bytes)>>>) {
+async fn collector(tasks: &Tasks, stop: &CancellationToken) -> (String, Arc<Mutex<Vec<(HeaderMap, Bytes)>>>) {
     let got = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&got);
     let router = Router::new().route(
@@ -191,10 +125,7 @@ async fn collector(
     );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tasks.spawn(
-        "collector",
-        serve(listener, router, Limits::default(), stop.clone()),
-    );
+    tasks.spawn("collector", serve(listener, router, Limits::default(), stop.clone()));
     (endpoint, got)
 }
 
@@ -202,32 +133,17 @@ async fn collector(
 async fn spans_reach_a_collector_before_the_process_ends() {
     let (tasks, stop) = (Tasks::new(Shutdown::new()), CancellationToken::new());
     let (endpoint, got) = collector(&tasks, &stop).await;
-    let (subscriber, telemetry) = build(
-        &Options {
-            otlp_endpoint: Some(endpoint),
-            ..options()
-        },
-        io::sink,
-    )
-    .unwrap();
+    let (subscriber, telemetry) = build(&Options { otlp_endpoint: Some(endpoint), ..options() }, io::sink).unwrap();
     let dispatch = tracing::Dispatch::new(subscriber);
     tracing::dispatcher::with_default(&dispatch, || {
-        tracing::info_span!("turn of the scheduler", run = "run-7")
-            .in_scope(|| tracing::info!("decided"));
+        tracing::info_span!("turn of the scheduler", run = "run-7").in_scope(|| tracing::info!("decided"));
     });
     telemetry.shutdown().await;
     let got = got.lock().unwrap();
     let (headers, body) = got.first().expect("a batch");
     assert_eq!(headers["content-type"], "application/x-protobuf");
     let text = String::from_utf8_lossy(body);
-    for part in [
-        "turn of the scheduler",
-        "run-7",
-        "decided",
-        "service.name",
-        "navvy",
-        "1.2.3",
-    ] {
+    for part in ["turn of the scheduler", "run-7", "decided", "service.name", "navvy", "1.2.3"] {
         assert!(text.contains(part), "{part}");
     }
     stop.cancel();
@@ -238,30 +154,15 @@ async fn a_collector_that_is_away_stops_nothing() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let (subscriber, telemetry) = build(
-        &Options {
-            otlp_endpoint: Some(endpoint),
-            ..options()
-        },
-        io::sink,
-    )
-    .unwrap();
+    let (subscriber, telemetry) = build(&Options { otlp_endpoint: Some(endpoint), ..options() }, io::sink).unwrap();
     let dispatch = tracing::Dispatch::new(subscriber);
-    let ids = tracing::dispatcher::with_default(&dispatch, || {
-        tracing::info_span!("x").in_scope(current_traceparent)
-    });
+    let ids = tracing::dispatcher::with_default(&dispatch, || tracing::info_span!("x").in_scope(current_traceparent));
     telemetry.shutdown().await;
     assert!(ids.is_some());
 }
 
 #[test]
 fn exporting_needs_a_runtime() {
-    let options = Options {
-        otlp_endpoint: Some("http://127.0.0.1:1".into()),
-        ..options()
-    };
-    assert!(matches!(
-        build(&options, io::sink),
-        Err(TelemetryError::NoRuntime)
-    ));
+    let options = Options { otlp_endpoint: Some("http://127.0.0.1:1".into()), ..options() };
+    assert!(matches!(build(&options, io::sink), Err(TelemetryError::NoRuntime)));
 }

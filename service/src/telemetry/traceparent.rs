@@ -18,8 +18,7 @@ pub fn current_traceparent() -> Option<String> {
     let span = context.span();
     let ids = span.span_context();
     let flags = ids.trace_flags() & TraceFlags::SAMPLED;
-    ids.is_valid()
-        .then(|| format!("00-{}-{}-{:02x}", ids.trace_id(), ids.span_id(), flags))
+    ids.is_valid().then(|| format!("00-{}-{}-{:02x}", ids.trace_id(), ids.span_id(), flags))
 }
 
 /// Gives `put` the header of the current span, if there is one.
@@ -46,25 +45,14 @@ pub fn set_parent(span: &Span, traceparent: &str) -> bool {
     let Some(parent) = parse(traceparent) else {
         return false;
     };
-    span.set_parent(Context::new().with_remote_span_context(parent))
-        .is_ok()
+    span.set_parent(Context::new().with_remote_span_context(parent)).is_ok()
 }
 
 /// Version 00, and what later versions promise to keep: the first four fields.
 fn parse(value: &str) -> Option<SpanContext> {
-    let hex = |text: &str, length: usize| {
-        text.len() == length
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
+    let hex = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let mut fields = value.splitn(5, '-');
-    let (version, trace, span, flags) = (
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-    );
+    let (version, trace, span, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let shaped = hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
     let ended = version != "00" || fields.next().is_none();
     if !shaped || !ended || version == "ff" || value.len() > 256 {
@@ -104,11 +92,7 @@ mod tests {
         ];
         for (value, expected) in table {
             assert_eq!(is_traceparent(&value), expected, "{value:?}");
-            assert_eq!(
-                extract(|_| Some(value.clone())).is_some(),
-                expected,
-                "{value:?}"
-            );
+            assert_eq!(extract(|_| Some(value.clone())).is_some(), expected, "{value:?}");
         }
     }
 }

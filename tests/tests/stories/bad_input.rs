@@ -62,9 +62,19 @@ async fn bodies_that_are_no_request_are_refused() -> anyhow::Result<()> {
         let shown = String::from_utf8_lossy(&body[..body.len().min(20)]).into_owned();
         assert_eq!(post(body).send().await?.status(), expected, "{shown}");
     }
-    let form = http.post(&url).bearer_auth(&fleet.client.token).header("content-type", "application/x-www-form-urlencoded").body("tool=terraform").send();
+    let form = http
+        .post(&url)
+        .bearer_auth(&fleet.client.token)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("tool=terraform")
+        .send();
     assert_eq!(form.await?.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    for path in ["/deploy/0192f0c1-7e3a-7abc-8def-0123456789ab/status", "/deploy/nonsense/status", "/v1/runs/nonsense", "/deploy/..%2f..%2fx/status"] {
+    for path in [
+        "/deploy/0192f0c1-7e3a-7abc-8def-0123456789ab/status",
+        "/deploy/nonsense/status",
+        "/v1/runs/nonsense",
+        "/deploy/..%2f..%2fx/status",
+    ] {
         assert_eq!(fleet.client.send(Method::GET, path, None).await?.status(), StatusCode::NOT_FOUND, "{path}");
     }
     let missing: Value = with(request(&repo), json!({"git_url": null}));

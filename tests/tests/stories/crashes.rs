@@ -72,7 +72,8 @@ async fn a_worker_killed_in_a_plan_costs_another_attempt() -> anyhow::Result<()>
     fleet.client.wait_for(&id, "awaiting_approval").await?;
     let jobs = fleet.client.get(&format!("/v1/runs/{id}/jobs")).await?;
     let attempts = jobs["jobs"][0]["attempts"].as_array().expect("a list");
-    let told: Vec<_> = attempts.iter().map(|a| (a["status"].as_str().unwrap_or_default(), a["worker"].as_str().unwrap_or_default())).collect();
+    let told: Vec<_> =
+        attempts.iter().map(|a| (a["status"].as_str().unwrap_or_default(), a["worker"].as_str().unwrap_or_default())).collect();
     assert_eq!(told, [("lost", "w1"), ("succeeded", "w2")], "{jobs:#}");
     Ok(())
 }

@@ -16,7 +16,10 @@ mod two_schedulers;
 mod versions;
 
 use serde_json::{Value, json};
-use system_tests::{fleet::{Fleet, Wishes}, git::{GitServer, Repo}};
+use system_tests::{
+    fleet::{Fleet, Wishes},
+    git::{GitServer, Repo},
+};
 
 /// A configuration that needs no provider: one resource, one plain and one sensitive output.
 const HELLO: &[(&str, &str)] = &[(

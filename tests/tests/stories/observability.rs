@@ -28,7 +28,13 @@ async fn a_deployment_is_counted_under_the_names_of_the_replaced_runner() -> any
     ] {
         assert!(metrics.lines().any(|have| have == line), "{line} is missing in\n{metrics}");
     }
-    for name in ["navvy_queue_depth", "navvy_wait_to_start_seconds", "navvy_lock_wait_seconds", "navvy_redeliveries_total", "navvy_lease_losses_total"] {
+    for name in [
+        "navvy_queue_depth",
+        "navvy_wait_to_start_seconds",
+        "navvy_lock_wait_seconds",
+        "navvy_redeliveries_total",
+        "navvy_lease_losses_total",
+    ] {
         assert!(metrics.contains(name), "{name} is missing");
     }
     assert!(!metrics.contains(&good) && !metrics.contains(&bad), "no run id in a label");

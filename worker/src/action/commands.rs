@@ -65,7 +65,8 @@ async fn perform(stage: &mut Stage, command: ToolCommand, mode: Mode) -> Result<
     let job = Job { program: command.program, args: command.args, env: command.env, cwd: command.cwd, mode, effects: command.effects };
     stage.run(job).await.map_err(|error| match error {
         StageError::NotStarted(failure) => {
-            let source = if failure.errno == 0 { io::Error::other(failure.to_string()) } else { io::Error::from_raw_os_error(failure.errno) };
+            let source =
+                if failure.errno == 0 { io::Error::other(failure.to_string()) } else { io::Error::from_raw_os_error(failure.errno) };
             CommandError::NotStarted { program, source }
         }
         // Its spec never arrived: no tool has started.

@@ -26,7 +26,15 @@ pub(super) async fn plan(stage: &mut Stage, spec: &TerraformSpec, commit: Option
         let scratch = stage.folder.room("scratch").map_err(|error| disk(stage, &error))?;
         let setup = stage.crew.terraform.clone();
         let traceparent = stage.traceparent.clone();
-        let order = Order { setup: &setup, spec, secrets: Some(&secrets), commit: &commit, checkout: &root, scratch: &scratch, traceparent: traceparent.as_deref() };
+        let order = Order {
+            setup: &setup,
+            spec,
+            secrets: Some(&secrets),
+            commit: &commit,
+            checkout: &root,
+            scratch: &scratch,
+            traceparent: traceparent.as_deref(),
+        };
         let place = prepare(stage, order).await?;
         let tool = tool(stage, spec, &place).await?;
         let planned = terraform::plan(stage, &place, &tool).await.map_err(|unfinished| outcome_of(stage, unfinished))?;
@@ -39,12 +47,7 @@ pub(super) async fn plan(stage: &mut Stage, spec: &TerraformSpec, commit: Option
 }
 
 /// Applies exactly the plan that waits in the store.
-pub(super) async fn apply(
-    stage: &mut Stage,
-    spec: &TerraformSpec,
-    artifact: &PlanArtifact,
-    secrets: SecretBundle,
-) -> AttemptOutcome {
+pub(super) async fn apply(stage: &mut Stage, spec: &TerraformSpec, artifact: &PlanArtifact, secrets: SecretBundle) -> AttemptOutcome {
     stage.only_phase(if spec.destroy { "destroy" } else { "apply" }).await;
     let applied = async {
         let bundle = fetch(stage, &secrets, artifact).await?;
@@ -52,7 +55,15 @@ pub(super) async fn apply(
         let scratch = stage.folder.room("scratch").map_err(|error| disk(stage, &error))?;
         let setup = stage.crew.terraform.clone();
         let traceparent = stage.traceparent.clone();
-        let order = Order { setup: &setup, spec, secrets: Some(&secrets), commit: &commit, checkout: &root, scratch: &scratch, traceparent: traceparent.as_deref() };
+        let order = Order {
+            setup: &setup,
+            spec,
+            secrets: Some(&secrets),
+            commit: &commit,
+            checkout: &root,
+            scratch: &scratch,
+            traceparent: traceparent.as_deref(),
+        };
         let place = prepare(stage, order).await?;
         let tools = stage.crew.tools.clone();
         let tool = stage.unless_stopped(tools.same_as(&artifact.tool)).await?.map_err(|error| tool_failed(stage, &error))?;

@@ -46,7 +46,11 @@ impl Asking {
         let what = AskWhat::Begin { public_key: self.keys.public_hex() };
         match self.ask(crew, what).await {
             Some(AskAnswer::Permit(permit)) if permit.nonce == self.nonce && permit.id == self.id => {
-                if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) { Begun::TooLate } else { Begun::Permit(permit) }
+                if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) {
+                    Begun::TooLate
+                } else {
+                    Begun::Permit(permit)
+                }
             }
             Some(AskAnswer::Refused { reason }) => Begun::Refused(reason),
             Some(AskAnswer::Permit(_) | AskAnswer::Go | AskAnswer::Later { .. }) | None => Begun::Later,

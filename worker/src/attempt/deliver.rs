@@ -34,7 +34,12 @@ pub(crate) async fn tell(crew: &Crew, id: AttemptId, what: ReportWhat) -> Result
 }
 
 /// Delivers an attempt's outcome and cleans up. Returns only when the outcome is stored.
-pub(crate) async fn outcome(crew: &Crew, folder: &Folder, outcome: AttemptOutcome, shipping: Option<(&Shipping, tokio::task::JoinHandle<()>)>) {
+pub(crate) async fn outcome(
+    crew: &Crew,
+    folder: &Folder,
+    outcome: AttemptOutcome,
+    shipping: Option<(&Shipping, tokio::task::JoinHandle<()>)>,
+) {
     let report = Report { id: folder.id, worker: crew.id.clone(), at: Timestamp::now(), what: ReportWhat::Ended(outcome) };
     if let Err(error) = folder.write_report(&report) {
         // The disk refuses: the report is still delivered from memory, only a crash would lose it (then: unknown).

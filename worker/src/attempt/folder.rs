@@ -2,11 +2,7 @@
 //! action. What stands here survives the worker; secrets do not stand here.
 
 use crate::WorkerError;
-use proto::{
-    ids::AttemptId,
-    log::ArchivedChunk,
-    message::Report,
-};
+use proto::{ids::AttemptId, log::ArchivedChunk, message::Report};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},

@@ -1,7 +1,10 @@
 //! What a worker finds of its former life: reports that were not delivered, tools that still run, attempts that died
 //! with it. Nothing is guessed: what the runner wrote down is told, what nobody wrote down is told as unclear.
 
-use super::{deliver, folder::{Folder, Record}};
+use super::{
+    deliver,
+    folder::{Folder, Record},
+};
 use crate::{
     attempt_log,
     crew::Crew,
@@ -72,22 +75,38 @@ fn outcome_of(folder: &Folder, record: &Record) -> AttemptOutcome {
     match ExitRecord::read(&folder.exit_record()).map(|record| record.map(|record| record.outcome)) {
         Ok(Some(Outcome::Exited { code: Some(0), leftovers: 0, .. })) => {
             // The secrets died with the worker, so the outputs cannot be asked for any more.
-            AttemptOutcome::Succeeded { result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: record.serial_before }) }
+            AttemptOutcome::Succeeded {
+                result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: record.serial_before }),
+            }
         }
-        Ok(Some(Outcome::Exited { code: Some(_), interrupted: true, timed_out, leftovers: 0, .. })) => AttemptOutcome::Stopped { clean: true, timed_out },
+        Ok(Some(Outcome::Exited { code: Some(_), interrupted: true, timed_out, leftovers: 0, .. })) => {
+            AttemptOutcome::Stopped { clean: true, timed_out }
+        }
         Ok(Some(Outcome::Exited { code: Some(code), leftovers: 0, .. })) => AttemptOutcome::Failed {
             failure: Failure {
                 kind: record.effects_phase.clone(),
                 phase: record.effects_phase.clone(),
-                message: format!("{} failed: the tool ended with exit code {code} while its worker was away", capitalised(&record.effects_phase)),
+                message: format!(
+                    "{} failed: the tool ended with exit code {code} while its worker was away",
+                    capitalised(&record.effects_phase)
+                ),
                 next_action: "read the end of the log".to_owned(),
             },
         },
-        Ok(Some(Outcome::Exited { .. })) => AttemptOutcome::Unclear { evidence: unclear("the tool was killed during its side effects", record) },
+        Ok(Some(Outcome::Exited { .. })) => {
+            AttemptOutcome::Unclear { evidence: unclear("the tool was killed during its side effects", record) }
+        }
         Ok(Some(Outcome::NotStarted { reason })) => AttemptOutcome::Failed {
-            failure: Failure { kind: record.effects_phase.clone(), phase: record.effects_phase.clone(), message: reason, next_action: String::new() },
+            failure: Failure {
+                kind: record.effects_phase.clone(),
+                phase: record.effects_phase.clone(),
+                message: reason,
+                next_action: String::new(),
+            },
         },
-        Ok(None) => AttemptOutcome::Unclear { evidence: unclear("the worker and the tool's runner died; nobody saw how the tool ended", record) },
+        Ok(None) => {
+            AttemptOutcome::Unclear { evidence: unclear("the worker and the tool's runner died; nobody saw how the tool ended", record) }
+        }
         Err(error) => AttemptOutcome::Unclear { evidence: unclear(&error.to_string(), record) },
     }
 }

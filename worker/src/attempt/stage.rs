@@ -95,7 +95,8 @@ impl Stage {
         let log = AttemptLog::open_limited(&props.folder.log(), limit).map_err(io::Error::other)?;
         let (names, secrets): (Vec<_>, Vec<_>) = props.secrets.into_iter().unzip();
         let masker = Masker::new(&secrets).map_err(io::Error::other)?;
-        let unmasked: Vec<_> = masker.weak().iter().filter(|(_, weakness)| weakness.is_unmasked()).map(|(n, _)| names[*n].clone()).collect();
+        let unmasked: Vec<_> =
+            masker.weak().iter().filter(|(_, weakness)| weakness.is_unmasked()).map(|(n, _)| names[*n].clone()).collect();
         let mut stage = Self {
             crew: props.crew,
             folder: props.folder,
@@ -112,7 +113,8 @@ impl Stage {
             phase: String::new(),
         };
         for name in unmasked {
-            stage.narrate(&format!("⚠ the value of {name} cannot be masked (too short or too long): it will be seen if the tool prints it"));
+            stage
+                .narrate(&format!("⚠ the value of {name} cannot be masked (too short or too long): it will be seen if the tool prints it"));
         }
         Ok(stage)
     }

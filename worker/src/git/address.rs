@@ -39,12 +39,7 @@ impl Endpoint {
                 return Err(GitError::AddressRefused { host, address, why });
             }
         }
-        Ok(Self {
-            host,
-            port,
-            addresses,
-            literal: literal.is_some(),
-        })
+        Ok(Self { host, port, addresses, literal: literal.is_some() })
     }
 
     /// The value of `http.curloptResolve` that ties the name to the checked addresses.
@@ -60,20 +55,12 @@ impl Endpoint {
                 IpAddr::V6(v6) => format!("[{v6}]"),
             })
             .collect();
-        Some(format!(
-            "{}:{}:{}",
-            self.host,
-            self.port,
-            addresses.join(",")
-        ))
+        Some(format!("{}:{}:{}", self.host, self.port, addresses.join(",")))
     }
 }
 
 async fn lookup(host: &str, port: u16) -> Result<Vec<IpAddr>, GitError> {
-    let unknown = |source| GitError::UnknownHost {
-        host: host.to_owned(),
-        source,
-    };
+    let unknown = |source| GitError::UnknownHost { host: host.to_owned(), source };
     let found = tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((host, port)))
         .await
         .map_err(|_| unknown(None))?
@@ -101,8 +88,7 @@ fn refusal(host: &str, address: IpAddr) -> Option<&'static str> {
     if let Some(why) = never(plain) {
         return Some(why);
     }
-    let names_this_machine =
-        host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok();
+    let names_this_machine = host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok();
     if plain.is_loopback() && !names_this_machine {
         return Some("the worker's own machine");
     }
@@ -129,9 +115,7 @@ fn never(address: IpAddr) -> Option<&'static str> {
             let segments = v6.segments();
             if segments[0] & 0xffc0 == 0xfe80 {
                 Some("a link-local address")
-            } else if segments == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
-                || segments == [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
-            {
+            } else if segments == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] || segments == [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] {
                 Some(METADATA)
             } else if v6.is_unspecified() || v6.is_multicast() {
                 Some(SPECIAL)
@@ -197,22 +181,10 @@ mod tests {
 
     #[test]
     fn a_name_may_lead_into_a_private_network_but_not_to_this_machine() {
-        for address in [
-            "10.0.0.5",
-            "192.168.1.1",
-            "100.64.0.1",
-            "fd12::1",
-            "93.184.216.34",
-        ] {
+        for address in ["10.0.0.5", "192.168.1.1", "100.64.0.1", "fd12::1", "93.184.216.34"] {
             assert!(!refused("git.example", address), "{address}");
         }
-        for address in [
-            "127.0.0.1",
-            "::1",
-            "::ffff:127.0.0.1",
-            "64:ff9b::7f00:1",
-            "::ffff:10.0.0.1",
-        ] {
+        for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::ffff:10.0.0.1"] {
             assert!(refused("git.example", address), "{address}");
         }
         assert!(!refused("127.0.0.1", "127.0.0.1"));
@@ -232,16 +204,10 @@ mod tests {
         let endpoint = Endpoint {
             host: "git.example".into(),
             port: 443,
-            addresses: vec![
-                "10.0.0.1".parse().expect("v4"),
-                "fd12::1".parse().expect("v6"),
-            ],
+            addresses: vec!["10.0.0.1".parse().expect("v4"), "fd12::1".parse().expect("v6")],
             literal: false,
         };
-        assert_eq!(
-            endpoint.curl_pin(Scheme::Https).as_deref(),
-            Some("git.example:443:10.0.0.1,[fd12::1]")
-        );
+        assert_eq!(endpoint.curl_pin(Scheme::Https).as_deref(), Some("git.example:443:10.0.0.1,[fd12::1]"));
         assert_eq!(endpoint.curl_pin(Scheme::Ssh), None);
     }
 }

@@ -52,9 +52,7 @@ fn answer(question: &str, credentials: Credentials) -> Option<Secret> {
     let (kind, rest) = question.split_once(" for '")?;
     let (asked, _) = rest.rsplit_once('\'')?;
     let (scheme, authority) = asked.split_once("://")?;
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if format!("{scheme}://{host}") != credentials.origin {
         return None;
     }
@@ -70,24 +68,14 @@ mod tests {
     use super::*;
 
     fn told(question: &str) -> Option<String> {
-        let credentials = Credentials {
-            origin: "https://git.example:8443".into(),
-            username: "ci".into(),
-            password: Secret::new("pw"),
-        };
+        let credentials = Credentials { origin: "https://git.example:8443".into(), username: "ci".into(), password: Secret::new("pw") };
         answer(question, credentials).map(|answer| answer.expose().to_owned())
     }
 
     #[test]
     fn only_the_right_server_gets_an_answer() {
-        assert_eq!(
-            told("Username for 'https://git.example:8443': ").as_deref(),
-            Some("ci")
-        );
-        assert_eq!(
-            told("Password for 'https://c%40i@git.example:8443': ").as_deref(),
-            Some("pw")
-        );
+        assert_eq!(told("Username for 'https://git.example:8443': ").as_deref(), Some("ci"));
+        assert_eq!(told("Password for 'https://c%40i@git.example:8443': ").as_deref(), Some("pw"));
         for question in [
             "Password for 'https://git.example': ",
             "Password for 'http://git.example:8443': ",

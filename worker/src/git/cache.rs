@@ -44,30 +44,16 @@ impl Cache {
         }
         for dir in ["", "home", "locks", "private", "repos"] {
             let path = settings.dir.join(dir);
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&path)
-                .map_err(GitError::storage("make", &path))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(GitError::storage("make", &path))?;
         }
         private_dir::sweep(&settings.dir.join("private"));
-        for entry in std::fs::read_dir(settings.dir.join("repos"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for entry in std::fs::read_dir(settings.dir.join("repos")).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(GONE) {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
         let salt = salt(&settings.dir.join("salt"))?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                settings,
-                salt,
-                version: OnceCell::new(),
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { settings, salt, version: OnceCell::new() }) })
     }
 
     /// Asks the server what a reference means now. A name wins over a shortened commit id. The answer also shows that
@@ -75,12 +61,7 @@ impl Cache {
     ///
     /// # Errors
     /// Everything in [`GitError`]; for an unknown name, with similar names.
-    pub async fn resolve(
-        &self,
-        source: Source<'_>,
-        reference: &GitRef,
-        sink: &mut Sink<'_>,
-    ) -> Result<Resolved, GitError> {
+    pub async fn resolve(&self, source: Source<'_>, reference: &GitRef, sink: &mut Sink<'_>) -> Result<Resolved, GitError> {
         let remote = self.remote(source).await?;
         let refs = remote.list(reference, sink).await?;
         if refs.iter().any(|one| one.id.as_str().len() != 40) {
@@ -113,22 +94,12 @@ impl Cache {
                 return Ok(Resolved { commit, name: None });
             }
         }
-        Err(GitError::RefNotFound {
-            url: source.url.to_string(),
-            name: reference.to_string(),
-            hint: hint(&refs, reference),
-        })
+        Err(GitError::RefNotFound { url: source.url.to_string(), name: reference.to_string(), hint: hint(&refs, reference) })
     }
 
     /// Brings a commit into the cache; speaks to the server only when it is not there yet. `hint` is the reference that
     /// led to the commit, for servers that do not give commits by id.
-    pub async fn fetch(
-        &self,
-        source: Source<'_>,
-        commit: &CommitId,
-        hint: Option<&GitRef>,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), GitError> {
+    pub async fn fetch(&self, source: Source<'_>, commit: &CommitId, hint: Option<&GitRef>, sink: &mut Sink<'_>) -> Result<(), GitError> {
         // A cached repository of a host that was taken off the list is not given out either.
         self.settings().allowed.permits(source.url)?;
         let entry = self.entry(source);
@@ -139,29 +110,14 @@ impl Cache {
         }
         drop(lock);
         let remote = self.remote(source).await?;
-        entry
-            .obtain(
-                Exchange {
-                    remote: &remote,
-                    sink,
-                },
-                commit,
-                hint,
-            )
-            .await?;
+        entry.obtain(Exchange { remote: &remote, sink }, commit, hint).await?;
         entry.touch();
         Ok(())
     }
 
     /// Writes the files of a commit into `dest`, which must not exist; its parent must. Fetches the commit if the cache
     /// does not have it (any more), and once more if the cached copy turns out to be damaged.
-    pub async fn checkout(
-        &self,
-        source: Source<'_>,
-        commit: &CommitId,
-        dest: &Path,
-        sink: &mut Sink<'_>,
-    ) -> Result<Checkout, GitError> {
+    pub async fn checkout(&self, source: Source<'_>, commit: &CommitId, dest: &Path, sink: &mut Sink<'_>) -> Result<Checkout, GitError> {
         self.fetch(source, commit, None, sink).await?;
         match self.write(source, commit, dest).await {
             Err(GitError::Damaged { detail, .. }) => {
@@ -178,19 +134,14 @@ impl Cache {
         }
     }
 
-    async fn write(
-        &self,
-        source: Source<'_>,
-        commit: &CommitId,
-        dest: &Path,
-    ) -> Result<Checkout, GitError> {
+    async fn write(&self, source: Source<'_>, commit: &CommitId, dest: &Path) -> Result<Checkout, GitError> {
         let entry = self.entry(source);
         let lock = entry.hold(Hold::Read, self.settings()).await?;
         // Gone again means: evicted between the fetch and here. The caller's second try fetches it.
-        let (store, commit) = entry.find(commit).await?.ok_or_else(|| GitError::Damaged {
-            url: source.url.to_string(),
-            detail: format!("the commit {commit} is not in it"),
-        })?;
+        let (store, commit) = entry
+            .find(commit)
+            .await?
+            .ok_or_else(|| GitError::Damaged { url: source.url.to_string(), detail: format!("the commit {commit} is not in it") })?;
         let (dest, limits) = (dest.to_owned(), self.settings().limits.clone());
         let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop.0);
@@ -212,34 +163,18 @@ impl Cache {
     }
 
     fn entry(&self, source: Source<'_>) -> Entry {
-        Entry::new(
-            &self.settings().dir,
-            &key(&self.shared.salt, source),
-            source.url.as_str(),
-        )
+        Entry::new(&self.settings().dir, &key(&self.shared.salt, source), source.url.as_str())
     }
 
     async fn remote<'a>(&'a self, source: Source<'a>) -> Result<Remote<'a>, GitError> {
-        let version = self
-            .shared
-            .version
-            .get_or_try_init(|| version(self.settings()))
-            .await?;
+        let version = self.shared.version.get_or_try_init(|| version(self.settings())).await?;
         Remote::check(self.settings(), *version, source).await
     }
 }
 
 /// At most ten of what a reference may mean.
-fn ambiguous(
-    source: Source<'_>,
-    reference: &GitRef,
-    candidates: impl Iterator<Item = String>,
-) -> GitError {
-    GitError::RefAmbiguous {
-        url: source.url.to_string(),
-        name: reference.to_string(),
-        candidates: candidates.take(10).collect(),
-    }
+fn ambiguous(source: Source<'_>, reference: &GitRef, candidates: impl Iterator<Item = String>) -> GitError {
+    GitError::RefAmbiguous { url: source.url.to_string(), name: reference.to_string(), candidates: candidates.take(10).collect() }
 }
 
 /// Tells a checkout that nobody waits for it any more.
@@ -254,26 +189,12 @@ impl Drop for StopOnDrop {
 async fn version(settings: &Settings) -> Result<Version, GitError> {
     let mut command = git(settings, None);
     command.arg("--version");
-    let invocation = Invocation {
-        command,
-        operation: "asking git for its version",
-        limit: settings.limits.timeout,
-        watch: None,
-    };
+    let invocation = Invocation { command, operation: "asking git for its version", limit: settings.limits.timeout, watch: None };
     let ended = invocation.run(&Redactor::default(), &mut |_| {}).await?;
     let text = String::from_utf8_lossy(&ended.stdout);
-    let mut numbers = text
-        .split_whitespace()
-        .nth(2)
-        .unwrap_or_default()
-        .split('.')
-        .map(str::parse);
+    let mut numbers = text.split_whitespace().nth(2).unwrap_or_default().split('.').map(str::parse);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => Ok(Version(major, minor)),
-        _ => Err(GitError::GitTooOld {
-            found: text.trim().to_owned(),
-            needed: "2.37",
-            why: "or not git",
-        }),
+        _ => Err(GitError::GitTooOld { found: text.trim().to_owned(), needed: "2.37", why: "or not git" }),
     }
 }

@@ -57,31 +57,17 @@ impl Checkout {
     /// The state files that terraform would see when it works in `dir` (relative to the root, `.` for the root).
     pub fn state_files_in<'a>(&'a self, dir: &'a str) -> impl Iterator<Item = &'a str> {
         let dir = if dir == "." { "" } else { dir };
-        self.state_files
-            .iter()
-            .map(String::as_str)
-            .filter(move |path| path.rsplit_once('/').map_or("", |(parent, _)| parent) == dir)
+        self.state_files.iter().map(String::as_str).filter(move |path| path.rsplit_once('/').map_or("", |(parent, _)| parent) == dir)
     }
 }
 
 /// Writes the commit below `root`, which must not exist. Blocking; ends early when `stop` becomes true. Leaves nothing
 /// behind when it fails.
-pub(super) fn write(
-    store: &Store,
-    commit: &CommitId,
-    root: &Path,
-    limits: &Limits,
-    stop: &AtomicBool,
-) -> Result<Checkout, GitError> {
+pub(super) fn write(store: &Store, commit: &CommitId, root: &Path, limits: &Limits, stop: &AtomicBool) -> Result<Checkout, GitError> {
     let repository = store.open()?;
-    let found = repository
-        .find_commit(store.oid(commit)?)
-        .map_err(|error| store.damaged(&error))?;
+    let found = repository.find_commit(store.oid(commit)?).map_err(|error| store.damaged(&error))?;
     let tree = found.tree().map_err(|error| store.damaged(&error))?;
-    DirBuilder::new()
-        .mode(0o700)
-        .create(root)
-        .map_err(GitError::storage("make the checkout", root))?;
+    DirBuilder::new().mode(0o700).create(root).map_err(GitError::storage("make the checkout", root))?;
     let mut writer = Writer {
         store,
         repository: &repository,
@@ -98,9 +84,7 @@ pub(super) fn write(
             submodules: Vec::new(),
         },
     };
-    let written = writer
-        .tree(&tree, stop)
-        .and_then(|()| writer.find_links_out());
+    let written = writer.tree(&tree, stop).and_then(|()| writer.find_links_out());
     match written {
         Ok(()) => Ok(writer.done),
         Err(error) => {
@@ -124,10 +108,7 @@ impl Writer<'_> {
     fn tree(&mut self, top: &Tree<'_>, stop: &AtomicBool) -> Result<(), GitError> {
         let mut open = vec![(top.id(), PathBuf::new())];
         while let Some((id, path)) = open.pop() {
-            let tree = self
-                .repository
-                .find_tree(id)
-                .map_err(|error| self.store.damaged(&error))?;
+            let tree = self.repository.find_tree(id).map_err(|error| self.store.damaged(&error))?;
             for entry in &tree {
                 if stop.load(Ordering::Relaxed) {
                     return Err(GitError::Storage {
@@ -153,15 +134,10 @@ impl Writer<'_> {
         self.entries += 1;
         if self.entries > self.limits.max_files {
             let limit = format!("{} files", self.limits.max_files);
-            return Err(GitError::TooLarge {
-                what: format!("the commit {}", self.done.commit),
-                limit,
-            });
+            return Err(GitError::TooLarge { what: format!("the commit {}", self.done.commit), limit });
         }
         if entry.name().is_ok_and(|name| STATE_NAMES.contains(&name)) {
-            self.done
-                .state_files
-                .push(relative.to_string_lossy().into_owned());
+            self.done.state_files.push(relative.to_string_lossy().into_owned());
         }
         Ok(())
     }
@@ -179,8 +155,7 @@ impl Writer<'_> {
         if mode == i32::from(git2::FileMode::Link) {
             self.links.push(relative.to_owned());
             let target = self.content(entry, relative)?;
-            return symlink(OsStr::from_bytes(target.content()), &place)
-                .map_err(GitError::storage("make the link", &place));
+            return symlink(OsStr::from_bytes(target.content()), &place).map_err(GitError::storage("make the link", &place));
         }
         let executable = mode == i32::from(git2::FileMode::BlobExecutable);
         let content = self.content(entry, relative)?;
@@ -194,27 +169,17 @@ impl Writer<'_> {
     }
 
     /// The bytes of a file, after its size was found small enough to hold.
-    fn content(
-        &mut self,
-        entry: &TreeEntry<'_>,
-        relative: &Path,
-    ) -> Result<git2::Blob<'_>, GitError> {
+    fn content(&mut self, entry: &TreeEntry<'_>, relative: &Path) -> Result<git2::Blob<'_>, GitError> {
         let damaged = |error: git2::Error| self.store.damaged(&error);
         let objects = self.repository.odb().map_err(damaged)?;
         let (bytes, _) = objects.read_header(entry.id()).map_err(damaged)?;
         let bytes = bytes as u64;
         if bytes > self.limits.max_file_bytes {
-            return Err(too_large(
-                &format!("the file {}", relative.display()),
-                self.limits.max_file_bytes,
-            ));
+            return Err(too_large(&format!("the file {}", relative.display()), self.limits.max_file_bytes));
         }
         self.done.bytes += bytes;
         if self.done.bytes > self.limits.max_checkout_bytes {
-            return Err(too_large(
-                &format!("the commit {}", self.done.commit),
-                self.limits.max_checkout_bytes,
-            ));
+            return Err(too_large(&format!("the commit {}", self.done.commit), self.limits.max_checkout_bytes));
         }
         self.repository.find_blob(entry.id()).map_err(damaged)
     }
@@ -231,9 +196,7 @@ impl Writer<'_> {
         })?;
         for link in &self.links {
             if root.leads_out(link) {
-                self.done
-                    .links_out
-                    .push(link.to_string_lossy().into_owned());
+                self.done.links_out.push(link.to_string_lossy().into_owned());
             }
         }
         Ok(())
@@ -242,10 +205,7 @@ impl Writer<'_> {
 
 /// Fails if anything has that name already, a link included.
 fn make_dir(place: &Path) -> Result<(), GitError> {
-    DirBuilder::new()
-        .mode(0o755)
-        .create(place)
-        .map_err(GitError::storage("make", place))
+    DirBuilder::new().mode(0o755).create(place).map_err(GitError::storage("make", place))
 }
 
 /// The name of an entry, which must be one plain name. git refuses the bad ones while it fetches; this does not rely on it.
@@ -258,10 +218,7 @@ fn checked_name<'a>(entry: &'a TreeEntry<'_>, parent: &Path) -> Result<&'a OsStr
     } else {
         return Ok(OsStr::from_bytes(name));
     };
-    let path = parent
-        .join(String::from_utf8_lossy(name).into_owned())
-        .display()
-        .to_string();
+    let path = parent.join(String::from_utf8_lossy(name).into_owned()).display().to_string();
     Err(GitError::UnsafeTree { path, why })
 }
 

@@ -14,26 +14,14 @@ pub(super) struct Subject<'a> {
 /// Turns the last lines of a failed git command into an error. Lines that the server made (`remote: …`) are shown but
 /// never decide.
 pub(super) fn classify(subject: &Subject<'_>, lines: &[String]) -> GitError {
-    let own: Vec<&str> = lines
-        .iter()
-        .map(String::as_str)
-        .filter(|line| !line.starts_with("remote:"))
-        .collect();
-    let says = |needles: &[&str]| {
-        own.iter()
-            .any(|line| needles.iter().any(|needle| line.contains(needle)))
-    };
+    let own: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !line.starts_with("remote:")).collect();
+    let says = |needles: &[&str]| own.iter().any(|line| needles.iter().any(|needle| line.contains(needle)));
     let url = subject.url.to_owned();
     let host = subject.host.to_owned();
-    let status = own
-        .iter()
-        .find_map(|line| line.split_once("The requested URL returned error: "))
-        .map(|(_, rest)| rest.get(..3).unwrap_or(rest));
+    let status =
+        own.iter().find_map(|line| line.split_once("The requested URL returned error: ")).map(|(_, rest)| rest.get(..3).unwrap_or(rest));
     let refused = match subject.auth {
-        Some(kind) => GitError::LoginRefused {
-            url: url.clone(),
-            kind,
-        },
+        Some(kind) => GitError::LoginRefused { url: url.clone(), kind },
         None => GitError::LoginNeeded { url: url.clone() },
     };
     if says(&["REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
@@ -66,10 +54,7 @@ pub(super) fn classify(subject: &Subject<'_>, lines: &[String]) -> GitError {
 
 /// The failures that have nothing to do with the repository itself.
 fn classify_transport(subject: &Subject<'_>, lines: &[String], own: &[&str]) -> GitError {
-    let says = |needles: &[&str]| {
-        own.iter()
-            .any(|line| needles.iter().any(|needle| line.contains(needle)))
-    };
+    let says = |needles: &[&str]| own.iter().any(|line| needles.iter().any(|needle| line.contains(needle)));
     let url = subject.url.to_owned();
     let detail = detail(lines);
     let tls = ["SSL certificate", "certificate verif", "SSL_ERROR", "TLS"];
@@ -99,34 +84,18 @@ fn classify_transport(subject: &Subject<'_>, lines: &[String], own: &[&str]) -> 
         GitError::Tls { url, detail }
     } else if says(&network) {
         GitError::Unreachable { url, detail }
-    } else if lines.iter().any(|line| line.contains("ot found"))
-        && says(&["Could not read from remote repository"])
-    {
+    } else if lines.iter().any(|line| line.contains("ot found")) && says(&["Could not read from remote repository"]) {
         GitError::RepositoryNotFound { url }
     } else {
-        GitError::Failed {
-            operation: subject.operation,
-            url,
-            detail,
-        }
+        GitError::Failed { operation: subject.operation, url, detail }
     }
 }
 
 /// The last few lines as one, at most 600 characters.
 pub(super) fn detail(lines: &[String]) -> String {
-    let kept: Vec<&str> = lines
-        .iter()
-        .rev()
-        .map(|line| line.trim())
-        .filter(|line| !line.is_empty())
-        .take(4)
-        .collect();
+    let kept: Vec<&str> = lines.iter().rev().map(|line| line.trim()).filter(|line| !line.is_empty()).take(4).collect();
     let text = kept.into_iter().rev().collect::<Vec<_>>().join("; ");
-    if text.is_empty() {
-        "git gave no reason".to_owned()
-    } else {
-        text.chars().take(600).collect()
-    }
+    if text.is_empty() { "git gave no reason".to_owned() } else { text.chars().take(600).collect() }
 }
 
 #[cfg(test)]
@@ -134,12 +103,7 @@ mod tests {
     use super::*;
 
     fn seen(auth: Option<&'static str>, lines: &[&str]) -> GitError {
-        let subject = Subject {
-            operation: "reading",
-            url: "https://git.example/a.git",
-            host: "git.example",
-            auth,
-        };
+        let subject = Subject { operation: "reading", url: "https://git.example/a.git", host: "git.example", auth };
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         classify(&subject, &lines)
     }
@@ -153,32 +117,18 @@ mod tests {
         assert!(matches!(at("404"), GitError::RepositoryNotFound { .. }));
         assert!(matches!(at("502"), GitError::Unreachable { .. }));
         assert!(matches!(
-            seen(
-                None,
-                &[
-                    "fatal: could not read Username for 'https://git.example': terminal prompts disabled"
-                ]
-            ),
+            seen(None, &["fatal: could not read Username for 'https://git.example': terminal prompts disabled"]),
             GitError::LoginNeeded { .. }
         ));
         assert!(matches!(
-            seen(
-                Some("ssh"),
-                &[
-                    "git@h: Permission denied (publickey).",
-                    "fatal: Could not read from remote repository."
-                ]
-            ),
+            seen(Some("ssh"), &["git@h: Permission denied (publickey).", "fatal: Could not read from remote repository."]),
             GitError::LoginRefused { kind: "ssh", .. }
         ));
     }
 
     #[test]
     fn what_the_server_prints_does_not_decide() {
-        let error = seen(
-            None,
-            &["remote: Authentication failed", "fatal: something else"],
-        );
+        let error = seen(None, &["remote: Authentication failed", "fatal: something else"]);
         assert!(matches!(error, GitError::Failed { .. }), "{error}");
     }
 }

@@ -132,15 +132,8 @@ impl Invocation {
     ///
     /// # Errors
     /// The program cannot be started, takes too long, or writes too much. A failed exit is not an error here.
-    pub(super) async fn run(
-        mut self,
-        redactor: &Redactor,
-        sink: &mut Sink<'_>,
-    ) -> Result<Ended, GitError> {
-        let mut child = self
-            .command
-            .spawn()
-            .map_err(|source| self.not_started(source))?;
+    pub(super) async fn run(mut self, redactor: &Redactor, sink: &mut Sink<'_>) -> Result<Ended, GitError> {
+        let mut child = self.command.spawn().map_err(|source| self.not_started(source))?;
         // Declared after the child: on an early end the group is killed first, then its leader is collected.
         let mut group = Group(child.id().map(|id| Pid::from_raw(id as i32)));
         let mut lines = Lines::new(redactor);
@@ -157,28 +150,17 @@ impl Invocation {
             .map_err(|_| self.timed_out())?
             .map_err(GitError::storage("wait for", std::path::Path::new("git")))?;
         group.0 = None;
-        Ok(Ended {
-            success: status.success(),
-            stdout,
-            last: lines.into_last(sink),
-        })
+        Ok(Ended { success: status.success(), stdout, last: lines.into_last(sink) })
     }
 
-    async fn follow(
-        &self,
-        child: &mut Child,
-        deadline: Instant,
-        lines: &mut Lines<'_>,
-        sink: &mut Sink<'_>,
-    ) -> Result<Vec<u8>, GitError> {
+    async fn follow(&self, child: &mut Child, deadline: Instant, lines: &mut Lines<'_>, sink: &mut Sink<'_>) -> Result<Vec<u8>, GitError> {
         let mut stdout = child.stdout.take().expect("stdout is piped");
         let mut stderr = child.stderr.take().expect("stderr is piped");
         let (mut out_open, mut err_open) = (true, true);
         let mut output = Vec::new();
         let (mut out_bytes, mut err_bytes) = (vec![0; 16 << 10], vec![0; 4 << 10]);
         let mut look = tokio::time::interval(LOOK_AT_SIZE_EVERY);
-        let unreadable =
-            |source| GitError::storage("read the output of", std::path::Path::new("git"))(source);
+        let unreadable = |source| GitError::storage("read the output of", std::path::Path::new("git"))(source);
         while out_open || err_open {
             tokio::select! {
                 got = stdout.read(&mut out_bytes), if out_open => {
@@ -204,9 +186,7 @@ impl Invocation {
 
     fn look_at_size(&self) -> Result<(), GitError> {
         match &self.watch {
-            Some(watch) if files_bytes(&watch.dir) > watch.max_bytes => {
-                Err(too_large(&watch.what, watch.max_bytes))
-            }
+            Some(watch) if files_bytes(&watch.dir) > watch.max_bytes => Err(too_large(&watch.what, watch.max_bytes)),
             _ => Ok(()),
         }
     }
@@ -215,34 +195,21 @@ impl Invocation {
         let program = self.command.as_std().get_program();
         match source.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                GitError::GitMissing {
-                    program: program.to_string_lossy().into_owned(),
-                    source,
-                }
+                GitError::GitMissing { program: program.to_string_lossy().into_owned(), source }
             }
             _ => GitError::storage("start", std::path::Path::new(program))(source),
         }
     }
 
     fn timed_out(&self) -> GitError {
-        GitError::TimedOut {
-            operation: self.operation,
-            seconds: self.limit.as_secs(),
-        }
+        GitError::TimedOut { operation: self.operation, seconds: self.limit.as_secs() }
     }
 }
 
 /// `what` and its limit in words.
 pub(super) fn too_large(what: &str, limit: u64) -> GitError {
-    let limit = if limit >= 1 << 20 {
-        format!("{} MiB", limit >> 20)
-    } else {
-        format!("{limit} bytes")
-    };
-    GitError::TooLarge {
-        what: what.to_owned(),
-        limit,
-    }
+    let limit = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
+    GitError::TooLarge { what: what.to_owned(), limit }
 }
 
 /// Bytes of the files in one directory; 0 when it cannot be read, which is so before git has made it.
@@ -250,11 +217,7 @@ fn files_bytes(dir: &std::path::Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return 0;
     };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|about| about.len())
-        .sum()
+    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum()
 }
 
 #[cfg(test)]

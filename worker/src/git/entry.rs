@@ -29,11 +29,7 @@ pub(super) struct Entry {
 impl Entry {
     /// `root` is the cache's directory, `key` a file name.
     pub(super) fn new(root: &Path, key: &str, url: &str) -> Self {
-        Self {
-            dir: root.join("repos").join(key),
-            lock: root.join("locks").join(key),
-            url: url.to_owned(),
-        }
+        Self { dir: root.join("repos").join(key), lock: root.join("locks").join(key), url: url.to_owned() }
     }
 
     pub(super) async fn hold(&self, hold: Hold, settings: &Settings) -> Result<FileLock, GitError> {
@@ -73,12 +69,7 @@ impl Entry {
     }
 
     /// The commit, from the cache or else from the server.
-    pub(super) async fn obtain(
-        &self,
-        mut with: Exchange<'_, '_>,
-        id: &CommitId,
-        hint: Option<&GitRef>,
-    ) -> Result<CommitId, GitError> {
+    pub(super) async fn obtain(&self, mut with: Exchange<'_, '_>, id: &CommitId, hint: Option<&GitRef>) -> Result<CommitId, GitError> {
         let lock = self.hold(Hold::Change, with.remote.settings()).await?;
         let existed = self.tip().exists() || self.full().exists();
         match self.bring(&mut with, &lock, id, hint).await {
@@ -101,40 +92,22 @@ impl Entry {
         if let Some((_, commit)) = self.find(id).await? {
             return Ok(commit);
         }
-        let absent = || GitError::CommitNotFound {
-            url: self.url.clone(),
-            commit: id.to_string(),
-        };
+        let absent = || GitError::CommitNotFound { url: self.url.clone(), commit: id.to_string() };
         if !self.not_by_id().exists() {
-            match self
-                .fetch(with, lock, &self.tip(), &Want::Commit(id))
-                .await?
-            {
+            match self.fetch(with, lock, &self.tip(), &Want::Commit(id)).await? {
                 Fetched::Absent => return Err(absent()),
                 Fetched::NotById => self.note_not_by_id()?,
                 Fetched::Done => {
-                    return self
-                        .find(id)
-                        .await?
-                        .map(|(_, commit)| commit)
-                        .ok_or_else(absent);
+                    return self.find(id).await?.map(|(_, commit)| commit).ok_or_else(absent);
                 }
             }
         }
-        self.fetch(with, lock, &self.full(), &Want::Everything(hint))
-            .await?;
-        self.find(id)
-            .await?
-            .map(|(_, commit)| commit)
-            .ok_or_else(absent)
+        self.fetch(with, lock, &self.full(), &Want::Everything(hint)).await?;
+        self.find(id).await?.map(|(_, commit)| commit).ok_or_else(absent)
     }
 
     /// All commits of the server's branches and tags whose id starts with `prefix`.
-    pub(super) async fn starting_with(
-        &self,
-        mut with: Exchange<'_, '_>,
-        prefix: &str,
-    ) -> Result<Vec<CommitId>, GitError> {
+    pub(super) async fn starting_with(&self, mut with: Exchange<'_, '_>, prefix: &str) -> Result<Vec<CommitId>, GitError> {
         let lock = self.hold(Hold::Change, with.remote.settings()).await?;
         let existed = self.full().exists();
         match self.look_up(&mut with, &lock, prefix).await {
@@ -146,26 +119,14 @@ impl Entry {
         }
     }
 
-    async fn look_up(
-        &self,
-        with: &mut Exchange<'_, '_>,
-        lock: &FileLock,
-        prefix: &str,
-    ) -> Result<Vec<CommitId>, GitError> {
-        self.fetch(with, lock, &self.full(), &Want::Everything(None))
-            .await?;
+    async fn look_up(&self, with: &mut Exchange<'_, '_>, lock: &FileLock, prefix: &str) -> Result<Vec<CommitId>, GitError> {
+        self.fetch(with, lock, &self.full(), &Want::Everything(None)).await?;
         let (store, prefix) = (self.full(), prefix.to_ascii_lowercase());
         blocking(move || store.starting_with(&prefix)).await
     }
 
     /// Fetches into a store; a new one appears only when it is complete.
-    async fn fetch(
-        &self,
-        with: &mut Exchange<'_, '_>,
-        lock: &FileLock,
-        store: &Store,
-        want: &Want<'_>,
-    ) -> Result<Fetched, GitError> {
+    async fn fetch(&self, with: &mut Exchange<'_, '_>, lock: &FileLock, store: &Store, want: &Want<'_>) -> Result<Fetched, GitError> {
         let settings = with.remote.settings();
         if store.exists() {
             store.clear_leftovers();
@@ -188,16 +149,10 @@ impl Entry {
 
     fn note_not_by_id(&self) -> Result<(), GitError> {
         let path = self.not_by_id();
-        File::create(&path)
-            .map(drop)
-            .map_err(GitError::storage("write", &path))
+        File::create(&path).map(drop).map_err(GitError::storage("write", &path))
     }
 
-    async fn start_afresh(
-        &self,
-        error: &GitError,
-        with: &mut Exchange<'_, '_>,
-    ) -> Result<(), GitError> {
+    async fn start_afresh(&self, error: &GitError, with: &mut Exchange<'_, '_>) -> Result<(), GitError> {
         tracing::warn!(url = self.url, %error, "a cached repository is thrown away");
         (with.sink)("The cached copy of the repository could not be used; fetching it anew.");
         let entry = self.clone();
@@ -207,9 +162,7 @@ impl Entry {
     /// Throws everything away. Only with the lock for changing held.
     pub(super) fn remove(&self) -> Result<(), GitError> {
         // Renamed first: a half-removed repository must never be found under its own name.
-        let gone = self
-            .dir
-            .with_file_name(format!("{GONE}{}", uuid::Uuid::new_v4().simple()));
+        let gone = self.dir.with_file_name(format!("{GONE}{}", uuid::Uuid::new_v4().simple()));
         match std::fs::rename(&self.dir, &gone) {
             Ok(()) => std::fs::remove_dir_all(&gone).map_err(GitError::storage("remove", &gone)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -219,8 +172,7 @@ impl Entry {
 
     /// Notes the use, which is what decides who goes first when space is short.
     pub(super) fn touch(&self) {
-        let noted =
-            File::create(self.dir.join(USED)).and_then(|file| file.set_modified(SystemTime::now()));
+        let noted = File::create(self.dir.join(USED)).and_then(|file| file.set_modified(SystemTime::now()));
         if let Err(error) = noted {
             tracing::warn!(url = self.url, %error, "the use of a cached repository could not be noted");
         }
@@ -234,16 +186,11 @@ pub(super) const GONE: &str = ".gone-";
 
 /// Whether a fresh copy may help. A copy that has grown too large is one that holds too many commits.
 fn may_be_the_cache(error: &GitError) -> bool {
-    matches!(
-        error,
-        GitError::Damaged { .. } | GitError::Failed { .. } | GitError::TooLarge { .. }
-    )
+    matches!(error, GitError::Damaged { .. } | GitError::Failed { .. } | GitError::TooLarge { .. })
 }
 
 /// Runs blocking work on the threads for it. Dropping the future does not stop the work.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, GitError> + Send + 'static,
-) -> Result<T, GitError> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, GitError> + Send + 'static) -> Result<T, GitError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

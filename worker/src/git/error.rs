@@ -15,11 +15,7 @@ pub enum GitError {
     #[error(
         "{host} leads to {address}, {why}: refused; use a host with a reachable address, or ask an operator to list this one by its address"
     )]
-    AddressRefused {
-        host: String,
-        address: std::net::IpAddr,
-        why: &'static str,
-    },
+    AddressRefused { host: String, address: std::net::IpAddr, why: &'static str },
     #[error("the host name {host} cannot be resolved: check the spelling of git_url")]
     UnknownHost {
         host: String,
@@ -30,28 +26,17 @@ pub enum GitError {
         "{url} asks for a login and git_auth is missing: add git_auth, or check the address (many servers ask for a login when a repository does not exist)"
     )]
     LoginNeeded { url: String },
-    #[error(
-        "{url} refused the {kind} credentials of git_auth: check that they are valid and may read this repository"
-    )]
+    #[error("{url} refused the {kind} credentials of git_auth: check that they are valid and may read this repository")]
     LoginRefused { url: String, kind: &'static str },
-    #[error(
-        "git_auth of type {kind} does not fit {url}: use basic or token for http and https, ssh for ssh"
-    )]
+    #[error("git_auth of type {kind} does not fit {url}: use basic or token for http and https, ssh for ssh")]
     LoginDoesNotFit { url: String, kind: &'static str },
     #[error("the {field} in git_auth cannot be used: {why}")]
-    LoginUnusable {
-        field: &'static str,
-        why: &'static str,
-    },
+    LoginUnusable { field: &'static str, why: &'static str },
     #[error("{url} needs git_auth of type ssh with a private key and known_hosts")]
     SshKeyNeeded { url: String },
-    #[error(
-        "git_auth for {host} has no known_hosts: add the server's line from `ssh-keyscan {host}` after checking its fingerprint"
-    )]
+    #[error("git_auth for {host} has no known_hosts: add the server's line from `ssh-keyscan {host}` after checking its fingerprint")]
     KnownHostsMissing { host: String },
-    #[error(
-        "the private key in git_auth cannot be used: give an unencrypted OpenSSH or PEM private key"
-    )]
+    #[error("the private key in git_auth cannot be used: give an unencrypted OpenSSH or PEM private key")]
     SshKeyUnusable,
     #[error(
         "{host} showed another host key than known_hosts says: somebody may be in between, or the key was changed; check with the server's owner before changing known_hosts"
@@ -63,50 +48,27 @@ pub enum GitError {
     HostKeyUnknown { host: String },
     #[error("there is no repository at {url}, or these credentials may not see it")]
     RepositoryNotFound { url: String },
-    #[error(
-        "{url} answered with a redirect, which is never followed: give the address it leads to (often the same with .git at the end)"
-    )]
+    #[error("{url} answered with a redirect, which is never followed: give the address it leads to (often the same with .git at the end)")]
     RedirectRefused { url: String },
     #[error("`{name}` is not a branch, tag or commit of {url}{hint}")]
-    RefNotFound {
-        url: String,
-        name: String,
-        hint: String,
-    },
+    RefNotFound { url: String, name: String, hint: String },
     #[error("`{name}` is ambiguous in {url}: it may be {}", .candidates.join(", "))]
-    RefAmbiguous {
-        url: String,
-        name: String,
-        candidates: Vec<String>,
-    },
+    RefAmbiguous { url: String, name: String, candidates: Vec<String> },
     #[error("the commit {commit} is not in {url}: push it, or check the id")]
     CommitNotFound { url: String, commit: String },
     #[error("{object} in {url} is a {kind}, not a commit")]
-    NotACommit {
-        url: String,
-        object: String,
-        kind: &'static str,
-    },
-    #[error(
-        "{url} uses SHA-256 object ids, which this version cannot read: use a SHA-1 repository"
-    )]
+    NotACommit { url: String, object: String, kind: &'static str },
+    #[error("{url} uses SHA-256 object ids, which this version cannot read: use a SHA-1 repository")]
     ObjectFormat { url: String },
     #[error("{url} cannot be reached: {detail}")]
     Unreachable { url: String, detail: String },
     #[error("the TLS certificate of {url} was refused: {detail}")]
     Tls { url: String, detail: String },
     #[error("{operation} did not end within {seconds} s and was stopped")]
-    TimedOut {
-        operation: &'static str,
-        seconds: u64,
-    },
-    #[error(
-        "{what} is larger than the limit of {limit}: an operator can raise it in the worker's git settings"
-    )]
+    TimedOut { operation: &'static str, seconds: u64 },
+    #[error("{what} is larger than the limit of {limit}: an operator can raise it in the worker's git settings")]
     TooLarge { what: String, limit: String },
-    #[error(
-        "{url} sent an object that git's own check refuses, so nothing of it was kept: {detail}"
-    )]
+    #[error("{url} sent an object that git's own check refuses, so nothing of it was kept: {detail}")]
     UnsafeObject { url: String, detail: String },
     #[error("the repository holds `{path}`, {why}: it is not written to disk")]
     UnsafeTree { path: String, why: &'static str },
@@ -117,21 +79,13 @@ pub enum GitError {
         source: io::Error,
     },
     #[error("git {found} is too old {why}: install git {needed} or newer on this worker")]
-    GitTooOld {
-        found: String,
-        needed: &'static str,
-        why: &'static str,
-    },
+    GitTooOld { found: String, needed: &'static str, why: &'static str },
     #[error("`ssh` cannot be started: install the OpenSSH client on this worker")]
     SshMissing,
     #[error("the cached copy of {url} is damaged: {detail}")]
     Damaged { url: String, detail: String },
     #[error("{operation} {url} failed: {detail}")]
-    Failed {
-        operation: &'static str,
-        url: String,
-        detail: String,
-    },
+    Failed { operation: &'static str, url: String, detail: String },
     #[error("cannot {operation} {}", .path.display())]
     Storage {
         operation: &'static str,
@@ -144,24 +98,11 @@ pub enum GitError {
 impl GitError {
     /// Whether the same request may work a little later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. }
-                | Self::TimedOut { .. }
-                | Self::UnknownHost { .. }
-                | Self::Storage { .. }
-        )
+        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::UnknownHost { .. } | Self::Storage { .. })
     }
 
     /// For `map_err` on file operations.
-    pub(super) fn storage<'a>(
-        operation: &'static str,
-        path: &'a std::path::Path,
-    ) -> impl FnOnce(io::Error) -> Self + 'a {
-        move |source| Self::Storage {
-            operation,
-            path: path.to_owned(),
-            source,
-        }
+    pub(super) fn storage<'a>(operation: &'static str, path: &'a std::path::Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::Storage { operation, path: path.to_owned(), source }
     }
 }

@@ -18,25 +18,15 @@ pub struct Evicted {
 pub(super) fn evict(root: &Path, max_bytes: u64) -> Result<Evicted, GitError> {
     let repos = root.join("repos");
     let mut found: Vec<(SystemTime, u64, String)> = Vec::new();
-    for dir in std::fs::read_dir(&repos)
-        .map_err(GitError::storage("read", &repos))?
-        .flatten()
-    {
+    for dir in std::fs::read_dir(&repos).map_err(GitError::storage("read", &repos))?.flatten() {
         let name = dir.file_name().to_string_lossy().into_owned();
         if !name.starts_with(GONE) {
             let used = std::fs::metadata(dir.path().join(USED)).and_then(|about| about.modified());
-            found.push((
-                used.unwrap_or(SystemTime::UNIX_EPOCH),
-                tree_bytes(dir.path()),
-                name,
-            ));
+            found.push((used.unwrap_or(SystemTime::UNIX_EPOCH), tree_bytes(dir.path()), name));
         }
     }
     found.sort_unstable();
-    let mut done = Evicted {
-        left: found.iter().map(|(_, bytes, _)| bytes).sum(),
-        ..Evicted::default()
-    };
+    let mut done = Evicted { left: found.iter().map(|(_, bytes, _)| bytes).sum(), ..Evicted::default() };
     for (_, bytes, name) in found {
         if done.left <= max_bytes {
             break;
@@ -44,11 +34,7 @@ pub(super) fn evict(root: &Path, max_bytes: u64) -> Result<Evicted, GitError> {
         let entry = Entry::new(root, &name, &name);
         if let Some(_lock) = entry.try_hold()? {
             entry.remove()?;
-            done = Evicted {
-                repositories: done.repositories + 1,
-                bytes: done.bytes + bytes,
-                left: done.left - bytes,
-            };
+            done = Evicted { repositories: done.repositories + 1, bytes: done.bytes + bytes, left: done.left - bytes };
         }
     }
     Ok(done)

@@ -26,11 +26,7 @@ pub(super) struct FileLock(File);
 
 impl FileLock {
     /// Waits for the lock, at most `limit`.
-    pub(super) async fn acquire(
-        path: &Path,
-        hold: Hold,
-        limit: Duration,
-    ) -> Result<Self, GitError> {
+    pub(super) async fn acquire(path: &Path, hold: Hold, limit: Duration) -> Result<Self, GitError> {
         let deadline = Instant::now() + limit;
         let mut pause = Duration::from_millis(10);
         loop {
@@ -39,10 +35,7 @@ impl FileLock {
             }
             if Instant::now() >= deadline {
                 let operation = "waiting for another attempt that fetches the same repository";
-                return Err(GitError::TimedOut {
-                    operation,
-                    seconds: limit.as_secs(),
-                });
+                return Err(GitError::TimedOut { operation, seconds: limit.as_secs() });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(200));
@@ -51,12 +44,7 @@ impl FileLock {
 
     /// The lock, or nothing when somebody else holds it.
     pub(super) fn try_acquire(path: &Path, hold: Hold) -> Result<Option<Self>, GitError> {
-        let opened = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path);
+        let opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
         let file = opened.map_err(GitError::storage("open the lock file", path))?;
         let taken = match hold {
             Hold::Read => file.try_lock_shared(),
@@ -85,37 +73,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("lock");
         let limit = Duration::from_mins(1);
-        let first = FileLock::acquire(&path, Hold::Read, limit)
-            .await
-            .expect("first reader");
-        let second = FileLock::acquire(&path, Hold::Read, limit)
-            .await
-            .expect("second reader");
-        assert!(
-            FileLock::try_acquire(&path, Hold::Change)
-                .expect("asked")
-                .is_none()
-        );
+        let first = FileLock::acquire(&path, Hold::Read, limit).await.expect("first reader");
+        let second = FileLock::acquire(&path, Hold::Read, limit).await.expect("second reader");
+        assert!(FileLock::try_acquire(&path, Hold::Change).expect("asked").is_none());
         drop((first, second));
-        let change = FileLock::try_acquire(&path, Hold::Change)
-            .expect("asked")
-            .expect("free");
-        let refused = FileLock::acquire(&path, Hold::Read, Duration::ZERO)
-            .await
-            .expect_err("held");
+        let change = FileLock::try_acquire(&path, Hold::Change).expect("asked").expect("free");
+        let refused = FileLock::acquire(&path, Hold::Read, Duration::ZERO).await.expect_err("held");
         assert!(matches!(refused, GitError::TimedOut { .. }));
         let child = change.as_stdin().expect("a copy");
         drop(change);
-        assert!(
-            FileLock::try_acquire(&path, Hold::Read)
-                .expect("asked")
-                .is_none()
-        );
+        assert!(FileLock::try_acquire(&path, Hold::Read).expect("asked").is_none());
         drop(child);
-        assert!(
-            FileLock::try_acquire(&path, Hold::Read)
-                .expect("asked")
-                .is_some()
-        );
+        assert!(FileLock::try_acquire(&path, Hold::Read).expect("asked").is_some());
     }
 }

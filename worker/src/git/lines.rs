@@ -27,15 +27,7 @@ pub(super) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub(super) fn new(redactor: &'a Redactor) -> Self {
-        Self {
-            redactor,
-            buffer: Vec::new(),
-            overlong: false,
-            returned: false,
-            shown: 0,
-            progress_at: None,
-            last: VecDeque::new(),
-        }
+        Self { redactor, buffer: Vec::new(), overlong: false, returned: false, shown: 0, progress_at: None, last: VecDeque::new() }
     }
 
     /// Takes bytes as they came.
@@ -81,10 +73,7 @@ impl<'a> Lines<'a> {
             self.last.push_back(text.to_owned());
         } else {
             let now = Instant::now();
-            if self
-                .progress_at
-                .is_some_and(|at| now.duration_since(at) < PROGRESS_EVERY)
-            {
+            if self.progress_at.is_some_and(|at| now.duration_since(at) < PROGRESS_EVERY) {
                 return;
             }
             self.progress_at = Some(now);
@@ -115,14 +104,6 @@ mod tests {
         let last = lines.into_last(&mut sink);
         let long = "(a very long line of git's output is not shown)";
         assert_eq!(last, ["Receiving: 100%, done.", "fatal: ***", long]);
-        assert_eq!(
-            seen,
-            [
-                "Receiving: 1%",
-                "Receiving: 100%, done.",
-                "fatal: ***",
-                long
-            ]
-        );
+        assert_eq!(seen, ["Receiving: 1%", "Receiving: 100%, done.", "fatal: ***", long]);
     }
 }

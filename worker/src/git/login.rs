@@ -25,89 +25,43 @@ pub(super) struct Login {
 
 impl Login {
     /// Writes the files. `askpass` is the program that answers git, `fallback` a directory for systems without /dev/shm.
-    pub(super) fn prepare(
-        source: Source<'_>,
-        endpoint: &Endpoint,
-        askpass: &Path,
-        fallback: &Path,
-    ) -> Result<Self, GitError> {
+    pub(super) fn prepare(source: Source<'_>, endpoint: &Endpoint, askpass: &Path, fallback: &Path) -> Result<Self, GitError> {
         check(source)?;
         match source.auth {
             None => Ok(Self::default()),
-            Some(GitAuth::Basic { username, password }) => Self::by_password(
-                origin(source, endpoint),
-                (username, password),
-                askpass,
-                fallback,
-            ),
-            Some(GitAuth::Token { token }) => Self::by_password(
-                origin(source, endpoint),
-                (TOKEN_USER, token),
-                askpass,
-                fallback,
-            ),
-            Some(GitAuth::Ssh {
-                username,
-                private_key,
-                known_hosts,
-            }) => {
+            Some(GitAuth::Basic { username, password }) => {
+                Self::by_password(origin(source, endpoint), (username, password), askpass, fallback)
+            }
+            Some(GitAuth::Token { token }) => Self::by_password(origin(source, endpoint), (TOKEN_USER, token), askpass, fallback),
+            Some(GitAuth::Ssh { username, private_key, known_hosts }) => {
                 let user = username.as_deref().unwrap_or("git");
                 Self::by_key(endpoint, (user, private_key), known_hosts, fallback)
             }
         }
     }
 
-    fn by_password(
-        origin: String,
-        login: (&str, &Secret),
-        askpass: &Path,
-        fallback: &Path,
-    ) -> Result<Self, GitError> {
+    fn by_password(origin: String, login: (&str, &Secret), askpass: &Path, fallback: &Path) -> Result<Self, GitError> {
         let dir = PrivateDir::create(fallback)?;
-        let credentials = Credentials {
-            origin,
-            username: login.0.to_owned(),
-            password: login.1.clone(),
-        };
+        let credentials = Credentials { origin, username: login.0.to_owned(), password: login.1.clone() };
         let content = serde_json::to_vec(&credentials).expect("three strings have a JSON form");
         let file = dir.write("credentials", &content)?;
         // A link instead of a script: git starts the binary directly, under a name it recognises.
         let program = dir.link(PROGRAM, askpass)?;
-        Ok(Self {
-            env: vec![("GIT_ASKPASS", program.into()), (FILE, file.into())],
-            _files: Some(dir),
-        })
+        Ok(Self { env: vec![("GIT_ASKPASS", program.into()), (FILE, file.into())], _files: Some(dir) })
     }
 
-    fn by_key(
-        endpoint: &Endpoint,
-        login: (&str, &Secret),
-        known_hosts: &str,
-        fallback: &Path,
-    ) -> Result<Self, GitError> {
+    fn by_key(endpoint: &Endpoint, login: (&str, &Secret), known_hosts: &str, fallback: &Path) -> Result<Self, GitError> {
         let dir = PrivateDir::create(fallback)?;
         let mut key = login.1.expose().replace("\r\n", "\n");
         if !key.ends_with('\n') {
             key.push('\n');
         }
         dir.write("key", key.as_bytes())?;
-        dir.write(
-            "known_hosts",
-            format!("{}\n", known_hosts.replace("\r\n", "\n")).as_bytes(),
-        )?;
-        let config = dir.write(
-            "ssh_config",
-            ssh_config(endpoint, login.0, dir.path())?.as_bytes(),
-        )?;
+        dir.write("known_hosts", format!("{}\n", known_hosts.replace("\r\n", "\n")).as_bytes())?;
+        let config = dir.write("ssh_config", ssh_config(endpoint, login.0, dir.path())?.as_bytes())?;
         // git hands this to a shell. The path is ours and `ssh_config` has checked its characters.
         let command = format!("ssh -F {}", config.display());
-        Ok(Self {
-            env: vec![
-                ("GIT_SSH_COMMAND", command.into()),
-                ("GIT_SSH_VARIANT", "ssh".into()),
-            ],
-            _files: Some(dir),
-        })
+        Ok(Self { env: vec![("GIT_SSH_COMMAND", command.into()), ("GIT_SSH_VARIANT", "ssh".into())], _files: Some(dir) })
     }
 }
 
@@ -121,59 +75,29 @@ fn check(source: Source<'_>) -> Result<(), GitError> {
             one_line("username", username)?;
             one_line("password", password.expose())
         }
-        (Scheme::Http | Scheme::Https, Some(GitAuth::Token { token })) => {
-            one_line("token", token.expose())
-        }
-        (
-            Scheme::Ssh,
-            Some(GitAuth::Ssh {
-                username,
-                private_key,
-                known_hosts,
-            }),
-        ) => {
+        (Scheme::Http | Scheme::Https, Some(GitAuth::Token { token })) => one_line("token", token.expose()),
+        (Scheme::Ssh, Some(GitAuth::Ssh { username, private_key, known_hosts })) => {
             let user = username.as_deref().unwrap_or("git");
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             if user.is_empty() || user.starts_with('-') || !user.chars().all(plain) {
                 let why = "only letters, digits, dot, dash and underscore are allowed";
-                return Err(GitError::LoginUnusable {
-                    field: "username",
-                    why,
-                });
+                return Err(GitError::LoginUnusable { field: "username", why });
             }
-            if known_hosts
-                .lines()
-                .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-            {
-                return Err(GitError::KnownHostsMissing {
-                    host: source.url.host().to_owned(),
-                });
+            if known_hosts.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+                return Err(GitError::KnownHostsMissing { host: source.url.host().to_owned() });
             }
-            if private_key.expose().trim_start().starts_with("-----BEGIN ") {
-                Ok(())
-            } else {
-                Err(GitError::SshKeyUnusable)
-            }
+            if private_key.expose().trim_start().starts_with("-----BEGIN ") { Ok(()) } else { Err(GitError::SshKeyUnusable) }
         }
-        (_, Some(auth)) => Err(GitError::LoginDoesNotFit {
-            url: url(),
-            kind: auth.kind(),
-        }),
+        (_, Some(auth)) => Err(GitError::LoginDoesNotFit { url: url(), kind: auth.kind() }),
     }
 }
 
 fn one_line(field: &'static str, value: &str) -> Result<(), GitError> {
     if value.chars().any(char::is_control) {
-        return Err(GitError::LoginUnusable {
-            field,
-            why: "it holds a line break or another control character",
-        });
+        return Err(GitError::LoginUnusable { field, why: "it holds a line break or another control character" });
     }
     if value.is_empty() {
-        return Err(GitError::LoginUnusable {
-            field,
-            why: "it is empty",
-        });
+        return Err(GitError::LoginUnusable { field, why: "it is empty" });
     }
     Ok(())
 }
@@ -185,19 +109,12 @@ fn origin(source: Source<'_>, endpoint: &Endpoint) -> String {
         Scheme::Https => "https",
         Scheme::Ssh => "ssh",
     };
-    format!(
-        "{scheme}://{}",
-        authority(&endpoint.host, source.url.port())
-    )
+    format!("{scheme}://{}", authority(&endpoint.host, source.url.port()))
 }
 
 /// `host[:port]`, with an IPv6 address in brackets.
 pub(super) fn authority(host: &str, port: Option<u16>) -> String {
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     match port {
         Some(port) => format!("{host}:{port}"),
         None => host,
@@ -208,25 +125,15 @@ pub(super) fn authority(host: &str, port: Option<u16>) -> String {
 /// looks for the host key under the name that the user knows.
 fn ssh_config(endpoint: &Endpoint, user: &str, dir: &Path) -> Result<String, GitError> {
     let dir = dir.display().to_string();
-    if !dir
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
-    {
+    if !dir.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) {
         return Err(GitError::Storage {
             operation: "name in ssh's configuration (use a data directory with plain characters)",
             path: dir.into(),
             source: std::io::ErrorKind::InvalidInput.into(),
         });
     }
-    let alias = if endpoint.port == 22 {
-        endpoint.host.clone()
-    } else {
-        format!("[{}]:{}", endpoint.host, endpoint.port)
-    };
-    let address = endpoint
-        .addresses
-        .first()
-        .expect("an endpoint has an address");
+    let alias = if endpoint.port == 22 { endpoint.host.clone() } else { format!("[{}]:{}", endpoint.host, endpoint.port) };
+    let address = endpoint.addresses.first().expect("an endpoint has an address");
     Ok(format!(
         "Host *\n\
          HostName {address}\nHostKeyAlias {alias}\nUser {user}\n\

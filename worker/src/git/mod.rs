@@ -95,11 +95,7 @@ pub struct Settings {
 
 impl Settings {
     /// With the usual limits and programs.
-    pub fn new(
-        dir: impl Into<PathBuf>,
-        allowed: AllowedHosts,
-        askpass: impl Into<PathBuf>,
-    ) -> Self {
+    pub fn new(dir: impl Into<PathBuf>, allowed: AllowedHosts, askpass: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             allowed,

@@ -28,8 +28,7 @@ impl PrivateDir {
     pub(super) fn create(fallback: &Path) -> Result<Self, GitError> {
         match Self::create_in(Path::new(MEMORY)) {
             Ok(dir) => Ok(dir),
-            Err(_) => Self::create_in(fallback)
-                .map_err(GitError::storage("make a private directory in", fallback)),
+            Err(_) => Self::create_in(fallback).map_err(GitError::storage("make a private directory in", fallback)),
         }
     }
 
@@ -53,17 +52,14 @@ impl PrivateDir {
     /// Writes a file of mode 0600 that was not there before.
     pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf, GitError> {
         let path = self.path.join(name);
-        new_file(&path)
-            .and_then(|mut file| file.write_all(content))
-            .map_err(GitError::storage("write the private file", &path))?;
+        new_file(&path).and_then(|mut file| file.write_all(content)).map_err(GitError::storage("write the private file", &path))?;
         Ok(path)
     }
 
     /// A symbolic link inside, leading to `target`.
     pub(super) fn link(&self, name: &str, target: &Path) -> Result<PathBuf, GitError> {
         let path = self.path.join(name);
-        std::os::unix::fs::symlink(target, &path)
-            .map_err(GitError::storage("make the link", &path))?;
+        std::os::unix::fs::symlink(target, &path).map_err(GitError::storage("make the link", &path))?;
         Ok(path)
     }
 }
@@ -77,11 +73,7 @@ impl Drop for PrivateDir {
 }
 
 fn new_file(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Removes what dead processes of this user left behind.
@@ -91,9 +83,7 @@ pub(super) fn sweep(fallback: &Path) {
             continue;
         };
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(PREFIX)
-                && is_left_over(&entry.path())
-            {
+            if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_left_over(&entry.path()) {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
@@ -104,11 +94,7 @@ fn is_left_over(path: &Path) -> bool {
     let Ok(about) = std::fs::symlink_metadata(path) else {
         return false;
     };
-    let old = about
-        .modified()
-        .ok()
-        .and_then(|at| at.elapsed().ok())
-        .is_some_and(|age| age > YOUNG);
+    let old = about.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > YOUNG);
     let ours = about.is_dir() && about.uid() == nix::unistd::geteuid().as_raw();
     if !ours || !old {
         return false;
@@ -126,10 +112,7 @@ mod tests {
 
     fn make_old(path: &Path) {
         let past = SystemTime::now() - 2 * YOUNG;
-        File::open(path)
-            .expect("open")
-            .set_modified(past)
-            .expect("set the time");
+        File::open(path).expect("open").set_modified(past).expect("set the time");
     }
 
     #[test]
@@ -137,14 +120,8 @@ mod tests {
         let fallback = tempfile::tempdir().expect("a directory");
         let dir = PrivateDir::create_in(fallback.path()).expect("a private directory");
         let file = dir.write("key", b"secret").expect("written");
-        assert_eq!(
-            std::fs::metadata(dir.path()).expect("stat").mode() & 0o777,
-            0o700
-        );
-        assert_eq!(
-            std::fs::metadata(&file).expect("stat").mode() & 0o777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(dir.path()).expect("stat").mode() & 0o777, 0o700);
+        assert_eq!(std::fs::metadata(&file).expect("stat").mode() & 0o777, 0o600);
         assert!(dir.write("key", b"again").is_err());
         drop(dir);
         assert_eq!(std::fs::read_dir(fallback.path()).expect("list").count(), 0);

@@ -26,11 +26,7 @@ impl Redactor {
         // The longest first: it may hold a shorter one.
         forms.sort_unstable_by_key(|form| std::cmp::Reverse(form.len()));
         // Shorter texts would blot out ordinary words without hiding anything worth it.
-        let hidden = forms
-            .into_iter()
-            .filter(|form| form.len() >= 4)
-            .map(Secret::new)
-            .collect();
+        let hidden = forms.into_iter().filter(|form| form.len() >= 4).map(Secret::new).collect();
         Self { hidden }
     }
 
@@ -53,10 +49,7 @@ fn without_control(line: &str) -> String {
     while let Some(c) = chars.next() {
         if c == '\u{1b}' {
             if chars.next_if_eq(&'[').is_some() {
-                while chars
-                    .next()
-                    .is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c))
-                {}
+                while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {}
             }
         } else if c == '\t' || !c.is_control() {
             text.push(c);
@@ -72,9 +65,7 @@ fn without_userinfo(line: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         text.push_str(before);
         text.push_str("://");
-        let end = after
-            .find(|c: char| c == '/' || c == '\'' || c == '"' || c.is_whitespace())
-            .unwrap_or(after.len());
+        let end = after.find(|c: char| c == '/' || c == '\'' || c == '"' || c.is_whitespace()).unwrap_or(after.len());
         let (authority, tail) = after.split_at(end);
         match authority.rsplit_once('@') {
             Some((_, host)) => {
@@ -101,10 +92,7 @@ mod tests {
             ("q=p%40ss%20word%2F1", "q=***"),
             ("q=p%40ss+word%2F1", "q=***"),
             ("Basic Y2k6cEBzcyB3b3JkLzE=", "Basic ***"),
-            (
-                "at 'https://a:b@h/x' and http://c@h:1/",
-                "at 'https://***@h/x' and http://***@h:1/",
-            ),
+            ("at 'https://a:b@h/x' and http://c@h:1/", "at 'https://***@h/x' and http://***@h:1/"),
             ("\u{1b}[31mred\u{1b}[0m\u{7}", "red"),
             ("git@host:path stays", "git@host:path stays"),
         ] {

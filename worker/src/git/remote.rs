@@ -52,41 +52,22 @@ pub(super) struct Remote<'a> {
 
 impl<'a> Remote<'a> {
     /// Checks the allow-list and the addresses behind the name. Nothing is sent yet.
-    pub(super) async fn check(
-        settings: &'a Settings,
-        version: Version,
-        source: Source<'a>,
-    ) -> Result<Self, GitError> {
+    pub(super) async fn check(settings: &'a Settings, version: Version, source: Source<'a>) -> Result<Self, GitError> {
         let endpoint = Endpoint::check(source.url, &settings.allowed).await?;
-        let too_old = |needed, why| GitError::GitTooOld {
-            found: format!("{}.{}", version.0, version.1),
-            needed,
-            why,
-        };
+        let too_old = |needed, why| GitError::GitTooOld { found: format!("{}.{}", version.0, version.1), needed, why };
         if version < OLDEST {
             return Err(too_old("2.37", "for Navvy"));
         }
         if version < PINS && endpoint.curl_pin(source.url.scheme()).is_some() {
-            return Err(too_old(
-                "2.37",
-                "to be tied to the checked address of an http or https server",
-            ));
+            return Err(too_old("2.37", "to be tied to the checked address of an http or https server"));
         }
         let redactor = match source.auth {
-            Some(GitAuth::Basic { username, password }) => {
-                Redactor::new(username, password.expose())
-            }
+            Some(GitAuth::Basic { username, password }) => Redactor::new(username, password.expose()),
             Some(GitAuth::Token { token }) => Redactor::new(TOKEN_USER, token.expose()),
             None | Some(GitAuth::Ssh { .. }) => Redactor::default(),
         };
         let address = address(source, &endpoint);
-        Ok(Self {
-            settings,
-            source,
-            endpoint,
-            redactor,
-            address,
-        })
+        Ok(Self { settings, source, endpoint, redactor, address })
     }
 
     pub(super) fn settings(&self) -> &'a Settings {
@@ -95,16 +76,10 @@ impl<'a> Remote<'a> {
 
     /// Branches and tags with the commits they lead to; for a name outside of both, that one alone.
     /// Shows that the credentials may read the repository.
-    pub(super) async fn list(
-        &self,
-        reference: &GitRef,
-        sink: &mut Sink<'_>,
-    ) -> Result<Vec<RemoteRef>, GitError> {
+    pub(super) async fn list(&self, reference: &GitRef, sink: &mut Sink<'_>) -> Result<Vec<RemoteRef>, GitError> {
         let name = reference.as_str();
-        let elsewhere = name == "HEAD"
-            || (name.starts_with("refs/")
-                && !name.starts_with("refs/heads/")
-                && !name.starts_with("refs/tags/"));
+        let elsewhere =
+            name == "HEAD" || (name.starts_with("refs/") && !name.starts_with("refs/heads/") && !name.starts_with("refs/tags/"));
         let mut command = self.git();
         command.args(["ls-remote", "--quiet"]);
         if elsewhere {
@@ -113,32 +88,16 @@ impl<'a> Remote<'a> {
             command.args(["--heads", "--tags", "--"]).arg(&self.address);
         }
         let ended = self.run(command, "reading", None, sink).await?;
-        if ended.success {
-            Ok(parse_refs(&ended.stdout))
-        } else {
-            Err(self.failure("reading", &ended.last))
-        }
+        if ended.success { Ok(parse_refs(&ended.stdout)) } else { Err(self.failure("reading", &ended.last)) }
     }
 
     /// Fetches into a store that exists. The caller holds `lock` for changing it.
-    pub(super) async fn fetch(
-        &self,
-        store: &Store,
-        want: &Want<'_>,
-        lock: &FileLock,
-        sink: &mut Sink<'_>,
-    ) -> Result<Fetched, GitError> {
+    pub(super) async fn fetch(&self, store: &Store, want: &Want<'_>, lock: &FileLock, sink: &mut Sink<'_>) -> Result<Fetched, GitError> {
         let mut command = self.git();
         let mut directory = OsString::from("--git-dir=");
         directory.push(store.path());
         command.arg(directory);
-        command.args([
-            "fetch",
-            "--progress",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-        ]);
+        command.args(["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
         command.arg("--no-recurse-submodules");
         match want {
             Want::Commit(id) => {
@@ -148,40 +107,22 @@ impl<'a> Remote<'a> {
             Want::Everything(also) => {
                 // Without it, a branch `a` that became `a/b` would be in its own way.
                 command.args(["--prune", "--"]).arg(&self.address);
-                command.args([
-                    "+refs/heads/*:refs/navvy/heads/*",
-                    "+refs/tags/*:refs/navvy/tags/*",
-                ]);
-                if let Some(name) = also
-                    .map(GitRef::as_str)
-                    .filter(|name| name.starts_with("refs/"))
-                {
-                    command.arg(format!(
-                        "+{name}:refs/navvy/also/{}",
-                        name.trim_start_matches("refs/")
-                    ));
+                command.args(["+refs/heads/*:refs/navvy/heads/*", "+refs/tags/*:refs/navvy/tags/*"]);
+                if let Some(name) = also.map(GitRef::as_str).filter(|name| name.starts_with("refs/")) {
+                    command.arg(format!("+{name}:refs/navvy/also/{}", name.trim_start_matches("refs/")));
                 }
             }
         }
-        command.stdin(
-            lock.as_stdin()
-                .map_err(GitError::storage("share the lock of", store.path()))?,
-        );
-        let watch = Watch {
-            dir: store.packs(),
-            max_bytes: self.settings.limits.max_bytes,
-            what: format!("the repository {}", self.source.url),
-        };
+        command.stdin(lock.as_stdin().map_err(GitError::storage("share the lock of", store.path()))?);
+        let watch =
+            Watch { dir: store.packs(), max_bytes: self.settings.limits.max_bytes, what: format!("the repository {}", self.source.url) };
         let ended = self.run(command, "fetching", Some(watch), sink).await?;
         if ended.success {
             return Ok(Fetched::Done);
         }
         let says = |needle: &str| ended.last.iter().any(|line| line.contains(needle));
         if matches!(want, Want::Commit(_)) {
-            if says("does not allow request for unadvertised")
-                || says("not valid")
-                || says("does not support shallow")
-            {
+            if says("does not allow request for unadvertised") || says("not valid") || says("does not support shallow") {
                 return Ok(Fetched::NotById);
             }
             if says("not our ref") {
@@ -214,19 +155,9 @@ impl<'a> Remote<'a> {
     ) -> Result<Ended, GitError> {
         let fallback = self.settings.dir.join("private");
         // Lives as long as the command and no longer.
-        let login = Login::prepare(
-            self.source,
-            &self.endpoint,
-            &self.settings.askpass,
-            &fallback,
-        )?;
+        let login = Login::prepare(self.source, &self.endpoint, &self.settings.askpass, &fallback)?;
         command.envs(login.env.iter().map(|(name, value)| (name, value)));
-        let invocation = Invocation {
-            command,
-            operation,
-            limit: self.settings.limits.timeout,
-            watch,
-        };
+        let invocation = Invocation { command, operation, limit: self.settings.limits.timeout, watch };
         invocation.run(&self.redactor, sink).await
     }
 

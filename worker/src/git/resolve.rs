@@ -13,10 +13,7 @@ pub struct Resolved {
 
 impl Resolved {
     pub(super) fn by_name(found: RemoteRef) -> Self {
-        Self {
-            commit: found.id,
-            name: Some(found.name),
-        }
+        Self { commit: found.id, name: Some(found.name) }
     }
 }
 
@@ -49,10 +46,7 @@ pub(super) fn parse_refs(output: &[u8]) -> Vec<RemoteRef> {
         // `refs/tags/v1^{}` follows `refs/tags/v1` and says which commit the tag object is about.
         match (name.strip_suffix("^{}"), refs.last_mut()) {
             (Some(tag), Some(last)) if last.name == tag => last.id = id,
-            _ => refs.push(RemoteRef {
-                name: name.to_owned(),
-                id,
-            }),
+            _ => refs.push(RemoteRef { name: name.to_owned(), id }),
         }
     }
     refs
@@ -64,21 +58,12 @@ pub(super) fn pick(refs: &[RemoteRef], reference: &GitRef) -> Pick {
     let wanted = if name == "HEAD" || name.starts_with("refs/") {
         vec![name.to_owned()]
     } else {
-        vec![
-            format!("refs/heads/{name}"),
-            format!("refs/tags/{name}"),
-            format!("refs/{name}"),
-        ]
+        vec![format!("refs/heads/{name}"), format!("refs/tags/{name}"), format!("refs/{name}")]
     };
-    let found: Vec<&RemoteRef> = wanted
-        .iter()
-        .filter_map(|name| refs.iter().find(|candidate| &candidate.name == name))
-        .collect();
+    let found: Vec<&RemoteRef> = wanted.iter().filter_map(|name| refs.iter().find(|candidate| &candidate.name == name)).collect();
     match found.as_slice() {
         [] => Pick::Nothing,
-        [first, rest @ ..] if rest.iter().all(|other| other.id == first.id) => {
-            Pick::One((*first).clone())
-        }
+        [first, rest @ ..] if rest.iter().all(|other| other.id == first.id) => Pick::One((*first).clone()),
         several => Pick::Many(several.iter().map(|one| (*one).clone()).collect()),
     }
 }
@@ -89,39 +74,26 @@ pub(super) fn hint(refs: &[RemoteRef], reference: &GitRef) -> String {
     if name == "HEAD" || name.starts_with("refs/") {
         return String::new();
     }
-    let names: Vec<&str> = refs
-        .iter()
-        .filter_map(|one| short(&one.name))
-        .filter(is_plain)
-        .collect();
+    let names: Vec<&str> = refs.iter().filter_map(|one| short(&one.name)).filter(is_plain).collect();
     if names.is_empty() {
         return ": it has no branches or tags yet".to_owned();
     }
     let mut similar: Vec<(usize, &str)> = names
         .iter()
         .take(5000)
-        .map(|candidate| {
-            (
-                distance(&name.to_lowercase(), &candidate.to_lowercase()),
-                *candidate,
-            )
-        })
+        .map(|candidate| (distance(&name.to_lowercase(), &candidate.to_lowercase()), *candidate))
         .filter(|(distance, _)| *distance <= (name.len() / 3).max(2))
         .collect();
     similar.sort_unstable();
     if similar.is_empty() {
         format!(": it has {}", quoted(names.iter().copied(), 5))
     } else {
-        format!(
-            ": did you mean {}?",
-            quoted(similar.into_iter().map(|(_, name)| name), 3)
-        )
+        format!(": did you mean {}?", quoted(similar.into_iter().map(|(_, name)| name), 3))
     }
 }
 
 fn short(full: &str) -> Option<&str> {
-    full.strip_prefix("refs/heads/")
-        .or_else(|| full.strip_prefix("refs/tags/"))
+    full.strip_prefix("refs/heads/").or_else(|| full.strip_prefix("refs/tags/"))
 }
 
 /// A server may list anything; only a real name is repeated to a person.
@@ -130,10 +102,7 @@ fn is_plain(name: &&str) -> bool {
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>, most: usize) -> String {
-    let mut quoted: Vec<String> = names
-        .take(most + 1)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let mut quoted: Vec<String> = names.take(most + 1).map(|name| format!("`{name}`")).collect();
     if quoted.len() > most {
         quoted.truncate(most);
         quoted.push("…".to_owned());
@@ -153,9 +122,7 @@ fn distance(a: &str, b: &str) -> usize {
         }
         for (cell, y) in row.iter_mut().skip(1).zip(&b) {
             let above = *cell;
-            left = (diagonal + usize::from(x != *y))
-                .min(above + 1)
-                .min(left + 1);
+            left = (diagonal + usize::from(x != *y)).min(above + 1).min(left + 1);
             diagonal = above;
             *cell = left;
         }
@@ -196,14 +163,7 @@ mod tests {
             ("same", "refs/heads/same", 'b'),
             ("HEAD", "HEAD", 'a'),
         ] {
-            assert_eq!(
-                picked(name),
-                Pick::One(RemoteRef {
-                    name: full.into(),
-                    id: id(commit)
-                }),
-                "{name}"
-            );
+            assert_eq!(picked(name), Pick::One(RemoteRef { name: full.into(), id: id(commit) }), "{name}");
         }
         assert_eq!(picked("x"), Pick::Nothing);
         assert_eq!(picked("refs/heads/v1.0"), Pick::Nothing);
@@ -214,28 +174,15 @@ mod tests {
     fn an_unknown_name_gets_a_useful_answer() {
         let hinted = |name: &str| hint(&server(), &name.parse().expect("a reference"));
         assert!(hinted("mian").contains("`main`"), "{}", hinted("mian"));
-        assert!(
-            hinted("Main").contains("did you mean `main`?"),
-            "{}",
-            hinted("Main")
-        );
+        assert!(hinted("Main").contains("did you mean `main`?"), "{}", hinted("Main"));
         assert!(hinted("featur/x").contains("`feature/x`"));
         assert!(hinted("nothing-like-it").contains("it has `main`"));
-        assert_eq!(
-            hint(&[], &"main".parse().expect("a reference")),
-            ": it has no branches or tags yet"
-        );
+        assert_eq!(hint(&[], &"main".parse().expect("a reference")), ": it has no branches or tags yet");
     }
 
     #[test]
     fn the_distance_counts_edits() {
-        for (a, b, edits) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("kitten", "sitting", 3),
-            ("main", "main", 0),
-        ] {
+        for (a, b, edits) in [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("main", "main", 0)] {
             assert_eq!(distance(a, b), edits, "{a} {b}");
         }
     }

@@ -27,10 +27,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(path: PathBuf, url: &str) -> Self {
-        Self {
-            path,
-            url: url.to_owned(),
-        }
+        Self { path, url: url.to_owned() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -49,10 +46,7 @@ impl Store {
     pub(super) fn draft(&self) -> Self {
         let mut path = self.path.clone().into_os_string();
         path.push(".draft");
-        Self {
-            path: path.into(),
-            url: self.url.clone(),
-        }
+        Self { path: path.into(), url: self.url.clone() }
     }
 
     /// Makes an empty repository, in place of what a dead process may have left there.
@@ -64,11 +58,8 @@ impl Store {
             _ => {}
         }
         let mut command = git(settings, None);
-        command
-            .args(["init", "--quiet", "--bare", "--template=", "--"])
-            .arg(&self.path);
-        self.local(command, "preparing the cache of", settings)
-            .await
+        command.args(["init", "--quiet", "--bare", "--template=", "--"]).arg(&self.path);
+        self.local(command, "preparing the cache of", settings).await
     }
 
     /// Puts the store in its place.
@@ -86,8 +77,7 @@ impl Store {
                 let kind = path.extension();
                 // A pack marked `keep` is one that git has not finished adding.
                 let half_made = dir == self.packs()
-                    && (entry.file_name().to_string_lossy().starts_with(TEMPORARY)
-                        || kind.is_some_and(|kind| kind == "keep"));
+                    && (entry.file_name().to_string_lossy().starts_with(TEMPORARY) || kind.is_some_and(|kind| kind == "keep"));
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     if path != objects {
                         open.push(path);
@@ -101,23 +91,13 @@ impl Store {
 
     /// Puts many small packs together. Failing changes nothing, so it is only logged.
     pub(super) async fn tidy(&self, settings: &Settings, lock: &FileLock) {
-        let packs = std::fs::read_dir(self.packs())
-            .into_iter()
-            .flatten()
-            .flatten();
-        if packs
-            .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "pack"))
-            .count()
-            <= MOST_PACKS
-        {
+        let packs = std::fs::read_dir(self.packs()).into_iter().flatten().flatten();
+        if packs.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "pack")).count() <= MOST_PACKS {
             return;
         }
         let mut directory = std::ffi::OsString::from("--git-dir=");
         directory.push(&self.path);
-        for arguments in [
-            ["pack-refs", "--all", "--prune"].as_slice(),
-            ["repack", "--geometric=2", "-d", "-q"].as_slice(),
-        ] {
+        for arguments in [["pack-refs", "--all", "--prune"].as_slice(), ["repack", "--geometric=2", "-d", "-q"].as_slice()] {
             let mut command = git(settings, None);
             command.arg(&directory).args(arguments);
             let Ok(input) = lock.as_stdin() else {
@@ -131,27 +111,13 @@ impl Store {
         }
     }
 
-    async fn local(
-        &self,
-        command: tokio::process::Command,
-        operation: &'static str,
-        settings: &Settings,
-    ) -> Result<(), GitError> {
-        let invocation = Invocation {
-            command,
-            operation,
-            limit: settings.limits.timeout,
-            watch: None,
-        };
+    async fn local(&self, command: tokio::process::Command, operation: &'static str, settings: &Settings) -> Result<(), GitError> {
+        let invocation = Invocation { command, operation, limit: settings.limits.timeout, watch: None };
         let ended = invocation.run(&Redactor::default(), &mut |_| {}).await?;
         if ended.success {
             return Ok(());
         }
-        Err(GitError::Failed {
-            operation,
-            url: self.url.clone(),
-            detail: super::classify::detail(&ended.last),
-        })
+        Err(GitError::Failed { operation, url: self.url.clone(), detail: super::classify::detail(&ended.last) })
     }
 
     /// The objects. Blocking.
@@ -159,9 +125,7 @@ impl Store {
         let open = || {
             let objects = Odb::new()?;
             let path = self.path.join("objects");
-            let path = path
-                .to_str()
-                .ok_or_else(|| git2::Error::from_str("the cache directory's name is not UTF-8"))?;
+            let path = path.to_str().ok_or_else(|| git2::Error::from_str("the cache directory's name is not UTF-8"))?;
             objects.add_disk_alternate(path)?;
             Repository::from_odb(objects)
         };
@@ -185,9 +149,7 @@ impl Store {
         match object.peel_to_commit() {
             Ok(commit) => Ok(commit.id().to_string().parse().ok()),
             // A tag whose commit was not fetched with it.
-            Err(error) if error.code() == ErrorCode::NotFound && kind == Some(ObjectType::Tag) => {
-                Ok(None)
-            }
+            Err(error) if error.code() == ErrorCode::NotFound && kind == Some(ObjectType::Tag) => Ok(None),
             Err(_) => Err(GitError::NotACommit {
                 url: self.url.clone(),
                 object: id.to_string(),
@@ -217,13 +179,7 @@ impl Store {
         }
         let mut commits: Vec<CommitId> = matches
             .into_iter()
-            .filter_map(|oid| {
-                repository
-                    .find_object(oid, None)
-                    .ok()?
-                    .peel_to_commit()
-                    .ok()
-            })
+            .filter_map(|oid| repository.find_object(oid, None).ok()?.peel_to_commit().ok())
             .filter_map(|commit| commit.id().to_string().parse().ok())
             .collect();
         commits.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -234,17 +190,12 @@ impl Store {
     /// libgit2's form of an id.
     pub(super) fn oid(&self, id: &CommitId) -> Result<Oid, GitError> {
         if id.as_str().len() != 40 {
-            return Err(GitError::ObjectFormat {
-                url: self.url.clone(),
-            });
+            return Err(GitError::ObjectFormat { url: self.url.clone() });
         }
         Oid::from_str(id.as_str()).map_err(|error| self.damaged(&error))
     }
 
     pub(super) fn damaged(&self, error: &git2::Error) -> GitError {
-        GitError::Damaged {
-            url: self.url.clone(),
-            detail: error.message().to_owned(),
-        }
+        GitError::Damaged { url: self.url.clone(), detail: error.message().to_owned() }
     }
 }

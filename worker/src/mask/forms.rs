@@ -54,28 +54,18 @@ pub(super) fn folded(secret: &[u8], into: &mut BTreeSet<Vec<u8>>) {
     let mut encoded = BTreeSet::new();
     encodings(secret, &mut encoded);
     encodings(body, &mut encoded);
-    encoded
-        .into_iter()
-        .filter(|form| form.len() >= NARROWEST_WRAP)
-        .for_each(add);
+    encoded.into_iter().filter(|form| form.len() >= NARROWEST_WRAP).for_each(add);
 }
 
 fn without_blanks(text: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
-    text.chars()
-        .filter(|c| !matches!(c, ' ' | '\t' | '\n' | '\r' | '│'))
-        .collect::<String>()
-        .into_bytes()
+    text.chars().filter(|c| !matches!(c, ' ' | '\t' | '\n' | '\r' | '│')).collect::<String>().into_bytes()
 }
 
 /// What the value looks like once the terminal filter has been over it: `\n` line ends, no control characters,
 /// U+FFFD for what is not UTF-8.
 fn printable(body: &[u8]) -> String {
-    String::from_utf8_lossy(body)
-        .replace("\r\n", "\n")
-        .chars()
-        .filter(|c| matches!(c, '\n' | '\t' | '\r') || !c.is_control())
-        .collect()
+    String::from_utf8_lossy(body).replace("\r\n", "\n").chars().filter(|c| matches!(c, '\n' | '\t' | '\r') || !c.is_control()).collect()
 }
 
 /// The value, and the value inside a string literal of some language.
@@ -88,17 +78,12 @@ fn escapes(text: &[u8], into: &mut BTreeSet<Vec<u8>>) {
         into.insert(Json::PLAIN.escape(&once).into_bytes());
         into.insert(once.into_bytes());
     }
-    let hcl = Json::PLAIN
-        .escape(&lossy)
-        .replace("${", "$${")
-        .replace("%{", "%%{");
+    let hcl = Json::PLAIN.escape(&lossy).replace("${", "$${").replace("%{", "%%{");
     into.insert(hcl.into_bytes());
     into.insert(lossy.replace('\'', r"'\''").into_bytes());
     into.insert(lossy.replace('\'', r#"'"'"'"#).into_bytes());
     into.insert(backslashed(&lossy, |c| matches!(c, '$' | '`' | '"' | '\\')));
-    into.insert(backslashed(&lossy, |c| {
-        c.is_ascii() && !c.is_ascii_alphanumeric() && !"_-./:@%+=,\n".contains(c)
-    }));
+    into.insert(backslashed(&lossy, |c| c.is_ascii() && !c.is_ascii_alphanumeric() && !"_-./:@%+=,\n".contains(c)));
 }
 
 /// Base64 and hex. Of base64 only the characters that are the same whatever stands around the secret.
@@ -120,13 +105,7 @@ fn encodings(bytes: &[u8], into: &mut BTreeSet<Vec<u8>>) {
 
 /// Percent-encoding as RFC 3986, browsers, Go's path and HTML forms do it, in both cases of hex digits.
 fn percent(text: &[u8], into: &mut BTreeSet<Vec<u8>>) {
-    for (kept, space) in [
-        ("-._~", "%20"),
-        ("-_.!~*'()", "%20"),
-        ("-_.~$&+:=@", "%20"),
-        ("-_.*", "+"),
-        ("-_.~", "+"),
-    ] {
+    for (kept, space) in [("-._~", "%20"), ("-_.!~*'()", "%20"), ("-_.~$&+:=@", "%20"), ("-_.*", "+"), ("-_.~", "+")] {
         let (mut upper, mut lower) = (String::new(), String::new());
         for &byte in text {
             let c = char::from(byte);
@@ -165,28 +144,12 @@ struct Json {
 }
 
 impl Json {
-    const PLAIN: Self = Self {
-        html: false,
-        ascii: false,
-        slash: false,
-    };
+    const PLAIN: Self = Self { html: false, ascii: false, slash: false };
     /// `encoding/json`, and so terraform: `<`, `>`, `&` as `\u003c` …
-    const GO: Self = Self {
-        html: true,
-        ascii: false,
-        slash: false,
-    };
+    const GO: Self = Self { html: true, ascii: false, slash: false };
     /// `json.dumps`, and so ansible.
-    const PYTHON: Self = Self {
-        html: false,
-        ascii: true,
-        slash: false,
-    };
-    const PHP: Self = Self {
-        html: false,
-        ascii: true,
-        slash: true,
-    };
+    const PYTHON: Self = Self { html: false, ascii: true, slash: false };
+    const PHP: Self = Self { html: false, ascii: true, slash: true };
 
     fn escape(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
@@ -200,10 +163,7 @@ impl Json {
                 '\u{8}' => out.push_str("\\b"),
                 '\u{c}' => out.push_str("\\f"),
                 '/' if self.slash => out.push_str("\\/"),
-                c if c < ' '
-                    || (self.html && "<>&\u{2028}\u{2029}".contains(c))
-                    || (self.ascii && !c.is_ascii()) =>
-                {
+                c if c < ' ' || (self.html && "<>&\u{2028}\u{2029}".contains(c)) || (self.ascii && !c.is_ascii()) => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
                         write!(out, "\\u{unit:04x}").expect("a String takes every write");
                     }

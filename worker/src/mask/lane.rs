@@ -40,19 +40,11 @@ impl Patterns {
         let refused = |error| MaskError(Box::new(error));
         let total: usize = forms.iter().map(Vec::len).sum();
         let (table, depths) = if total <= SMALL {
-            let dfa = dfa::DFA::builder()
-                .match_kind(MatchKind::Standard)
-                .prefilter(false)
-                .build(forms)
-                .map_err(refused)?;
+            let dfa = dfa::DFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(forms).map_err(refused)?;
             let depths = depths(&dfa, forms);
             (Table::Fast(Box::new(dfa)), depths)
         } else {
-            let nfa = nfa::contiguous::NFA::builder()
-                .match_kind(MatchKind::Standard)
-                .prefilter(false)
-                .build(forms)
-                .map_err(refused)?;
+            let nfa = nfa::contiguous::NFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(forms).map_err(refused)?;
             let depths = depths(&nfa, forms);
             (Table::Compact(Box::new(nfa)), depths)
         };
@@ -67,17 +59,13 @@ impl Patterns {
     }
 
     fn depth(&self, state: StateID) -> u64 {
-        let found = self
-            .depths
-            .binary_search_by_key(&state.as_u32(), |&(id, _)| id);
+        let found = self.depths.binary_search_by_key(&state.as_u32(), |&(id, _)| id);
         found.map_or(0, |at| u64::from(self.depths[at].1))
     }
 }
 
 fn start_of(table: &impl Automaton) -> StateID {
-    table
-        .start_state(Anchored::No)
-        .expect("built with the default start kind, which is unanchored")
+    table.start_state(Anchored::No).expect("built with the default start kind, which is unanchored")
 }
 
 /// The state after the first n bytes of a form is that prefix's own node, so its depth is n.
@@ -119,15 +107,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(patterns: Arc<Patterns>, fold: Fold) -> Self {
         let state = patterns.start();
-        Self {
-            patterns,
-            fold,
-            state,
-            seen: 0,
-            stretches: VecDeque::new(),
-            behind: 0,
-            boxed: VecDeque::new(),
-        }
+        Self { patterns, fold, state, seen: 0, stretches: VecDeque::new(), behind: 0, boxed: VecDeque::new() }
     }
 
     /// Looks at a run of visible bytes that stands at `origin`.
@@ -141,9 +121,7 @@ impl Lane {
     fn look_between_blanks(&mut self, run: &[u8], origin: u64, hidden: &mut Hidden) {
         let mut from = 0;
         for (at, &byte) in run.iter().enumerate() {
-            let plain = !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-                && byte != BOX[0]
-                && self.boxed.is_empty();
+            let plain = !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') && byte != BOX[0] && self.boxed.is_empty();
             if plain {
                 continue;
             }
@@ -199,8 +177,7 @@ impl Lane {
         for (at, &byte) in run.iter().enumerate() {
             state = table.next_state(Anchored::No, state, byte);
             if table.is_special(state) && table.is_match(state) {
-                let found = (0..table.match_len(state))
-                    .map(|n| table.pattern_len(table.match_pattern(state, n)));
+                let found = (0..table.match_len(state)).map(|n| table.pattern_len(table.match_pattern(state, n)));
                 let longest = found.max().unwrap_or(0) as u64;
                 let end = at as u64 + 1;
                 hidden.add(self.origin_of(self.seen + end - longest), origin + end);
@@ -227,18 +204,10 @@ impl Lane {
         self.give_up_over_gap(half_box);
         let depth = self.patterns.depth(self.state);
         let first = self.seen - depth;
-        while self
-            .stretches
-            .get(1)
-            .is_some_and(|&(from, _)| from <= first)
-        {
+        while self.stretches.get(1).is_some_and(|&(from, _)| from <= first) {
             self.stretches.pop_front();
         }
-        if depth == 0 {
-            half_box
-        } else {
-            self.origin_of(first).min(half_box)
-        }
+        if depth == 0 { half_box } else { self.origin_of(first).min(half_box) }
     }
 
     /// The stream is over: what looked like the beginning of a box character was none.

@@ -79,11 +79,7 @@ impl Masker {
                 forms::folded(secret, &mut folded);
             }
         }
-        Ok(Self {
-            exact: Patterns::build(&exact)?,
-            folded: Patterns::build(&folded)?,
-            weak: weak.into(),
-        })
+        Ok(Self { exact: Patterns::build(&exact)?, folded: Patterns::build(&folded)?, weak: weak.into() })
     }
 
     /// Positions of the secrets that are not masked, or badly.
@@ -94,12 +90,7 @@ impl Masker {
     /// A new stream at its beginning.
     pub fn stream(&self) -> MaskStream {
         let lanes = [(&self.exact, Fold::Nothing), (&self.folded, Fold::Blanks)];
-        MaskStream::new(
-            lanes
-                .into_iter()
-                .filter_map(|(p, fold)| p.clone().map(|p| lane::Lane::new(p, fold)))
-                .collect(),
-        )
+        MaskStream::new(lanes.into_iter().filter_map(|(p, fold)| p.clone().map(|p| lane::Lane::new(p, fold))).collect())
     }
 
     /// Masks one whole text: an error message, captured machine output, a comment.
@@ -113,25 +104,19 @@ impl Masker {
 
     /// Like [`Masker::mask_bytes`] for text. A form that was cut out of a character leaves U+FFFD behind.
     pub fn mask(&self, text: &str) -> String {
-        String::from_utf8(self.mask_bytes(text.as_bytes()))
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        String::from_utf8(self.mask_bytes(text.as_bytes())).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 }
 
 impl fmt::Debug for Masker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Masker")
-            .field("secrets", &MASK)
-            .field("weak", &self.weak)
-            .finish_non_exhaustive()
+        f.debug_struct("Masker").field("secrets", &MASK).field("weak", &self.weak).finish_non_exhaustive()
     }
 }
 
 /// The secrets could not be compiled.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the forms of this job's secrets do not fit into one search automaton; pass fewer or shorter secrets"
-)]
+#[error("the forms of this job's secrets do not fit into one search automaton; pass fewer or shorter secrets")]
 pub struct MaskError(#[source] Box<aho_corasick::BuildError>);
 
 fn weakness(secret: &[u8]) -> Option<Weakness> {

@@ -60,14 +60,7 @@ pub struct MaskStream {
 
 impl MaskStream {
     pub(super) fn new(lanes: Vec<Lane>) -> Self {
-        Self {
-            lanes,
-            hidden: Hidden::default(),
-            held: Vec::new(),
-            origin: 0,
-            scanned: 0,
-            after_mask: false,
-        }
+        Self { lanes, hidden: Hidden::default(), held: Vec::new(), origin: 0, scanned: 0, after_mask: false }
     }
 
     /// Takes the next bytes and appends to `out` everything that is decided.
@@ -79,12 +72,7 @@ impl MaskStream {
         self.held.extend_from_slice(bytes);
         self.scan(false);
         let scanned = self.origin + self.scanned as u64;
-        let decided = self
-            .lanes
-            .iter_mut()
-            .map(|lane| lane.undecided(scanned))
-            .min()
-            .unwrap_or(scanned);
+        let decided = self.lanes.iter_mut().map(|lane| lane.undecided(scanned)).min().unwrap_or(scanned);
         self.give(decided, out);
     }
 
@@ -105,16 +93,9 @@ impl MaskStream {
     fn scan(&mut self, last: bool) {
         while self.scanned < self.held.len() {
             let rest = &self.held[self.scanned..];
-            let escape = rest
-                .iter()
-                .position(|&byte| byte == 0x1b)
-                .unwrap_or(rest.len());
+            let escape = rest.iter().position(|&byte| byte == 0x1b).unwrap_or(rest.len());
             self.show(self.scanned..self.scanned + escape);
-            let Some(code) = self
-                .held
-                .get(self.scanned..)
-                .filter(|code| !code.is_empty())
-            else {
+            let Some(code) = self.held.get(self.scanned..).filter(|code| !code.is_empty()) else {
                 return;
             };
             match code_length(code) {
@@ -128,11 +109,7 @@ impl MaskStream {
 
     fn show(&mut self, run: Range<usize>) {
         for lane in &mut self.lanes {
-            lane.look(
-                &self.held[run.clone()],
-                self.origin + run.start as u64,
-                &mut self.hidden,
-            );
+            lane.look(&self.held[run.clone()], self.origin + run.start as u64, &mut self.hidden);
         }
         self.scanned = run.end;
     }
@@ -167,9 +144,7 @@ impl MaskStream {
 
 impl std::fmt::Debug for MaskStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MaskStream")
-            .field("held", &self.held.len())
-            .finish_non_exhaustive()
+        f.debug_struct("MaskStream").field("held", &self.held.len()).finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 
 const TOKEN: &str = "s3cr3t/Canary+Value?=42";
-const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\nqZ8=\n-----END PRIVATE KEY-----\n";
+const PEM: &str =
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\nqZ8=\n-----END PRIVATE KEY-----\n";
 
 fn masker(secrets: &[&str]) -> Masker {
     Masker::new(secrets).expect("these secrets fit")
@@ -29,15 +30,8 @@ fn in_pieces(masker: &Masker, text: &[u8], cuts: &[usize]) -> Vec<u8> {
 #[test]
 fn a_secret_becomes_three_stars_wherever_it_stands() {
     let masker = masker(&[TOKEN]);
-    assert_eq!(
-        masker.mask(&format!("{TOKEN} a {TOKEN}\n{TOKEN}")),
-        "*** a ***\n***"
-    );
-    assert_eq!(
-        masker.mask(&format!("{TOKEN}{TOKEN}")),
-        "***",
-        "touching secrets show no count"
-    );
+    assert_eq!(masker.mask(&format!("{TOKEN} a {TOKEN}\n{TOKEN}")), "*** a ***\n***");
+    assert_eq!(masker.mask(&format!("{TOKEN}{TOKEN}")), "***", "touching secrets show no count");
     assert_eq!(masker.mask("nothing here"), "nothing here");
 }
 
@@ -48,10 +42,7 @@ fn one_byte_writes_hide_the_secret_and_hold_only_its_beginning() {
     for byte in format!("say {}", &TOKEN[..10]).as_bytes() {
         stream.feed(&[*byte], &mut out);
     }
-    assert_eq!(
-        out, b"say ",
-        "the beginning of a secret is held, and nothing else"
-    );
+    assert_eq!(out, b"say ", "the beginning of a secret is held, and nothing else");
     assert_eq!(stream.held(), 10);
     stream.feed(b"x", &mut out);
     assert_eq!(stream.held(), 0, "it was none: all is let go at once");
@@ -59,10 +50,7 @@ fn one_byte_writes_hide_the_secret_and_hold_only_its_beginning() {
         stream.feed(&[*byte], &mut out);
     }
     stream.finish(&mut out);
-    assert_eq!(
-        String::from_utf8_lossy(&out),
-        format!("say {}x***", &TOKEN[..10])
-    );
+    assert_eq!(String::from_utf8_lossy(&out), format!("say {}x***", &TOKEN[..10]));
 }
 
 #[test]
@@ -73,10 +61,7 @@ fn base64_is_found_at_every_alignment_in_both_alphabets() {
             let encoded = engine.encode(format!("{ahead}{TOKEN}:tail"));
             let masked = masker.mask(&encoded);
             assert!(masked.contains(MASK), "{encoded} -> {masked}");
-            assert!(
-                masked.len() < encoded.len() - TOKEN.len(),
-                "only the edges stay: {masked}"
-            );
+            assert!(masked.len() < encoded.len() - TOKEN.len(), "only the edges stay: {masked}");
         }
     }
 }
@@ -111,10 +96,7 @@ fn a_key_of_many_lines_is_masked_whole_by_line_and_in_a_box() {
     assert_eq!(masker.mask("+ BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"), "+ ***");
     let boxed = PEM.trim_end().replace('\n', "\n\x1b[31m│\x1b[0m \x1b[0m");
     let masked = masker.mask(&format!("\x1b[31m│\x1b[0m {boxed}\n│ bye"));
-    assert!(
-        !masked.contains("qZ8="),
-        "the short last line is covered by the folded form: {masked}"
-    );
+    assert!(!masked.contains("qZ8="), "the short last line is covered by the folded form: {masked}");
     assert!(masked.ends_with("\n│ bye"), "{masked}");
 }
 
@@ -123,10 +105,7 @@ fn a_value_wrapped_by_somebody_is_found() {
     let phrase = "correct horse battery staple";
     let long = "A0b1C2d3E4f5G6h7I8j9".repeat(5);
     let masker = masker(&[phrase, &long]);
-    assert_eq!(
-        masker.mask("│ Error: correct horse\n│   battery staple is wrong"),
-        "│ Error: *** is wrong"
-    );
+    assert_eq!(masker.mask("│ Error: correct horse\n│   battery staple is wrong"), "│ Error: *** is wrong");
     let encoded = STANDARD.encode(&long);
     let masked = masker.mask(&format!("{}\n{}", &encoded[..76], &encoded[76..]));
     assert!(masked.starts_with(MASK) && masked.len() < 10, "{masked}");
@@ -135,10 +114,7 @@ fn a_value_wrapped_by_somebody_is_found() {
 #[test]
 fn colours_inside_a_secret_do_not_break_it_and_are_kept() {
     let masker = masker(&["hunter2hunter2"]);
-    assert_eq!(
-        masker.mask("a \x1b[1mhunter2\x1b[0mhunt\x1b[31mer2\x1b[0m b"),
-        "a \x1b[1m***\x1b[0m\x1b[31m\x1b[0m b"
-    );
+    assert_eq!(masker.mask("a \x1b[1mhunter2\x1b[0mhunt\x1b[31mer2\x1b[0m b"), "a \x1b[1m***\x1b[0m\x1b[31m\x1b[0m b");
 }
 
 #[test]
@@ -151,13 +127,8 @@ fn overlapping_secrets_leave_nothing_standing() {
 fn short_and_huge_values_are_reported() {
     let huge = "x".repeat(LONGEST + 1);
     let masker = masker(&["a", "", "   \n ", "true", "longenough", &huge]);
-    let weak = [
-        (0, Weakness::TooShort),
-        (1, Weakness::TooShort),
-        (2, Weakness::TooShort),
-        (3, Weakness::Guessable),
-        (5, Weakness::TooLong),
-    ];
+    let weak =
+        [(0, Weakness::TooShort), (1, Weakness::TooShort), (2, Weakness::TooShort), (3, Weakness::Guessable), (5, Weakness::TooLong)];
     assert_eq!(masker.weak(), weak);
     assert_eq!(masker.mask("a true longenough"), "a *** ***");
     assert!(!format!("{masker:?}").contains("longenough"));
@@ -179,26 +150,17 @@ fn binary_secrets_are_masked_raw_and_as_the_filter_shows_them() {
     let secret: &[u8] = b"\xff\xfe\x00key-material\x01\x80";
     let masker = Masker::new(&[secret]).expect("fits");
     assert_eq!(masker.mask_bytes(&[b"<", secret, b">"].concat()), b"<***>");
-    assert_eq!(
-        masker.mask("<\u{fffd}\u{fffd}key-material\u{fffd}>"),
-        "<***>"
-    );
+    assert_eq!(masker.mask("<\u{fffd}\u{fffd}key-material\u{fffd}>"), "<***>");
 }
 
 fn secret() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[ab]{4,9}",
-        "[a-d \n]{5,30}",
-        "[ab ]{16,30}",
-        "[a-z \"'/+\n│é]{6,60}"
-    ]
-    .prop_filter("long enough to be masked", |s| s.trim().len() >= SHORTEST)
+    prop_oneof!["[ab]{4,9}", "[a-d \n]{5,30}", "[ab ]{16,30}", "[a-z \"'/+\n│é]{6,60}"]
+        .prop_filter("long enough to be masked", |s| s.trim().len() >= SHORTEST)
 }
 
 /// What may stand where a secret has a blank: a wrapper's work, or about as much as a lane gives up over.
 fn blank() -> impl Strategy<Value = String> {
-    let wide = (250..262_usize, any::<bool>())
-        .prop_map(|(width, boxed)| " ".repeat(width) + if boxed { "│" } else { "" });
+    let wide = (250..262_usize, any::<bool>()).prop_map(|(width, boxed)| " ".repeat(width) + if boxed { "│" } else { "" });
     prop_oneof![Just(" ".to_owned()), Just("\n│ ".to_owned()), wide]
 }
 

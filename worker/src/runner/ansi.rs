@@ -41,12 +41,7 @@ pub struct TerminalFilter {
 
 impl Default for TerminalFilter {
     fn default() -> Self {
-        Self {
-            state: State::Text,
-            colour: Vec::new(),
-            partial: Vec::new(),
-            carriage: false,
-        }
+        Self { state: State::Text, colour: Vec::new(), partial: Vec::new(), carriage: false }
     }
 }
 
@@ -57,11 +52,9 @@ impl TerminalFilter {
         while at < bytes.len() {
             at += match self.state {
                 State::Text => self.text(&bytes[at..], out),
-                State::Escape
-                | State::Charset
-                | State::Control { .. }
-                | State::Payload
-                | State::PayloadEscape => self.sequence(bytes[at], out),
+                State::Escape | State::Charset | State::Control { .. } | State::Payload | State::PayloadEscape => {
+                    self.sequence(bytes[at], out)
+                }
             };
         }
     }
@@ -74,10 +67,7 @@ impl TerminalFilter {
 
     /// Copies text up to the next byte that needs a decision; returns how many bytes are used up (at least one).
     fn text(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
-        let plain = bytes
-            .iter()
-            .position(|&b| !matches!(b, b' '..=b'~' | b'\t'))
-            .unwrap_or(bytes.len());
+        let plain = bytes.iter().position(|&b| !matches!(b, b' '..=b'~' | b'\t')).unwrap_or(bytes.len());
         if plain > 0 {
             self.end_partial(out);
             self.end_carriage(out);
@@ -169,9 +159,7 @@ impl TerminalFilter {
             return self.leave(0);
         }
         match (self.state, byte) {
-            (_, 0x18 | 0x1a) | (State::Payload, 0x07) | (State::PayloadEscape, b'\\') => {
-                self.leave(1)
-            }
+            (_, 0x18 | 0x1a) | (State::Payload, 0x07) | (State::PayloadEscape, b'\\') => self.leave(1),
             (State::Payload, 0x1b) => self.enter(State::PayloadEscape),
             (State::Payload, _) => 1,
             (_, 0x1b) => self.enter(State::Escape),
@@ -262,33 +250,17 @@ mod tests {
 
     #[test]
     fn everything_that_moves_hides_or_talks_goes() {
-        assert_eq!(
-            clean("a\x1b[2Jb\x1b[3;4Hc\x1b[Ad\x1b[?25le\x1b[>4;2mf\x1b[1 qg"),
-            "abcdefg"
-        );
-        assert_eq!(
-            clean("a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\c\x1b]52;c;AAAA\x07d"),
-            "abcd"
-        );
-        assert_eq!(
-            clean("a\x1bP1;2|data\x1b\\b\x1b_apc\x1b\\c\x1b(Bd\x1bce\x1b7f"),
-            "abcdef"
-        );
+        assert_eq!(clean("a\x1b[2Jb\x1b[3;4Hc\x1b[Ad\x1b[?25le\x1b[>4;2mf\x1b[1 qg"), "abcdefg");
+        assert_eq!(clean("a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\c\x1b]52;c;AAAA\x07d"), "abcd");
+        assert_eq!(clean("a\x1bP1;2|data\x1b\\b\x1b_apc\x1b\\c\x1b(Bd\x1bce\x1b7f"), "abcdef");
         assert_eq!(clean("a\u{9b}31mb\u{9d}0;t\x07c\u{85}d\u{202e}e"), "abcde");
         assert_eq!(clean("a\x00\x07\x08\x0b\x0c\x7fb"), "ab");
-        assert_eq!(
-            clean(b"x\x9b31mx".as_slice()),
-            "x\u{fffd}31mx",
-            "a raw C1 byte is not UTF-8"
-        );
+        assert_eq!(clean(b"x\x9b31mx".as_slice()), "x\u{fffd}31mx", "a raw C1 byte is not UTF-8");
     }
 
     #[test]
     fn a_newline_ends_an_unclosed_sequence() {
-        assert_eq!(
-            clean("a\x1b]0;never closed\nb\x1b[12\nc\x1bP..\nd\x1b\ne"),
-            "a\nb\nc\nd\ne"
-        );
+        assert_eq!(clean("a\x1b]0;never closed\nb\x1b[12\nc\x1bP..\nd\x1b\ne"), "a\nb\nc\nd\ne");
     }
 
     #[test]

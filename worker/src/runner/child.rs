@@ -55,12 +55,7 @@ fn harden() {
     portable_pty::unix::close_random_fds();
     // Only the worker's messages count. A signal to the worker's group or service must not count twice.
     let mut deaf = SigSet::empty();
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-    ] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         deaf.add(signal);
     }
     let _ = deaf.thread_block();
@@ -73,29 +68,17 @@ fn harden() {
 
 /// What must stand before a tool may start.
 fn begin(spec: &RunnerSpec) -> Result<(Masker, AttemptLog), StartFailure> {
-    let refused = |step, detail: String| StartFailure {
-        step,
-        path: spec.log.clone(),
-        errno: 0,
-        detail,
-    };
+    let refused = |step, detail: String| StartFailure { step, path: spec.log.clone(), errno: 0, detail };
     // Without this a tool's orphans would escape, and a lock could be released under them.
-    prctl::set_child_subreaper(true).map_err(|error| {
-        StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error.into())
-    })?;
-    let mask = Masker::new(&spec.secrets)
-        .map_err(|error| refused(StartStep::CompileSecrets, error.to_string()))?;
-    let log = AttemptLog::open_limited(&spec.log, spec.log_limit_bytes)
-        .and_then(|log| log.hold().map(|()| log));
+    prctl::set_child_subreaper(true).map_err(|error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error.into()))?;
+    let mask = Masker::new(&spec.secrets).map_err(|error| refused(StartStep::CompileSecrets, error.to_string()))?;
+    let log = AttemptLog::open_limited(&spec.log, spec.log_limit_bytes).and_then(|log| log.hold().map(|()| log));
     let log = log.map_err(|error| match error {
-        AttemptLogError::Open { path, source } => {
-            StartFailure::io(StartStep::OpenLog, path, &source)
-        }
+        AttemptLogError::Open { path, source } => StartFailure::io(StartStep::OpenLog, path, &source),
         other => refused(StartStep::OpenLog, other.to_string()),
     })?;
     if let Some(path) = &spec.exit_record {
-        ExitRecord::remove_stale(path)
-            .map_err(|error| refused(StartStep::OpenLog, error.to_string()))?;
+        ExitRecord::remove_stale(path).map_err(|error| refused(StartStep::OpenLog, error.to_string()))?;
     }
     Ok((mask, log))
 }
@@ -112,25 +95,18 @@ fn record(spec: &RunnerSpec, log: &mut AttemptLog, record: &ExitRecord) {
         return;
     };
     let synced = log.sync().map_err(|error| error.to_string());
-    if let Err(error) = synced.and_then(|()| record.write(path).map_err(|error| error.to_string()))
-    {
-        let _ = log.line(&format!(
-            "[{error}: a worker that is restarted now will not know how this ended]"
-        ));
+    if let Err(error) = synced.and_then(|()| record.write(path).map_err(|error| error.to_string())) {
+        let _ = log.line(&format!("[{error}: a worker that is restarted now will not know how this ended]"));
     }
 }
 
 /// From the running tool to the last event.
 fn run(spec: &RunnerSpec, tool: Tool, sink: LogSink, reporter: &Reporter) -> RunnerEvent {
-    reporter.say(RunnerEvent::Started {
-        pid: tool.pid.as_raw() as u32,
-    });
+    reporter.say(RunnerEvent::Started { pid: tool.pid.as_raw() as u32 });
     let (to, messages) = sync_channel(WAITING);
     let (reaped, may_look) = channel();
     // The terminal itself stays in `tool` until the end.
-    let Tool {
-        pid, log, capture, ..
-    } = tool;
+    let Tool { pid, log, capture, .. } = tool;
     let mut open_streams = 1;
     pump(log, Message::Output, to.clone());
     if let Some(capture) = capture {
@@ -141,22 +117,10 @@ fn run(spec: &RunnerSpec, tool: Tool, sink: LogSink, reporter: &Reporter) -> Run
     watch_children(to, may_look);
     let capture_room = match spec.mode {
         Mode::Pty { .. } => 0,
-        Mode::Pipe {
-            capture_limit_bytes,
-        } => capture_limit_bytes,
+        Mode::Pipe { capture_limit_bytes } => capture_limit_bytes,
     };
     let stop = Stop::new(spec, Instant::now());
-    let mut running = Running::new(
-        pid,
-        sink,
-        reporter,
-        stop,
-        Ends {
-            reaped,
-            open_streams,
-            capture_room,
-        },
-    );
+    let mut running = Running::new(pid, sink, reporter, stop, Ends { reaped, open_streams, capture_room });
     running.see_to_the_end(&messages);
     let (exit, mut log) = running.exit();
     record(spec, &mut log, &ExitRecord::exited(&exit));

@@ -31,14 +31,7 @@ pub struct ExitRecord {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// See [`Exit`] for the fields.
-    Exited {
-        code: Option<i32>,
-        signal: Option<i32>,
-        timed_out: bool,
-        interrupted: bool,
-        log_len: u64,
-        leftovers: u32,
-    },
+    Exited { code: Option<i32>, signal: Option<i32>, timed_out: bool, interrupted: bool, log_len: u64, leftovers: u32 },
     /// The tool never ran.
     NotStarted { reason: String },
 }
@@ -69,28 +62,17 @@ impl ExitRecord {
     }
 
     pub(super) fn not_started(failure: &StartFailure) -> Self {
-        Self::now(Outcome::NotStarted {
-            reason: failure.to_string(),
-        })
+        Self::now(Outcome::NotStarted { reason: failure.to_string() })
     }
 
     fn now(outcome: Outcome) -> Self {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            format: FORMAT,
-            ended_at_unix_ms: since.as_millis() as u64,
-            outcome,
-        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { format: FORMAT, ended_at_unix_ms: since.as_millis() as u64, outcome }
     }
 
     /// The record at `path`, if the command has ended and its runner could say so.
     pub fn read(path: &Path) -> Result<Option<Self>, ExitRecordError> {
-        let failed = |source| ExitRecordError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| ExitRecordError::Read { path: path.to_owned(), source };
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -98,41 +80,24 @@ impl ExitRecord {
         };
         let record: Self = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
         if record.format != FORMAT {
-            return Err(ExitRecordError::Format {
-                path: path.to_owned(),
-                format: record.format,
-            });
+            return Err(ExitRecordError::Format { path: path.to_owned(), format: record.format });
         }
         Ok(Some(record))
     }
 
     /// Writes the record: temporary file, sync, rename, sync of the folder.
     pub(super) fn write(&self, path: &Path) -> Result<(), ExitRecordError> {
-        self.write_atomically(path)
-            .map_err(|source| ExitRecordError::Write {
-                path: path.to_owned(),
-                source,
-            })
+        self.write_atomically(path).map_err(|source| ExitRecordError::Write { path: path.to_owned(), source })
     }
 
     fn write_atomically(&self, path: &Path) -> io::Result<()> {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&partial)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
         fs::rename(&partial, path)?;
-        File::open(
-            path.parent()
-                .filter(|dir| !dir.as_os_str().is_empty())
-                .unwrap_or(Path::new(".")),
-        )?
-        .sync_all()
+        File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
     }
 
     /// Makes sure that a record found later is that of the command about to start.
@@ -140,10 +105,7 @@ impl ExitRecord {
         match fs::remove_file(path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(ExitRecordError::Remove {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(ExitRecordError::Remove { path: path.to_owned(), source }),
         }
     }
 }
@@ -154,19 +116,8 @@ mod tests {
 
     fn exit() -> Exit {
         let usage = super::super::Usage::default();
-        let (timed_out, interrupted, log_dropped, captured_dropped, leftovers) =
-            (false, true, 0, 0, 0);
-        Exit {
-            code: Some(3),
-            signal: None,
-            timed_out,
-            interrupted,
-            log_len: 9,
-            log_dropped,
-            captured_dropped,
-            leftovers,
-            usage,
-        }
+        let (timed_out, interrupted, log_dropped, captured_dropped, leftovers) = (false, true, 0, 0, 0);
+        Exit { code: Some(3), signal: None, timed_out, interrupted, log_len: 9, log_dropped, captured_dropped, leftovers, usage }
     }
 
     #[test]
@@ -179,11 +130,7 @@ mod tests {
         record.write(&path).expect("writes again");
         assert_eq!(ExitRecord::read(&path).expect("reads"), Some(record));
         let text = fs::read_to_string(&path).expect("text");
-        assert!(
-            text.starts_with(r#"{"format":1,"ended_at_unix_ms":"#)
-                && text.contains(r#""outcome":"exited","code":3"#),
-            "{text}"
-        );
+        assert!(text.starts_with(r#"{"format":1,"ended_at_unix_ms":"#) && text.contains(r#""outcome":"exited","code":3"#), "{text}");
         ExitRecord::remove_stale(&path).expect("removes");
         ExitRecord::remove_stale(&path).expect("nothing to remove");
         assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 0);
@@ -194,18 +141,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("exit.json");
         fs::write(&path, r#"{"format":1,"ended_at"#).expect("writes");
-        assert!(matches!(
-            ExitRecord::read(&path),
-            Err(ExitRecordError::Read { .. })
-        ));
-        fs::write(
-            &path,
-            r#"{"format":2,"ended_at_unix_ms":0,"outcome":"not_started","reason":""}"#,
-        )
-        .expect("writes");
-        assert!(matches!(
-            ExitRecord::read(&path),
-            Err(ExitRecordError::Format { format: 2, .. })
-        ));
+        assert!(matches!(ExitRecord::read(&path), Err(ExitRecordError::Read { .. })));
+        fs::write(&path, r#"{"format":2,"ended_at_unix_ms":0,"outcome":"not_started","reason":""}"#).expect("writes");
+        assert!(matches!(ExitRecord::read(&path), Err(ExitRecordError::Format { format: 2, .. })));
     }
 }

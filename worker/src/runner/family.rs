@@ -14,11 +14,7 @@ use nix::unistd::{Pid, getpid};
 pub(super) fn descendants() -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
         // A process that ends while we look is no loss.
@@ -51,12 +47,7 @@ pub(super) fn kill_descendants() -> usize {
 
 /// The parent in a line of `/proc/<pid>/stat`. The name in it may hold anything.
 fn parent(stat: &str) -> Option<i32> {
-    stat.rsplit_once(')')?
-        .1
-        .split_ascii_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -71,10 +62,7 @@ mod tests {
 
     #[test]
     fn a_child_is_found_until_it_is_gone() {
-        let mut child = std::process::Command::new("/bin/sleep")
-            .arg("1000")
-            .spawn()
-            .expect("sleep starts");
+        let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().expect("sleep starts");
         let pid = Pid::from_raw(child.id() as i32);
         assert!(descendants().contains(&pid));
         child.kill().expect("is killed");

@@ -27,11 +27,7 @@ pub(super) enum Message {
 }
 
 /// A thread that turns an output into messages.
-pub(super) fn pump(
-    mut from: impl Read + Send + 'static,
-    as_message: fn(Vec<u8>) -> Message,
-    to: SyncSender<Message>,
-) {
+pub(super) fn pump(mut from: impl Read + Send + 'static, as_message: fn(Vec<u8>) -> Message, to: SyncSender<Message>) {
     std::thread::spawn(move || {
         let mut piece = vec![0; PIECE];
         loop {

@@ -14,14 +14,10 @@ const HEADER: usize = 4;
 
 pub(super) fn encode<T: Encode>(message: &T) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; HEADER];
-    bincode::encode_into_std_write(message, &mut frame, config::standard())
-        .map_err(io::Error::other)?;
+    bincode::encode_into_std_write(message, &mut frame, config::standard()).map_err(io::Error::other)?;
     let length = frame.len() - HEADER;
     if length > LONGEST_FRAME {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("a frame of {length} bytes is too long"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("a frame of {length} bytes is too long")));
     }
     frame[..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
     Ok(frame)
@@ -34,21 +30,14 @@ pub(super) fn decode<T: Decode<()>>(buffer: &[u8]) -> io::Result<Option<(T, usiz
     };
     let length = u32::from_le_bytes(*header) as usize;
     if length > LONGEST_FRAME {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a frame claims {length} bytes"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame claims {length} bytes")));
     }
     let Some(body) = rest.get(..length) else {
         return Ok(None);
     };
-    let (message, read) =
-        bincode::decode_from_slice(body, config::standard()).map_err(io::Error::other)?;
+    let (message, read) = bincode::decode_from_slice(body, config::standard()).map_err(io::Error::other)?;
     if read != length {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "a frame holds more than its message",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame holds more than its message"));
     }
     Ok(Some((message, HEADER + length)))
 }
@@ -85,20 +74,11 @@ mod tests {
     fn a_message_survives_any_cut() {
         let frame = encode(&(7_u32, "text".to_owned())).expect("encodes");
         for cut in 0..frame.len() {
-            assert!(
-                decode::<(u32, String)>(&frame[..cut])
-                    .expect("not wrong yet")
-                    .is_none()
-            );
+            assert!(decode::<(u32, String)>(&frame[..cut]).expect("not wrong yet").is_none());
         }
-        let (message, used) = decode::<(u32, String)>(&frame)
-            .expect("decodes")
-            .expect("complete");
+        let (message, used) = decode::<(u32, String)>(&frame).expect("decodes").expect("complete");
         assert_eq!((message, used), ((7, "text".to_owned()), frame.len()));
-        assert_eq!(
-            read::<(u32, String)>(&mut frame.as_slice()).expect("reads"),
-            Some((7, "text".to_owned()))
-        );
+        assert_eq!(read::<(u32, String)>(&mut frame.as_slice()).expect("reads"), Some((7, "text".to_owned())));
     }
 
     #[test]
@@ -114,9 +94,6 @@ mod tests {
     fn nonsense_is_refused_before_memory_is_taken() {
         assert!(decode::<Control>(&[0xff; 64]).is_err());
         assert!(read::<Control>(&mut [0xff; 64].as_slice()).is_err());
-        assert!(
-            decode::<Control>(&[2, 0, 0, 0, 0, 0]).is_err(),
-            "one byte too many"
-        );
+        assert!(decode::<Control>(&[2, 0, 0, 0, 0, 0]).is_err(), "one byte too many");
     }
 }

@@ -38,10 +38,7 @@ pub(super) struct LaunchSpec {
 
 impl std::fmt::Debug for LaunchSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LaunchSpec")
-            .field("program", &self.program)
-            .field("env", &Names(&self.env))
-            .finish_non_exhaustive()
+        f.debug_struct("LaunchSpec").field("program", &self.program).field("env", &Names(&self.env)).finish_non_exhaustive()
     }
 }
 
@@ -54,20 +51,13 @@ pub(super) enum LaunchReport {
 }
 
 pub(super) fn main() -> ExitCode {
-    let Ok(mut channel) = std::io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map(UnixStream::from)
-    else {
+    let Ok(mut channel) = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else {
         return ExitCode::FAILURE;
     };
     let Ok(Some(spec)) = frames::read::<LaunchSpec>(&mut channel) else {
         return ExitCode::FAILURE;
     };
-    let failure = prepare(&spec)
-        .and_then(|()| ready(&mut channel))
-        .err()
-        .unwrap_or_else(|| execute(&spec));
+    let failure = prepare(&spec).and_then(|()| ready(&mut channel)).err().unwrap_or_else(|| execute(&spec));
     // If the runner is gone there is nobody to tell, and the tool has not started.
     let _ = frames::write(&mut channel, &LaunchReport::Failed(failure));
     ExitCode::FAILURE
@@ -77,32 +67,18 @@ fn prepare(spec: &LaunchSpec) -> Result<(), StartFailure> {
     let terminal = spec.terminal.as_deref();
     default_signals()
         .and_then(|()| take_session(terminal))
-        .map_err(|error| {
-            StartFailure::io(
-                StartStep::OpenTerminal,
-                terminal.unwrap_or(Path::new("/dev/null")),
-                &error,
-            )
-        })?;
-    std::env::set_current_dir(&spec.cwd)
-        .map_err(|error| StartFailure::io(StartStep::EnterFolder, &spec.cwd, &error))?;
-    set_limits(&spec.limits)
-        .map_err(|error| StartFailure::io(StartStep::SetLimits, &spec.program, &error.into()))
+        .map_err(|error| StartFailure::io(StartStep::OpenTerminal, terminal.unwrap_or(Path::new("/dev/null")), &error))?;
+    std::env::set_current_dir(&spec.cwd).map_err(|error| StartFailure::io(StartStep::EnterFolder, &spec.cwd, &error))?;
+    set_limits(&spec.limits).map_err(|error| StartFailure::io(StartStep::SetLimits, &spec.program, &error.into()))
 }
 
 /// A worker started with `&` or `nohup` hands down ignored signals, and then no interrupt would ever reach the tool.
 /// Exec turns *caught* signals into default ones, so catching them is the safe way to reset them. Blocked signals are
 /// std's work: it empties the mask whenever it spawns.
 fn default_signals() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _context = runtime.enter();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::quit(),
-    ] {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()] {
         drop(tokio::signal::unix::signal(kind)?);
     }
     Ok(())
@@ -140,29 +116,20 @@ fn set_limits(limits: &Limits) -> Result<(), Errno> {
         let Some(bound) = bound else { continue };
         let (_, allowed) = getrlimit(resource)?;
         // What the machine allows already may be less, and raising it is not ours.
-        let bound = if allowed == RLIM_INFINITY {
-            bound
-        } else {
-            bound.min(allowed)
-        };
+        let bound = if allowed == RLIM_INFINITY { bound } else { bound.min(allowed) };
         setrlimit(resource, bound, bound)?;
     }
     Ok(())
 }
 
 fn ready(channel: &mut UnixStream) -> Result<(), StartFailure> {
-    frames::write(channel, &LaunchReport::Ready)
-        .map_err(|error| StartFailure::io(StartStep::SpawnLauncher, "/proc/self/exe", &error))
+    frames::write(channel, &LaunchReport::Ready).map_err(|error| StartFailure::io(StartStep::SpawnLauncher, "/proc/self/exe", &error))
 }
 
 /// Becomes the tool. Returns only if that failed.
 fn execute(spec: &LaunchSpec) -> StartFailure {
     let env = spec.env.iter().map(|(name, value)| (name, value));
-    let error = Command::new(&spec.program)
-        .args(&spec.args)
-        .env_clear()
-        .envs(env)
-        .exec();
+    let error = Command::new(&spec.program).args(&spec.args).env_clear().envs(env).exec();
     let mut failure = StartFailure::io(StartStep::Execute, &spec.program, &error);
     if error.kind() == io::ErrorKind::NotFound && spec.program.exists() {
         failure.detail = "the file is there, but the interpreter or loader it names is not".into();

@@ -83,10 +83,7 @@ mod tests {
         let line = "é".repeat(LONGEST_LINE) + "\n";
         let out = String::from_utf8(bounded(&[line.as_bytes()])).expect("no character is cut");
         assert_eq!(out.lines().count(), 2);
-        assert!(
-            out.lines()
-                .all(|line| line.len() <= LONGEST_LINE + SPLIT_MARK.len())
-        );
+        assert!(out.lines().all(|line| line.len() <= LONGEST_LINE + SPLIT_MARK.len()));
         assert_eq!(out.replace(SPLIT_MARK, ""), line);
     }
 

@@ -43,12 +43,5 @@ const LAUNCH: &str = "launch";
 /// The whole life of a runner or launcher process; the spec comes on stdin. Exits 0 once its report is delivered or
 /// nobody is left to take it, 2 if it was started by hand without a spec.
 pub fn main() -> std::process::ExitCode {
-    if std::env::args_os()
-        .next_back()
-        .is_some_and(|last| last == LAUNCH)
-    {
-        launch::main()
-    } else {
-        child::main()
-    }
+    if std::env::args_os().next_back().is_some_and(|last| last == LAUNCH) { launch::main() } else { child::main() }
 }

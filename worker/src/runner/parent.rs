@@ -26,10 +26,7 @@ pub struct RunnerExe {
 impl RunnerExe {
     /// This very binary (not the file that may have replaced it since), as `navvy runner`.
     pub fn this_binary() -> Self {
-        Self {
-            program: tool::OWN_EXE.into(),
-            args: vec![SUBCOMMAND.into()],
-        }
+        Self { program: tool::OWN_EXE.into(), args: vec![SUBCOMMAND.into()] }
     }
 }
 
@@ -67,10 +64,7 @@ impl Runner {
     /// Every error means that no tool has started.
     pub async fn spawn(spec: &RunnerSpec, exe: &RunnerExe) -> Result<Self, RunnerError> {
         let frame = frames::encode(spec).map_err(|source| RunnerError::HandOver { source })?;
-        let failed = |source| RunnerError::Spawn {
-            program: exe.program.clone(),
-            source,
-        };
+        let failed = |source| RunnerError::Spawn { program: exe.program.clone(), source };
         let mut child = Command::new(&exe.program)
             .args(&exe.args)
             .arg0("navvy-runner")
@@ -82,20 +76,9 @@ impl Runner {
             .spawn()
             .map_err(failed)?;
         let pipes = child.stdin.take().zip(child.stdout.take()).zip(child.id());
-        let ((mut control, events), pid) =
-            pipes.ok_or_else(|| failed(io::Error::other("it has no pipes")))?;
-        control
-            .write_all(&frame)
-            .await
-            .map_err(|source| RunnerError::HandOver { source })?;
-        Ok(Self {
-            child,
-            control,
-            events,
-            buffer: BytesMut::new(),
-            pid,
-            over: false,
-        })
+        let ((mut control, events), pid) = pipes.ok_or_else(|| failed(io::Error::other("it has no pipes")))?;
+        control.write_all(&frame).await.map_err(|source| RunnerError::HandOver { source })?;
+        Ok(Self { child, control, events, buffer: BytesMut::new(), pid, over: false })
     }
 
     /// Process id of the runner, not of the tool.
@@ -113,9 +96,7 @@ impl Runner {
             if self.over {
                 return Ok(None);
             }
-            if let Some((event, used)) =
-                frames::decode::<RunnerEvent>(&self.buffer).map_err(lost)?
-            {
+            if let Some((event, used)) = frames::decode::<RunnerEvent>(&self.buffer).map_err(lost)? {
                 let _ = self.buffer.split_to(used);
                 self.over = matches!(event, RunnerEvent::Exited(_) | RunnerEvent::Failed(_));
                 return Ok(Some(event));
@@ -143,19 +124,11 @@ impl Runner {
 
     /// Waits until the runner process is gone, after the last event.
     pub async fn wait(mut self) -> Result<(), RunnerError> {
-        self.child
-            .wait()
-            .await
-            .map(drop)
-            .map_err(|source| RunnerError::Lost { source })
+        self.child.wait().await.map(drop).map_err(|source| RunnerError::Lost { source })
     }
 
     async fn ask(&mut self, control: Control) -> Result<(), RunnerError> {
-        let frame =
-            frames::encode(&control).map_err(|source| RunnerError::Unreachable { source })?;
-        self.control
-            .write_all(&frame)
-            .await
-            .map_err(|source| RunnerError::Unreachable { source })
+        let frame = frames::encode(&control).map_err(|source| RunnerError::Unreachable { source })?;
+        self.control.write_all(&frame).await.map_err(|source| RunnerError::Unreachable { source })
     }
 }

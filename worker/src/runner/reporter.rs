@@ -90,29 +90,17 @@ fn wait(shared: &Shared, pause_until: Instant) -> Option<(Vec<RunnerEvent>, bool
         let paused = pause_until.saturating_duration_since(Instant::now());
         let urgent = !queue.events.is_empty();
         if urgent || (queue.log_len.is_some() && paused.is_zero()) {
-            let grown = queue
-                .log_len
-                .take()
-                .map(|log_len| RunnerEvent::Output { log_len });
+            let grown = queue.log_len.take().map(|log_len| RunnerEvent::Output { log_len });
             let grew = grown.is_some();
-            return Some((
-                grown.into_iter().chain(queue.events.drain(..)).collect(),
-                grew,
-            ));
+            return Some((grown.into_iter().chain(queue.events.drain(..)).collect(), grew));
         }
         if queue.closed {
             return None;
         }
         queue = if queue.log_len.is_some() {
-            shared
-                .changed
-                .wait_timeout(queue, paused)
-                .map_or_else(|error| error.into_inner().0, |(queue, _)| queue)
+            shared.changed.wait_timeout(queue, paused).map_or_else(|error| error.into_inner().0, |(queue, _)| queue)
         } else {
-            shared
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner)
+            shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
         };
     }
 }
@@ -121,9 +109,6 @@ fn discard(shared: &Shared) {
     let mut queue = shared.lock();
     while !queue.closed {
         queue.events.clear();
-        queue = shared
-            .changed
-            .wait(queue)
-            .unwrap_or_else(PoisonError::into_inner);
+        queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
     }
 }

@@ -56,27 +56,10 @@ pub(super) struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    pub(super) fn new(
-        pid: Pid,
-        sink: LogSink,
-        reporter: &'a Reporter,
-        stop: Stop,
-        ends: Ends,
-    ) -> Self {
+    pub(super) fn new(pid: Pid, sink: LogSink, reporter: &'a Reporter, stop: Stop, ends: Ends) -> Self {
         let since = Instant::now();
         let (captured_dropped, status, childless, killing) = (0, None, false, false);
-        Self {
-            pid,
-            sink,
-            reporter,
-            stop,
-            ends,
-            captured_dropped,
-            status,
-            childless,
-            killing,
-            since,
-        }
+        Self { pid, sink, reporter, stop, ends, captured_dropped, status, childless, killing, since }
     }
 
     /// Runs until the tool has ended, its family is gone (or will not go) and its outputs have ended.
@@ -114,10 +97,7 @@ impl<'a> Running<'a> {
         if self.killing || self.status.is_some() {
             return SWEEP;
         }
-        let due = self
-            .stop
-            .next_due()
-            .map(|at| at.saturating_duration_since(Instant::now()));
+        let due = self.stop.next_due().map(|at| at.saturating_duration_since(Instant::now()));
         due.unwrap_or(Duration::from_hours(1))
     }
 
@@ -177,10 +157,7 @@ impl<'a> Running<'a> {
                 (Signal::SIGKILL, cause)
             }
         };
-        self.reporter.say(RunnerEvent::Signalled {
-            signal: signal as i32,
-            cause,
-        });
+        self.reporter.say(RunnerEvent::Signalled { signal: signal as i32, cause });
     }
 
     fn kill_all(&mut self) {
@@ -214,11 +191,7 @@ impl<'a> Running<'a> {
 
     /// The end, as it will be reported, and the log with its last line.
     pub(super) fn exit(self) -> (Exit, AttemptLog) {
-        let leftovers = if self.childless {
-            0
-        } else {
-            family::descendants().len() as u32
-        };
+        let leftovers = if self.childless { 0 } else { family::descendants().len() as u32 };
         let mut log = self.sink.finish();
         if self.ends.open_streams > 0 {
             let _ = log.line("[an output of the tool is still open somewhere else; what follows there is not shown]");
@@ -248,10 +221,7 @@ impl<'a> Running<'a> {
 /// What all reaped children used together.
 fn usage() -> Usage {
     let time = |value: nix::sys::time::TimeVal| {
-        Duration::new(
-            value.tv_sec().try_into().unwrap_or(0),
-            u32::try_from(value.tv_usec()).unwrap_or(0) * 1000,
-        )
+        Duration::new(value.tv_sec().try_into().unwrap_or(0), u32::try_from(value.tv_usec()).unwrap_or(0) * 1000)
     };
     getrusage(UsageWho::RUSAGE_CHILDREN).map_or_else(
         |_| Usage::default(),

@@ -43,20 +43,13 @@ pub struct RunnerSpec {
 
 impl RunnerSpec {
     /// A command on a terminal of 40 × 160 with default limits, without deadline, that outlives its worker.
-    pub fn new(
-        program: impl Into<PathBuf>,
-        cwd: impl Into<PathBuf>,
-        log: impl Into<PathBuf>,
-    ) -> Self {
+    pub fn new(program: impl Into<PathBuf>, cwd: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
             cwd: cwd.into(),
-            mode: Mode::Pty {
-                rows: 40,
-                cols: 160,
-            },
+            mode: Mode::Pty { rows: 40, cols: 160 },
             log: log.into(),
             log_limit_bytes: DEFAULT_LIMIT_BYTES,
             secrets: Vec::new(),
@@ -92,9 +85,7 @@ pub(super) struct Names<'a>(pub(super) &'a [(String, String)]);
 
 impl fmt::Debug for Names<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.0.iter().map(|(name, _)| (name, MASK)))
-            .finish()
+        f.debug_map().entries(self.0.iter().map(|(name, _)| (name, MASK))).finish()
     }
 }
 
@@ -125,13 +116,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            open_files: 65_536,
-            processes: None,
-            address_space_bytes: None,
-            file_size_bytes: None,
-            cpu_seconds: None,
-        }
+        Self { open_files: 65_536, processes: None, address_space_bytes: None, file_size_bytes: None, cpu_seconds: None }
     }
 }
 

@@ -124,64 +124,29 @@ mod tests {
     fn an_interrupt_goes_out_once_however_often_it_is_wanted() {
         let now = Instant::now();
         let mut stop = stop(|spec| spec.deadline = Some(SECOND), now);
-        assert_eq!(
-            stop.asked(Control::Interrupt),
-            Some(Order::Signal(Signal::SIGINT, StopCause::Asked))
-        );
+        assert_eq!(stop.asked(Control::Interrupt), Some(Order::Signal(Signal::SIGINT, StopCause::Asked)));
         assert_eq!(stop.asked(Control::Interrupt), None);
-        assert_eq!(
-            stop.due(now + SECOND),
-            None,
-            "the deadline adds no second one"
-        );
-        assert!(
-            !stop.timed_out(),
-            "it was cancelled before the time was over"
-        );
-        assert_eq!(
-            stop.asked(Control::Terminate),
-            Some(Order::Signal(Signal::SIGTERM, StopCause::Asked))
-        );
+        assert_eq!(stop.due(now + SECOND), None, "the deadline adds no second one");
+        assert!(!stop.timed_out(), "it was cancelled before the time was over");
+        assert_eq!(stop.asked(Control::Terminate), Some(Order::Signal(Signal::SIGTERM, StopCause::Asked)));
         assert_eq!(stop.asked(Control::Terminate), None);
-        assert_eq!(
-            stop.asked(Control::Kill),
-            Some(Order::KillAll(StopCause::Asked))
-        );
-        assert_eq!(
-            stop.asked(Control::Kill),
-            Some(Order::KillAll(StopCause::Asked)),
-            "killing again is harmless"
-        );
+        assert_eq!(stop.asked(Control::Kill), Some(Order::KillAll(StopCause::Asked)));
+        assert_eq!(stop.asked(Control::Kill), Some(Order::KillAll(StopCause::Asked)), "killing again is harmless");
     }
 
     #[test]
     fn the_deadline_interrupts_and_kills_only_after_a_given_grace() {
         let now = Instant::now();
         let mut patient = stop(|spec| spec.deadline = Some(SECOND), now);
-        assert_eq!(
-            (patient.due(now), patient.next_due()),
-            (None, Some(now + SECOND))
-        );
-        assert_eq!(
-            patient.due(now + SECOND),
-            Some(Order::Signal(Signal::SIGINT, StopCause::Deadline))
-        );
+        assert_eq!((patient.due(now), patient.next_due()), (None, Some(now + SECOND)));
+        assert_eq!(patient.due(now + SECOND), Some(Order::Signal(Signal::SIGINT, StopCause::Deadline)));
         assert!(patient.timed_out());
-        assert_eq!(
-            (patient.due(now + 1000 * SECOND), patient.next_due()),
-            (None, None)
-        );
+        assert_eq!((patient.due(now + 1000 * SECOND), patient.next_due()), (None, None));
 
-        let mut strict = stop(
-            |spec| (spec.deadline, spec.grace) = (Some(SECOND), Some(SECOND)),
-            now,
-        );
+        let mut strict = stop(|spec| (spec.deadline, spec.grace) = (Some(SECOND), Some(SECOND)), now);
         assert!(strict.due(now + SECOND).is_some());
         assert_eq!(strict.due(now + SECOND), None);
-        assert_eq!(
-            strict.due(now + 2 * SECOND),
-            Some(Order::KillAll(StopCause::GraceOver))
-        );
+        assert_eq!(strict.due(now + 2 * SECOND), Some(Order::KillAll(StopCause::GraceOver)));
         assert_eq!(strict.due(now + 9 * SECOND), None);
     }
 
@@ -190,31 +155,16 @@ mod tests {
         let now = Instant::now();
         let mut apply = stop(|_| {}, now);
         assert_eq!((apply.orphaned(now), apply.next_due()), (None, None));
-        let mut plan = stop(
-            |spec| (spec.on_orphan, spec.grace) = (OnOrphan::Interrupt, Some(SECOND)),
-            now,
-        );
-        assert_eq!(
-            plan.orphaned(now),
-            Some(Order::Signal(Signal::SIGINT, StopCause::Orphaned))
-        );
-        assert_eq!(
-            plan.due(now + SECOND),
-            Some(Order::KillAll(StopCause::GraceOver))
-        );
+        let mut plan = stop(|spec| (spec.on_orphan, spec.grace) = (OnOrphan::Interrupt, Some(SECOND)), now);
+        assert_eq!(plan.orphaned(now), Some(Order::Signal(Signal::SIGINT, StopCause::Orphaned)));
+        assert_eq!(plan.due(now + SECOND), Some(Order::KillAll(StopCause::GraceOver)));
     }
 
     #[test]
     fn an_orphan_that_was_interrupted_before_only_gets_its_grace() {
         let now = Instant::now();
-        let mut plan = stop(
-            |spec| (spec.on_orphan, spec.grace) = (OnOrphan::Interrupt, Some(SECOND)),
-            now,
-        );
+        let mut plan = stop(|spec| (spec.on_orphan, spec.grace) = (OnOrphan::Interrupt, Some(SECOND)), now);
         assert!(plan.asked(Control::Interrupt).is_some());
-        assert_eq!(
-            (plan.orphaned(now), plan.next_due()),
-            (None, Some(now + SECOND))
-        );
+        assert_eq!((plan.orphaned(now), plan.next_due()), (None, Some(now + SECOND)));
     }
 }

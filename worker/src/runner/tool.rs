@@ -42,82 +42,34 @@ struct Theirs {
 pub(super) fn start(spec: &RunnerSpec) -> Result<Tool, StartFailure> {
     if !spec.program.is_absolute() {
         let detail = "the path of the program must be absolute: nothing is searched for".into();
-        return Err(StartFailure {
-            step: StartStep::Execute,
-            path: spec.program.clone(),
-            errno: 0,
-            detail,
-        });
+        return Err(StartFailure { step: StartStep::Execute, path: spec.program.clone(), errno: 0, detail });
     }
     match spec.mode {
-        Mode::Pty { rows, cols } => on_terminal(
-            spec,
-            PtySize {
-                rows,
-                cols,
-                pixel_width: 0,
-                pixel_height: 0,
-            },
-        ),
+        Mode::Pty { rows, cols } => on_terminal(spec, PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }),
         Mode::Pipe { .. } => on_pipes(spec),
     }
 }
 
 fn on_terminal(spec: &RunnerSpec, size: PtySize) -> Result<Tool, StartFailure> {
-    let failed = |detail: String| StartFailure {
-        step: StartStep::OpenTerminal,
-        path: spec.program.clone(),
-        errno: 0,
-        detail,
-    };
-    let pair = native_pty_system()
-        .openpty(size)
-        .map_err(|error| failed(error.to_string()))?;
-    let log = pair
-        .master
-        .try_clone_reader()
-        .map_err(|error| failed(error.to_string()))?;
-    let name = pair
-        .master
-        .tty_name()
-        .ok_or_else(|| failed("it has no name; is /dev/pts mounted?".into()))?;
-    let theirs = Theirs {
-        terminal: Some((name, pair.slave)),
-        stdout: Stdio::null(),
-        stderr: Stdio::null(),
-    };
+    let failed = |detail: String| StartFailure { step: StartStep::OpenTerminal, path: spec.program.clone(), errno: 0, detail };
+    let pair = native_pty_system().openpty(size).map_err(|error| failed(error.to_string()))?;
+    let log = pair.master.try_clone_reader().map_err(|error| failed(error.to_string()))?;
+    let name = pair.master.tty_name().ok_or_else(|| failed("it has no name; is /dev/pts mounted?".into()))?;
+    let theirs = Theirs { terminal: Some((name, pair.slave)), stdout: Stdio::null(), stderr: Stdio::null() };
     let pid = launch(spec, theirs)?;
-    Ok(Tool {
-        pid,
-        log,
-        capture: None,
-        _terminal: Some(pair.master),
-    })
+    Ok(Tool { pid, log, capture: None, _terminal: Some(pair.master) })
 }
 
 fn on_pipes(spec: &RunnerSpec) -> Result<Tool, StartFailure> {
-    let pipe = || {
-        io::pipe()
-            .map_err(|error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error))
-    };
+    let pipe = || io::pipe().map_err(|error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error));
     let ((stdout, their_stdout), (stderr, their_stderr)) = (pipe()?, pipe()?);
-    let theirs = Theirs {
-        terminal: None,
-        stdout: their_stdout.into(),
-        stderr: their_stderr.into(),
-    };
+    let theirs = Theirs { terminal: None, stdout: their_stdout.into(), stderr: their_stderr.into() };
     let pid = launch(spec, theirs)?;
-    Ok(Tool {
-        pid,
-        log: Box::new(stderr),
-        capture: Some(stdout),
-        _terminal: None,
-    })
+    Ok(Tool { pid, log: Box::new(stderr), capture: Some(stdout), _terminal: None })
 }
 
 fn launch(spec: &RunnerSpec, theirs: Theirs) -> Result<Pid, StartFailure> {
-    let failed =
-        |error: io::Error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error);
+    let failed = |error: io::Error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error);
     let (mut channel, their_channel) = UnixStream::pair().map_err(failed)?;
     // The runner's copy of the terminal stays open until the launcher has its own: a terminal that nobody holds hangs up.
     let (terminal, _held_open) = theirs.terminal.unzip();
@@ -146,13 +98,8 @@ fn launch(spec: &RunnerSpec, theirs: Theirs) -> Result<Pid, StartFailure> {
     Ok(pid)
 }
 
-fn heard(
-    spec: &RunnerSpec,
-    channel: &mut UnixStream,
-    sent: io::Result<()>,
-) -> Result<(), StartFailure> {
-    let failed =
-        |error: &io::Error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, error);
+fn heard(spec: &RunnerSpec, channel: &mut UnixStream, sent: io::Result<()>) -> Result<(), StartFailure> {
+    let failed = |error: &io::Error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, error);
     let mut ready = false;
     loop {
         match frames::read::<LaunchReport>(channel).map_err(|error| failed(&error))? {

@@ -120,17 +120,8 @@ pub enum StartStep {
 
 impl StartFailure {
     pub(super) fn io(step: StartStep, path: impl Into<PathBuf>, error: &io::Error) -> Self {
-        let detail = if error.raw_os_error().is_some() {
-            String::new()
-        } else {
-            error.to_string()
-        };
-        Self {
-            step,
-            path: path.into(),
-            errno: error.raw_os_error().unwrap_or(0),
-            detail,
-        }
+        let detail = if error.raw_os_error().is_some() { String::new() } else { error.to_string() };
+        Self { step, path: path.into(), errno: error.raw_os_error().unwrap_or(0), detail }
     }
 
     /// True if the program itself is not there (ENOENT).

@@ -73,12 +73,7 @@ pub async fn apply<C: Commands>(
 }
 
 /// Whether this is the plan that was approved, and whether everything is as it was when it was made.
-fn check<'a>(
-    place: &Workplace<'_>,
-    tool: &ResolvedTool,
-    artifact: &PlanArtifact,
-    bundle: &'a [u8],
-) -> Result<Bundle<'a>, String> {
+fn check<'a>(place: &Workplace<'_>, tool: &ResolvedTool, artifact: &PlanArtifact, bundle: &'a [u8]) -> Result<Bundle<'a>, String> {
     let bundle = bundle::unpack(bundle).map_err(|damaged| format!("the stored plan is damaged: {damaged}"))?;
     if bundle.plan_sha256 != artifact.plan_sha256 {
         return Err(format!(
@@ -116,13 +111,7 @@ fn serial(plan: &[u8]) -> Option<u64> {
     serde_json::from_slice::<State>(&state).ok().map(|state| state.serial)
 }
 
-async fn run<C: Commands>(
-    commands: &mut C,
-    place: &Workplace<'_>,
-    tool: &ResolvedTool,
-    step: Step,
-    file: &Path,
-) -> Result<(), Unfinished> {
+async fn run<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, step: Step, file: &Path) -> Result<(), Unfinished> {
     let name = tool.used.tool.as_str();
     let lock_timeout = format!("-lock-timeout={}s", place.order.setup.lock_timeout.as_secs());
     let args = vec!["apply".to_owned(), "-input=false".to_owned(), lock_timeout, text(file)?.to_owned()];
@@ -137,20 +126,12 @@ async fn run<C: Commands>(
         Err(CommandError::Lost(why)) => {
             Err(unclear(format!("{name} was lost in the middle of its {}: {why}", step.phase()), None, errored_state))
         }
-        Err(error @ (CommandError::NotStarted { .. } | CommandError::Stopped | CommandError::TooMuch { .. })) => {
-            Err(step.not_run(&error))
-        }
+        Err(error @ (CommandError::NotStarted { .. } | CommandError::Stopped | CommandError::TooMuch { .. })) => Err(step.not_run(&error)),
     }
 }
 
 /// What a finished command means.
-fn judge(
-    step: Step,
-    name: &str,
-    ran: &Streamed,
-    errored_state: Option<PathBuf>,
-    mask: impl Fn(&str) -> String,
-) -> Result<(), Unfinished> {
+fn judge(step: Step, name: &str, ran: &Streamed, errored_state: Option<PathBuf>, mask: impl Fn(&str) -> String) -> Result<(), Unfinished> {
     let found = diagnosis::read(&ran.tail, mask);
     let phase = step.phase();
     let lost = errored_state.is_some() || (ran.exit.code != Some(0) && found.speaks_of(STATE_LOST));
@@ -171,11 +152,7 @@ fn judge(
             Some(&found),
             None,
         )),
-        (None, signal) => Err(unclear(
-            format!("{name} was killed{} in the middle of its {phase}", by_signal(signal)),
-            Some(&found),
-            None,
-        )),
+        (None, signal) => Err(unclear(format!("{name} was killed{} in the middle of its {phase}", by_signal(signal)), Some(&found), None)),
     }
 }
 
@@ -199,10 +176,10 @@ fn with_serial(unfinished: Unfinished, serial_before: Option<u64>) -> Unfinished
         Unfinished::Unclear(mut unclear) => {
             unclear.evidence.serial_before = serial_before;
             if let Some(serial) = serial_before {
-                unclear.evidence.check.insert(
-                    0,
-                    format!("The state's serial was {serial} before: a higher one now says that a part was saved."),
-                );
+                unclear
+                    .evidence
+                    .check
+                    .insert(0, format!("The state's serial was {serial} before: a higher one now says that a part was saved."));
             }
             Unfinished::Unclear(unclear)
         }
@@ -216,16 +193,14 @@ async fn read_outputs<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool
     let args = vec!["output".to_owned(), "-json".to_owned()];
     let captured = commands.capture(place.command(tool, args), MAX_OUTPUTS).await;
     let why = match captured {
-        Ok(captured) if captured.exit.code == Some(0) => {
-            match outputs::masked(&captured.stdout, &|text| commands.mask(text)) {
-                Ok(Some(outputs)) => return outputs,
-                Ok(None) => {
-                    commands.narrate("No outputs available").await;
-                    return String::new();
-                }
-                Err(error) => format!("line {}, column {} cannot be read", error.line(), error.column()),
+        Ok(captured) if captured.exit.code == Some(0) => match outputs::masked(&captured.stdout, &|text| commands.mask(text)) {
+            Ok(Some(outputs)) => return outputs,
+            Ok(None) => {
+                commands.narrate("No outputs available").await;
+                return String::new();
             }
-        }
+            Err(error) => format!("line {}, column {} cannot be read", error.line(), error.column()),
+        },
         Ok(captured) => format!("the command ended with {:?}", captured.exit.code),
         Err(error) => error.to_string(),
     };

@@ -44,23 +44,10 @@ fn only_exit_codes_0_and_1_with_a_saved_state_are_clear() {
 #[test]
 fn an_unclear_end_says_what_to_look_at() {
     let said = "╷\n│ Error: Failed to save state\n│\n│ Lock Info:\n│   ID:        1c12915d-49cd\n╵\n";
-    let end = judge(
-        Step::Destroy,
-        "tofu",
-        &ran(Some(1), None, false, said),
-        Some("/x/errored.tfstate".into()),
-        str::to_owned,
-    );
+    let end = judge(Step::Destroy, "tofu", &ran(Some(1), None, false, said), Some("/x/errored.tfstate".into()), str::to_owned);
     let Unfinished::Unclear(unclear) = with_serial(end.expect_err("unclear"), Some(7)) else { panic!("not unclear") };
     assert_eq!(unclear.errored_state.as_deref(), Some(Path::new("/x/errored.tfstate")));
-    assert_eq!(
-        (unclear.evidence.serial_before, unclear.evidence.state_lock.as_deref()),
-        (Some(7), Some("1c12915d-49cd"))
-    );
-    assert!(
-        unclear.evidence.seen.starts_with("tofu could not save its state at the end of its destroy"),
-        "{}",
-        unclear.evidence.seen
-    );
+    assert_eq!((unclear.evidence.serial_before, unclear.evidence.state_lock.as_deref()), (Some(7), Some("1c12915d-49cd")));
+    assert!(unclear.evidence.seen.starts_with("tofu could not save its state at the end of its destroy"), "{}", unclear.evidence.seen);
     assert!(unclear.evidence.check.iter().any(|line| line.contains("force-unlock 1c12915d-49cd")));
 }

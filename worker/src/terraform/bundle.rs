@@ -86,10 +86,7 @@ pub(super) struct Bundle<'a> {
 
 impl fmt::Debug for Bundle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bundle")
-            .field("origin", &self.origin)
-            .field("plan_sha256", &self.plan_sha256)
-            .finish_non_exhaustive()
+        f.debug_struct("Bundle").field("origin", &self.origin).field("plan_sha256", &self.plan_sha256).finish_non_exhaustive()
     }
 }
 
@@ -185,10 +182,7 @@ mod tests {
     fn the_difference_is_named() {
         let mut other = origin();
         other.tool.version = "1.12.0".to_owned();
-        assert_eq!(
-            origin().difference(&other).as_deref(),
-            Some("it was made with version 1.11.4, and now it is 1.12.0")
-        );
+        assert_eq!(origin().difference(&other).as_deref(), Some("it was made with version 1.11.4, and now it is 1.12.0"));
         assert_eq!(origin().difference(&origin()), None);
     }
 }

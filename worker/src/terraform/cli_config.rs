@@ -38,11 +38,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (path, operator) = (dir.path().join("cli.tfrc"), dir.path().join("operator.tfrc"));
         std::fs::write(&operator, "disable_checkpoint = true\n").expect("written");
-        let access = Access {
-            host: "r.example:8443".to_owned(),
-            url: "https://r.example:8443".to_owned(),
-            token: Secret::new("a\"b"),
-        };
+        let access = Access { host: "r.example:8443".to_owned(), url: "https://r.example:8443".to_owned(), token: Secret::new("a\"b") };
         write(&path, Some(&operator), Some(&access)).expect("written");
         let expected = r#"disable_checkpoint = true
 

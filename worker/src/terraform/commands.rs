@@ -56,10 +56,7 @@ pub struct Captured {
 
 impl fmt::Debug for Captured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Captured")
-            .field("exit", &self.exit)
-            .field("stdout", &format_args!("{} bytes", self.stdout.len()))
-            .finish()
+        f.debug_struct("Captured").field("exit", &self.exit).field("stdout", &format_args!("{} bytes", self.stdout.len())).finish()
     }
 }
 
@@ -94,11 +91,7 @@ pub trait Commands {
     fn stream(&mut self, command: ToolCommand) -> impl Future<Output = Result<Streamed, CommandError>> + Send;
 
     /// With standard output, at most `limit` bytes, into memory and nowhere else; errors go to the log.
-    fn capture(
-        &mut self,
-        command: ToolCommand,
-        limit: usize,
-    ) -> impl Future<Output = Result<Captured, CommandError>> + Send;
+    fn capture(&mut self, command: ToolCommand, limit: usize) -> impl Future<Output = Result<Captured, CommandError>> + Send;
 
     /// Writes one line of Navvy's own into the log.
     fn narrate(&mut self, line: &str) -> impl Future<Output = ()> + Send;

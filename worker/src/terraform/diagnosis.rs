@@ -52,11 +52,7 @@ const TROUBLES: &[Trouble] = &[
         next_action: "Give the variable in env_vars (TF_VAR_<name>) or in a file named in tfvars_files.",
     },
     Trouble {
-        phrases: &[
-            "Unsupported Terraform Core version",
-            "Unsupported OpenTofu Core version",
-            "is not compatible with OpenTofu",
-        ],
+        phrases: &["Unsupported Terraform Core version", "Unsupported OpenTofu Core version", "is not compatible with OpenTofu"],
         kind: "tool_version",
         next_action: "Ask for a version that `required_version` takes with tool_version.",
     },
@@ -121,11 +117,7 @@ pub(super) fn read(tail: &[u8], mask: impl Fn(&str) -> String) -> Diagnosis {
 impl Diagnosis {
     /// As the failure of a step that ended with exit code `code`.
     pub(super) fn failure(&self, step: Step, tool: &str, code: i32) -> Failure {
-        let why = if self.text.is_empty() {
-            format!("{tool} ended with exit code {code} and said nothing")
-        } else {
-            self.text.clone()
-        };
+        let why = if self.text.is_empty() { format!("{tool} ended with exit code {code} and said nothing") } else { self.text.clone() };
         match TROUBLES.iter().find(|trouble| self.speaks_of(trouble.phrases)) {
             Some(trouble) => step.failure(Some(trouble.kind), &why, trouble.next_action),
             None => step.failure(None, &why, "Read the log: it names the file and the line."),
@@ -141,11 +133,7 @@ impl Diagnosis {
     pub(super) fn lock_id(&self) -> Option<String> {
         let after = |word: &str| self.flat.split_once(word).map(|(_, rest)| rest.trim_start());
         let rest = after("already locked: ID=").or_else(|| after("Lock Info: ID:")).or_else(|| after("ID: "))?;
-        let id: String = rest
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.'))
-            .take(200)
-            .collect();
+        let id: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.')).take(200).collect();
         (!id.is_empty()).then_some(id)
     }
 }
@@ -238,10 +226,7 @@ mod tests {
         let found = plain("Initializing\n\nworkspaces not supported\n");
         assert_eq!(found.text, "Initializing\nworkspaces not supported");
         assert_eq!(found.failure(Step::Init, "terraform", 1).kind, "workspace");
-        assert_eq!(
-            plain("").failure(Step::Init, "tofu", 2).message,
-            "Init failed: tofu ended with exit code 2 and said nothing"
-        );
+        assert_eq!(plain("").failure(Step::Init, "tofu", 2).message, "Init failed: tofu ended with exit code 2 and said nothing");
         assert_eq!(plain("boom").failure(Step::Apply, "tofu", 1).kind, "apply");
     }
 

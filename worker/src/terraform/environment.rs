@@ -47,19 +47,13 @@ pub(super) fn build(
     for (name, value) in operator {
         let upper = name.to_ascii_uppercase();
         if fixed.contains_key(upper.as_str()) || NOT_BY_OPERATORS.iter().any(|never| upper.starts_with(never)) {
-            return Err(refused(
-                "the worker's setting worker.pass_env",
-                name,
-                "Ask an operator to take it out of worker.pass_env.",
-            ));
+            return Err(refused("the worker's setting worker.pass_env", name, "Ask an operator to take it out of worker.pass_env."));
         }
         all.insert(name.clone(), value.clone());
     }
     for (name, value) in secrets.iter().flat_map(|secrets| &secrets.env) {
         let upper = name.to_ascii_uppercase();
-        let legal = !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-            && !value.expose().contains('\0');
+        let legal = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !value.expose().contains('\0');
         if !legal || fixed.contains_key(upper.as_str()) || NEVER.iter().any(|never| upper.starts_with(never)) {
             return Err(refused("env_vars", name, "Take it out of env_vars."));
         }

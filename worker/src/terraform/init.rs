@@ -79,11 +79,7 @@ fn arguments(place: &Workplace<'_>, lock: LockFile) -> Result<Vec<String>, Unfin
 }
 
 /// With the provider cache if its turn can be had, else without it.
-async fn with_cache<C: Commands>(
-    commands: &mut C,
-    place: &Workplace<'_>,
-    command: ToolCommand,
-) -> Result<Streamed, Unfinished> {
+async fn with_cache<C: Commands>(commands: &mut C, place: &Workplace<'_>, command: ToolCommand) -> Result<Streamed, Unfinished> {
     let not_run = |error| Step::Init.not_run(&error);
     let without = |mut command: ToolCommand| {
         command.env.retain(|(name, _)| name != "TF_PLUGIN_CACHE_DIR");
@@ -103,8 +99,7 @@ async fn with_cache<C: Commands>(
     }
     drop(turn);
     // Something that does not keep to the turns, such as an operator's own terminal, runs a cached provider.
-    let busy =
-        !ran.exit.interrupted && diagnosis::read(&ran.tail, |text| commands.mask(text)).speaks_of(&["text file busy"]);
+    let busy = !ran.exit.interrupted && diagnosis::read(&ran.tail, |text| commands.mask(text)).speaks_of(&["text file busy"]);
     if !busy {
         return Ok(ran);
     }

@@ -37,8 +37,7 @@ pub(super) fn masked(json: &[u8], mask: &Mask<'_>) -> Result<Option<String>, ser
         let mut entry = json!({"sensitive": output.sensitive, "type": output.kind, "value": value});
         let length = entry["value"].to_string().len();
         if length > MAX_VALUE || bytes + length > MAX_TOTAL {
-            entry =
-                json!({"sensitive": output.sensitive, "type": "string", "value": format!("(omitted: {length} bytes)")});
+            entry = json!({"sensitive": output.sensitive, "type": "string", "value": format!("(omitted: {length} bytes)")});
         }
         bytes += entry.to_string().len();
         shown.insert(mask(&name), entry);
@@ -63,10 +62,7 @@ mod tests {
             "silent": {"type": "string", "value": "SECRET"},
         }))
         .expect("some");
-        assert_eq!(
-            found["open"],
-            json!({"sensitive": false, "type": ["object", {"a": "string"}], "value": {"a": "x ***"}})
-        );
+        assert_eq!(found["open"], json!({"sensitive": false, "type": ["object", {"a": "string"}], "value": {"a": "x ***"}}));
         assert_eq!(found["closed"]["value"], json!(SENSITIVE));
         assert!(!found.to_string().contains("SECRET"));
     }
@@ -74,9 +70,8 @@ mod tests {
     #[test]
     fn large_values_are_left_out_one_by_one() {
         let long = "x".repeat(MAX_VALUE);
-        let mut outputs: Map<String, Value> = (0..400)
-            .map(|n| (format!("o{n:03}"), json!({"sensitive": false, "type": "string", "value": "y".repeat(1000)})))
-            .collect();
+        let mut outputs: Map<String, Value> =
+            (0..400).map(|n| (format!("o{n:03}"), json!({"sensitive": false, "type": "string", "value": "y".repeat(1000)}))).collect();
         outputs.insert("a".to_owned(), json!({"sensitive": false, "type": "string", "value": long}));
         let found = shown(&Value::Object(outputs)).expect("some");
         assert_eq!(found["a"]["value"], json!("(omitted: 16386 bytes)"));

@@ -43,11 +43,7 @@ impl fmt::Debug for Planned {
 }
 
 /// Makes the plan. Changes nothing but, where it is new, adding the workspace to the backend.
-pub async fn plan<C: Commands>(
-    commands: &mut C,
-    place: &Workplace<'_>,
-    tool: &ResolvedTool,
-) -> Result<Planned, Unfinished> {
+pub async fn plan<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool) -> Result<Planned, Unfinished> {
     say_version(commands, tool).await;
     let backend = init::init(commands, place, tool, LockFile::MayChange).await?;
     if backend == Backend::Checkout {
@@ -68,26 +64,19 @@ pub async fn plan<C: Commands>(
 }
 
 async fn say_version<C: Commands>(commands: &mut C, tool: &ResolvedTool) {
-    let by = if tool.asked_by == "nobody" {
-        "the worker's default".to_owned()
-    } else {
-        format!("asked for by {}", tool.asked_by)
-    };
+    let by = if tool.asked_by == "nobody" { "the worker's default".to_owned() } else { format!("asked for by {}", tool.asked_by) };
     commands.narrate(&format!("Using {} {} ({by})", tool.used.tool, tool.used.version)).await;
 }
 
 async fn warn_about_state<C: Commands>(commands: &mut C, tool: &ResolvedTool) {
     let name = tool.used.tool;
-    commands.narrate(&format!("⚠ This configuration names no backend: {name} keeps its state in the checkout, which is deleted after the job.")).await;
+    commands
+        .narrate(&format!("⚠ This configuration names no backend: {name} keeps its state in the checkout, which is deleted after the job."))
+        .await;
     commands.narrate("  Nothing will remember what was made, and the next run makes it again. Add a `backend` or `cloud` block to the `terraform` block, such as `backend \"s3\" {}`, and give its settings in backend_config.").await;
 }
 
-async fn run<C: Commands>(
-    commands: &mut C,
-    place: &Workplace<'_>,
-    tool: &ResolvedTool,
-    file: &Path,
-) -> Result<(), Unfinished> {
+async fn run<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &ResolvedTool, file: &Path) -> Result<(), Unfinished> {
     let (name, spec) = (tool.used.tool.as_str(), place.order.spec);
     commands.narrate(&format!("Running {name} plan...")).await;
     if !spec.plan_args.is_empty() {
@@ -122,8 +111,7 @@ async fn summarise<C: Commands>(
             "Nothing was changed. Read the log and run it again.",
         )
     };
-    let shown =
-        commands.capture(place.command(tool, args), MAX_JSON).await.map_err(|error| Step::Plan.not_run(&error))?;
+    let shown = commands.capture(place.command(tool, args), MAX_JSON).await.map_err(|error| Step::Plan.not_run(&error))?;
     match shown.exit.code {
         Some(0) => {}
         code if shown.exit.interrupted => return Err(Unfinished::Stopped { clean: code.is_some() }),
@@ -137,10 +125,7 @@ fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("{} is larger than {limit} bytes", path.display()),
-        ));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{} is larger than {limit} bytes", path.display())));
     }
     Ok(content)
 }

@@ -102,10 +102,7 @@ fn copy_package(from: &Path, to: &Path, depth: usize) -> io::Result<()> {
         } else if kind.is_dir() && depth > 1 {
             copy_package(&path, &copy, depth - 1)?;
         } else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{} is neither a file nor a folder", path.display()),
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is neither a file nor a folder", path.display())));
         }
     }
     Ok(())

@@ -117,8 +117,7 @@ fn confine(order: &Order<'_>) -> Result<(PathBuf, PathBuf), Failure> {
     for file in &order.spec.tfvars_files {
         // Named from the working directory; checked as what it is in the repository.
         let shown = if path == "." { file.to_string() } else { format!("{path}/{file}") };
-        root.regular_file(&shown, MAX_TFVARS_BYTES)
-            .map_err(|refused| path_failure(&format!("tfvars_files: {}", told(&refused))))?;
+        root.regular_file(&shown, MAX_TFVARS_BYTES).map_err(|refused| path_failure(&format!("tfvars_files: {}", told(&refused))))?;
     }
     Ok((root.path().to_owned(), dir))
 }
@@ -142,15 +141,8 @@ fn refuse_planted(order: &Order<'_>, dir: &Path) -> Result<(), Failure> {
     Err(Failure {
         kind: "planted".to_owned(),
         phase: "init".to_owned(),
-        message: format!(
-            "The repository holds files in `{}` that it may not bring: {}",
-            order.spec.path,
-            list.join("; ")
-        ),
-        next_action: format!(
-            "Take them out of the repository (`git rm -r --cached {}`) and list them in .gitignore.",
-            names.join(" ")
-        ),
+        message: format!("The repository holds files in `{}` that it may not bring: {}", order.spec.path, list.join("; ")),
+        next_action: format!("Take them out of the repository (`git rm -r --cached {}`) and list them in .gitignore.", names.join(" ")),
     })
 }
 
@@ -162,10 +154,8 @@ fn read_by_itself(dir: &Path) -> Option<String> {
             || name.ends_with(".auto.tfvars.json")
     };
     let entries = std::fs::read_dir(dir).ok()?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| is_automatic(name))
-        .collect();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|name| is_automatic(name)).collect();
     names.sort();
     (!names.is_empty()).then(|| format!("Values are also read from: {}", names.join(", ").escape_debug()))
 }
@@ -184,9 +174,7 @@ async fn access<C: Commands>(commands: &mut C, order: &Order<'_>) -> Result<Opti
             next_action: "Try again later, or ask an operator to check worker.registry_host.".to_owned(),
         })),
         Err(error) => {
-            commands
-                .narrate(&format!("⚠ The private registry gave no token, going on without one: {}", told(&error)))
-                .await;
+            commands.narrate(&format!("⚠ The private registry gave no token, going on without one: {}", told(&error))).await;
             Ok(Some(registry.anonymous()))
         }
     }
@@ -195,11 +183,7 @@ async fn access<C: Commands>(commands: &mut C, order: &Order<'_>) -> Result<Opti
 /// Secret and plain settings alike go through a file: argv is public.
 fn backend_file(order: &Order<'_>) -> Result<Option<PathBuf>, Failure> {
     let plain = order.spec.backend_config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let secret = order
-        .secrets
-        .iter()
-        .flat_map(|secrets| &secrets.backend_config)
-        .map(|(key, value)| (key.as_str(), value.expose()));
+    let secret = order.secrets.iter().flat_map(|secrets| &secrets.backend_config).map(|(key, value)| (key.as_str(), value.expose()));
     let settings: BTreeMap<&str, &str> = plain.chain(secret).collect();
     if settings.is_empty() {
         return Ok(None);
@@ -224,10 +208,7 @@ fn backend_file(order: &Order<'_>) -> Result<Option<PathBuf>, Failure> {
     let path = order.scratch.join("backend.tfbackend");
     // With a `=` in it, the tool would take the path for KEY=VALUE.
     if text(&path)?.contains('=') {
-        return Err(storage(&io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{} has a `=` in its name", path.display()),
-        )));
+        return Err(storage(&io::Error::new(io::ErrorKind::InvalidInput, format!("{} has a `=` in its name", path.display()))));
     }
     private_file::write(&path, lines.as_bytes()).map_err(|error| storage(&error))?;
     Ok(Some(path))
@@ -235,9 +216,7 @@ fn backend_file(order: &Order<'_>) -> Result<Option<PathBuf>, Failure> {
 
 /// A path as it can be given to a command.
 pub(super) fn text(path: &Path) -> Result<&str, Failure> {
-    path.to_str().ok_or_else(|| {
-        storage(&io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not UTF-8", path.display())))
-    })
+    path.to_str().ok_or_else(|| storage(&io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not UTF-8", path.display()))))
 }
 
 fn path_failure(message: &str) -> Failure {

@@ -20,9 +20,7 @@ const NO_AUTH: &str = "no-auth";
 pub enum BadRegistry {
     #[error("the registry's address `{address}` is not valid ({why}): use https://HOST[:PORT]")]
     Address { address: String, why: String },
-    #[error(
-        "the registry's address `{0}` must begin with https:// (http:// only on this machine, or where an operator lists the host)"
-    )]
+    #[error("the registry's address `{0}` must begin with https:// (http:// only on this machine, or where an operator lists the host)")]
     Plain(String),
 }
 
@@ -132,20 +130,14 @@ impl Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("address", &self.address())
-            .field("required", &self.required)
-            .finish_non_exhaustive()
+        f.debug_struct("Registry").field("address", &self.address()).field("required", &self.required).finish_non_exhaustive()
     }
 }
 
 /// Visible ASCII, and nothing that the configuration's language would read as more than a character.
 fn is_usable(token: &Secret) -> bool {
     let text = token.expose();
-    (1..=8192).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_graphic())
-        && !text.contains("${")
-        && !text.contains("%{")
+    (1..=8192).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains("${") && !text.contains("%{")
 }
 
 fn host_of(url: &Url) -> String {
@@ -181,15 +173,9 @@ mod tests {
 
     #[test]
     fn a_token_is_visible_text_and_nothing_more() {
-        for (token, usable) in [
-            ("abc.DEF-1_2~3+/=", true),
-            ("a\"b\\c", true),
-            ("", false),
-            ("a b", false),
-            ("a\nb", false),
-            ("${x}", false),
-            ("ü", false),
-        ] {
+        for (token, usable) in
+            [("abc.DEF-1_2~3+/=", true), ("a\"b\\c", true), ("", false), ("a b", false), ("a\nb", false), ("${x}", false), ("ü", false)]
+        {
             assert_eq!(is_usable(&Secret::new(token)), usable, "{token:?}");
         }
     }

@@ -57,11 +57,9 @@ impl Step {
         let why = format!("{error}{source}");
         match error {
             CommandError::Stopped => Unfinished::Stopped { clean: true },
-            CommandError::NotStarted { .. } => self.failed(
-                Some("tool_broken"),
-                &why,
-                "Ask an operator to check the worker's tools with `navvy doctor`.",
-            ),
+            CommandError::NotStarted { .. } => {
+                self.failed(Some("tool_broken"), &why, "Ask an operator to check the worker's tools with `navvy doctor`.")
+            }
             CommandError::TooMuch { .. } => self.failed(None, &why, "Split the configuration into smaller ones."),
             CommandError::Lost(_) => self.failed(Some("runner_lost"), &why, "Nothing was changed. Run it again."),
         }
@@ -76,11 +74,7 @@ impl Step {
             (Some(code), _) => Err(Unfinished::Failed(diagnosis::read(&ran.tail, mask).failure(self, tool, code))),
             (None, signal) => {
                 let why = format!("{tool} was killed{}", by_signal(signal));
-                Err(self.failed(
-                    Some("killed"),
-                    &why,
-                    "The usual reason is too little memory: ask an operator to look at the worker.",
-                ))
+                Err(self.failed(Some("killed"), &why, "The usual reason is too little memory: ask an operator to look at the worker."))
             }
         }
     }

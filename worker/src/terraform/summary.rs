@@ -80,8 +80,7 @@ fn action(resource: &Resource) -> Option<&'static str> {
 
 fn attributes(action: &str, change: &Change, mask: &Mask<'_>) -> Vec<AttributeChange> {
     let Change { before, after, after_unknown, before_sensitive, after_sensitive, .. } = change;
-    let keys =
-        |value: &'_ Value| value.as_object().map(|items| items.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let keys = |value: &'_ Value| value.as_object().map(|items| items.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     let names: BTreeSet<String> = [before, after, after_unknown].into_iter().flat_map(keys).collect();
     let differs = |name: &String| match action {
         "delete" | "forget" => !before[name].is_null(),
@@ -90,8 +89,7 @@ fn attributes(action: &str, change: &Change, mask: &Mask<'_>) -> Vec<AttributeCh
         _ => false,
     };
     // A whole object may be sensitive: then each of its attributes is.
-    let of =
-        |tree: &Value, name: &str| if tree.is_object() { tree[name].clone() } else { Value::Bool(values::marks(tree)) };
+    let of = |tree: &Value, name: &str| if tree.is_object() { tree[name].clone() } else { Value::Bool(values::marks(tree)) };
     // Providers copy sensitive arguments into attributes that they do not mark (`output` of `terraform_data` is one).
     let mut sensitive = Vec::new();
     values::sensitive_texts(before, before_sensitive, &mut sensitive);
@@ -100,8 +98,7 @@ fn attributes(action: &str, change: &Change, mask: &Mask<'_>) -> Vec<AttributeCh
     sensitive.sort_by_key(|text| Reverse(text.len()));
     sensitive.dedup();
     sensitive.truncate(MAX_SENSITIVE);
-    let mask =
-        |text: &str| mask(&sensitive.iter().fold(text.to_owned(), |text, hidden| text.replace(hidden, SENSITIVE)));
+    let mask = |text: &str| mask(&sensitive.iter().fold(text.to_owned(), |text, hidden| text.replace(hidden, SENSITIVE)));
     let changed = names.into_iter().filter(differs).take(MAX_ATTRIBUTES);
     let listed = changed.map(|name| {
         let nothing = Value::Bool(false);
@@ -114,8 +111,7 @@ fn attributes(action: &str, change: &Change, mask: &Mask<'_>) -> Vec<AttributeCh
 }
 
 fn reasons(resource: &Resource, mask: &Mask<'_>) -> Vec<String> {
-    let paths: Vec<String> =
-        resource.change.replace_paths.iter().take(MAX_ATTRIBUTES).map(|path| mask(&attribute_path(path))).collect();
+    let paths: Vec<String> = resource.change.replace_paths.iter().take(MAX_ATTRIBUTES).map(|path| mask(&attribute_path(path))).collect();
     if !paths.is_empty() {
         return paths;
     }
@@ -133,9 +129,7 @@ fn attribute_path(path: &[Value]) -> String {
     let mut text = String::new();
     for step in path {
         match step.as_str() {
-            Some(name)
-                if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) =>
-            {
+            Some(name) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) => {
                 if !text.is_empty() {
                     text.push('.');
                 }
@@ -194,10 +188,7 @@ mod tests {
         let counts = [found.adds, found.changes, found.destroys, found.replacements, found.imports];
         assert_eq!(counts, [1, 2, 1, 2, 2]);
         let actions: Vec<&str> = found.resources.iter().map(|resource| resource.action.as_str()).collect();
-        assert_eq!(
-            actions,
-            ["create", "update", "delete", "replace", "replace", "import", "move", "read", "forget", "update"]
-        );
+        assert_eq!(actions, ["create", "update", "delete", "replace", "replace", "import", "move", "read", "forget", "update"]);
         assert_eq!(found.resources[2].address, "x.y (deposed object abc123)");
         assert_eq!(found.resources[3].replace_because, ["a", "tags[\"b c\"][0]"]);
         assert_eq!(found.resources[4].replace_because, ["(tainted)"]);
@@ -211,22 +202,14 @@ mod tests {
                 &json!({"address": "x.y[\"hunter22\"]", "before": {"a": "SECRET", "b": {"c": "SECRET", "d": 1}}, "after": {"a": "SECRET2", "b": {"c": "SECRET", "d": 2}, "e": "is hunter22"},
                 "before_sensitive": {"a": true, "b": {"c": true}}, "after_sensitive": {"a": true, "b": {"c": true}}})
             ),
-            resource(
-                &["delete"],
-                &json!({"before": {"a": "SECRET"}, "after": null, "before_sensitive": true, "after_sensitive": false})
-            ),
+            resource(&["delete"], &json!({"before": {"a": "SECRET"}, "after": null, "before_sensitive": true, "after_sensitive": false})),
         ]));
         let text = serde_json::to_string(&found).expect("encodes");
         assert!(!text.contains("SECRET") && !text.contains("hunter22"), "{text}");
-        let shown: Vec<String> =
-            found.resources[0].attributes.iter().map(|a| format!("{}: {} -> {}", a.name, a.before, a.after)).collect();
+        let shown: Vec<String> = found.resources[0].attributes.iter().map(|a| format!("{}: {} -> {}", a.name, a.before, a.after)).collect();
         assert_eq!(
             shown,
-            [
-                "a: (sensitive) -> (sensitive)",
-                r#"b: {"c":"(sensitive)","d":1} -> {"c":"(sensitive)","d":2}"#,
-                r#"e: null -> "is ***""#
-            ]
+            ["a: (sensitive) -> (sensitive)", r#"b: {"c":"(sensitive)","d":1} -> {"c":"(sensitive)","d":2}"#, r#"e: null -> "is ***""#]
         );
         assert_eq!(found.resources[1].attributes[0].before, "(sensitive)");
     }

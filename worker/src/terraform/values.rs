@@ -87,9 +87,7 @@ pub(super) fn masked(value: &Value, mask: &Mask<'_>) -> Value {
             if hidden == text { value.clone() } else { Value::String(hidden) }
         }
         Value::Array(items) => Value::Array(items.iter().map(|item| masked(item, mask)).collect()),
-        Value::Object(items) => {
-            Value::Object(items.iter().map(|(key, item)| (mask(key), masked(item, mask))).collect())
-        }
+        Value::Object(items) => Value::Object(items.iter().map(|(key, item)| (mask(key), masked(item, mask))).collect()),
         Value::Null | Value::Bool(_) => value.clone(),
     }
 }

@@ -29,9 +29,8 @@ pub(super) fn extract(archive: &Path, tool: Tool, program: &Path) -> Result<(), 
     for index in 0..zip.len() {
         let entry = zip.by_index_raw(index).map_err(|error| format!("the archive is damaged: {error}"))?;
         let name = entry.name().to_owned();
-        let plain = entry.is_file()
-            && !entry.is_symlink()
-            && entry.unix_mode().is_none_or(|mode| matches!(mode & 0o170_000, 0 | 0o100_000));
+        let plain =
+            entry.is_file() && !entry.is_symlink() && entry.unix_mode().is_none_or(|mode| matches!(mode & 0o170_000, 0 | 0o100_000));
         if !plain {
             return Err(format!("the archive holds `{}`, which is not a plain file", name.escape_debug()));
         }
@@ -89,9 +88,7 @@ mod tests {
         let options = SimpleFileOptions::default();
         for entry in entries {
             match entry {
-                Entry::File(name) => {
-                    zip.start_file(*name, options.unix_permissions(0o755)).and_then(|()| Ok(zip.write_all(b"program")?))
-                }
+                Entry::File(name) => zip.start_file(*name, options.unix_permissions(0o755)).and_then(|()| Ok(zip.write_all(b"program")?)),
                 Entry::Link(name) => zip.add_symlink(*name, "/bin/sh", options),
                 Entry::Folder(name) => zip.add_directory(*name, options),
             }
@@ -136,9 +133,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
         for name in ["terraform", "terrafork"] {
-            zip.start_file(name, SimpleFileOptions::default())
-                .and_then(|()| Ok(zip.write_all(b"x")?))
-                .expect("written");
+            zip.start_file(name, SimpleFileOptions::default()).and_then(|()| Ok(zip.write_all(b"x")?)).expect("written");
         }
         let bytes = zip.finish().expect("finished").into_inner();
         let twins = replace(&bytes, b"terrafork", b"terraform");

@@ -62,8 +62,7 @@ pub(super) fn find(tool: Tool, requested: Option<&str>, root: &Path, dir: &Path)
         return Ok(Asked { wanted, by });
     }
     let required = required(tool, dir)?;
-    let files: Vec<String> =
-        required.iter().map(|one| format!("`required_version` in {}", one.file.escape_debug())).collect();
+    let files: Vec<String> = required.iter().map(|one| format!("`required_version` in {}", one.file.escape_debug())).collect();
     let constraints = configuration::together(&required);
     if constraints.is_empty() {
         return Ok(Asked { wanted: Wanted::Default, by: "nobody".to_owned() });
@@ -88,12 +87,7 @@ fn in_words(tool: Tool, text: &str, by: &str, dir: &Path) -> Result<Wanted, Tool
     }
     if text.starts_with("latest:") || text.starts_with("ref:") || text.starts_with("path:") {
         let why = "this form is not supported; write an exact version such as 1.11.4, a constraint such as `~> 1.11.0`, or `latest`";
-        return Err(ToolError::Unusable {
-            tool,
-            by: by.to_owned(),
-            text: text.escape_debug().take(80).collect(),
-            why: why.to_owned(),
-        });
+        return Err(ToolError::Unusable { tool, by: by.to_owned(), text: text.escape_debug().take(80).collect(), why: why.to_owned() });
     }
     if let Ok(exact) = version::exact(text) {
         return Ok(Wanted::Exact(exact));

@@ -13,11 +13,9 @@ use std::path::{Path, PathBuf};
 /// Older ones are refused, wherever they come from, and why.
 fn floor(tool: Tool) -> (&'static str, Version, &'static str) {
     match tool {
-        Tool::Terraform => (
-            "1.5.7",
-            Version::new(1, 5, 7),
-            "older ones can be made to write anywhere by a module's archive (CVE-2023-4782)",
-        ),
+        Tool::Terraform => {
+            ("1.5.7", Version::new(1, 5, 7), "older ones can be made to write anywhere by a module's archive (CVE-2023-4782)")
+        }
         Tool::Tofu => ("1.6.0", Version::new(1, 6, 0), "it is the first release"),
     }
 }
@@ -48,13 +46,7 @@ impl Tools {
 
     /// The program for the folder `dir` of the checkout `root`. `requested` is the version in the request. Both folders
     /// must be resolved paths, `dir` below `root` or the same.
-    pub async fn resolve(
-        &self,
-        tool: Tool,
-        requested: Option<&str>,
-        root: &Path,
-        dir: &Path,
-    ) -> Result<ResolvedTool, ToolError> {
+    pub async fn resolve(&self, tool: Tool, requested: Option<&str>, root: &Path, dir: &Path) -> Result<ResolvedTool, ToolError> {
         let asked = asked::find(tool, requested, root, dir)?;
         match &asked.wanted {
             Wanted::Exact(version) => self.get(tool, version, &asked.by).await,
@@ -68,8 +60,7 @@ impl Tools {
     /// Exactly the version that made a plan.
     pub async fn same_as(&self, used: &ToolUsed) -> Result<ResolvedTool, ToolError> {
         let by = "the plan, which only the same version may apply,";
-        let version =
-            version::exact(&used.version).map_err(|why| ToolError::unusable(used.tool, by, &used.version, &why))?;
+        let version = version::exact(&used.version).map_err(|why| ToolError::unusable(used.tool, by, &used.version, &why))?;
         self.get(used.tool, &version, by).await
     }
 
@@ -87,13 +78,7 @@ impl Tools {
     }
 
     /// Why a version is not fetched, or its program.
-    async fn fetch(
-        &self,
-        tool: Tool,
-        version: &Version,
-        by: &str,
-        present: &[Installed],
-    ) -> Result<PathBuf, ToolError> {
+    async fn fetch(&self, tool: Tool, version: &Version, by: &str, present: &[Installed]) -> Result<PathBuf, ToolError> {
         let why = if !self.settings.may_download {
             "it may not fetch others (worker.tools.may_download is off)".to_owned()
         } else if self.settings.keyring(tool).is_none() {
@@ -105,21 +90,11 @@ impl Tools {
     }
 
     /// The program's own word is what counts, not the name of its folder.
-    async fn checked(
-        &self,
-        tool: Tool,
-        version: &Version,
-        program: PathBuf,
-        by: &str,
-    ) -> Result<ResolvedTool, ToolError> {
+    async fn checked(&self, tool: Tool, version: &Version, program: PathBuf, by: &str) -> Result<ResolvedTool, ToolError> {
         self.known.check_digest(&program).await?;
         let says = self.known.version(tool, &program).await?;
         if says != *version {
-            return Err(ToolError::Broken {
-                tool,
-                program,
-                why: format!("it says that it is {says}, and should be {version}"),
-            });
+            return Err(ToolError::Broken { tool, program, why: format!("it says that it is {says}, and should be {version}") });
         }
         Ok(ResolvedTool { used: ToolUsed { tool, version: version.to_string() }, program, asked_by: by.to_owned() })
     }
@@ -133,10 +108,7 @@ impl Tools {
             return Ok(ResolvedTool { asked_by: by.to_owned(), ..default });
         }
         let present = self.list(tool).await?;
-        let fits = present
-            .iter()
-            .map(|(version, _)| version)
-            .filter(|version| may_use(tool, version) && constraints.take(version));
+        let fits = present.iter().map(|(version, _)| version).filter(|version| may_use(tool, version) && constraints.take(version));
         let version = fits.max().cloned().or_else(|| constraints.named());
         match version {
             Some(version) => self.get(tool, &version, by).await,
@@ -158,10 +130,7 @@ impl Tools {
         pick: fn(std::vec::IntoIter<Version>) -> Option<Version>,
     ) -> Result<ResolvedTool, ToolError> {
         let present = self.list(tool).await?;
-        let fits = present
-            .iter()
-            .map(|(version, _)| version)
-            .filter(|version| may_use(tool, version) && constraints.take(version));
+        let fits = present.iter().map(|(version, _)| version).filter(|version| may_use(tool, version) && constraints.take(version));
         match pick(fits.cloned().collect::<Vec<_>>().into_iter()).or_else(|| constraints.named()) {
             Some(version) => self.get(tool, &version, &asked.by).await,
             None => Err(missing(tool, &asked.by, "in any version", &present, "none of them may be used".to_owned())),
@@ -181,11 +150,7 @@ impl Tools {
             return self.get(tool, &version, by).await;
         }
         let present = installed::in_folder(&self.settings.dir, tool)?;
-        let newest = present
-            .iter()
-            .map(|(version, _)| version)
-            .filter(|version| may_use(tool, version) && version.pre.is_empty())
-            .max();
+        let newest = present.iter().map(|(version, _)| version).filter(|version| may_use(tool, version) && version.pre.is_empty()).max();
         match newest {
             Some(version) => self.get(tool, version, by).await,
             None => Err(ToolError::None { tool }),

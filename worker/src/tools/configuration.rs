@@ -95,9 +95,7 @@ fn in_json(text: &str, (blocks, attribute): Place) -> Vec<String> {
     let mut at = vec![&document];
     for block in blocks {
         let below = at.into_iter().filter_map(|outer| outer.get(block));
-        at = below
-            .flat_map(|found| found.as_array().map_or_else(|| vec![found], |list| list.iter().collect()))
-            .collect();
+        at = below.flat_map(|found| found.as_array().map_or_else(|| vec![found], |list| list.iter().collect())).collect();
     }
     at.iter().filter_map(|block| Some(block.get(attribute)?.as_str()?.to_owned())).collect()
 }
@@ -219,21 +217,12 @@ mod tests {
     fn constraints_are_found_where_the_tool_would_find_them() {
         for (text, expected) in [
             ("terraform { required_version = \">= 1.5\" }", vec![">= 1.5"]),
-            (
-                "terraform {\n  backend \"http\" {\n required_version = \"9\" }\n  required_version=\"~> 1.9\"\n}",
-                vec!["~> 1.9"],
-            ),
-            (
-                "terraform {}\nterraform {\n required_version = \"1\"\n}\nterraform { required_version = \"2\" }",
-                vec!["1", "2"],
-            ),
+            ("terraform {\n  backend \"http\" {\n required_version = \"9\" }\n  required_version=\"~> 1.9\"\n}", vec!["~> 1.9"]),
+            ("terraform {}\nterraform {\n required_version = \"1\"\n}\nterraform { required_version = \"2\" }", vec!["1", "2"]),
             ("# terraform { required_version = \"1\" }\n// terraform { required_version = \"1\" }", vec![]),
             ("/* terraform {\n required_version = \"1\" } */ terraform { required_version = \"2\" }", vec!["2"]),
             ("locals { a = \"terraform { required_version = \\\"1\\\" }\" }", vec![]),
-            (
-                "locals { a = <<-EOT\n terraform { required_version = \"1\" }\n EOT\n}\nterraform { required_version = \"2\" }",
-                vec!["2"],
-            ),
+            ("locals { a = <<-EOT\n terraform { required_version = \"1\" }\n EOT\n}\nterraform { required_version = \"2\" }", vec!["2"]),
             ("locals { a = \"${jsonencode({ x = \"}\" })}\" }\nterraform { required_version = \"2\" }", vec!["2"]),
             ("module \"x\" { required_version = \"1\" }", vec![]),
             ("terraform { x { } required_version = \"3\"", vec!["3"]),
@@ -246,10 +235,7 @@ mod tests {
             assert_eq!(in_blocks(text, REQUIRED), expected, "{text}");
         }
         assert_eq!(in_json(r#"{"terraform": {"required_version": "1"}}"#, REQUIRED), ["1"]);
-        assert_eq!(
-            in_json(r#"{"terraform": [{"required_version": "1"}, {"required_version": "2"}]}"#, REQUIRED),
-            ["1", "2"]
-        );
+        assert_eq!(in_json(r#"{"terraform": [{"required_version": "1"}, {"required_version": "2"}]}"#, REQUIRED), ["1", "2"]);
         assert_eq!(in_json("{", REQUIRED), Vec::<String>::new());
     }
 

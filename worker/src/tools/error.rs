@@ -65,9 +65,7 @@ impl ToolError {
                 )
             }
             Self::None { tool } => {
-                format!(
-                    "Ask an operator to put {tool} into the worker's PATH, or a version of it into the folder worker.tools.dir."
-                )
+                format!("Ask an operator to put {tool} into the worker's PATH, or a version of it into the folder worker.tools.dir.")
             }
             Self::Unusable { .. } => "Give an exact version such as 1.11.4.".to_owned(),
             Self::BelowFloor { floor, .. } => format!("Ask for {floor} or a newer version."),
@@ -78,17 +76,11 @@ impl ToolError {
                     program.display()
                 )
             }
-            Self::Fetch { .. } => {
-                "Try again later, or ask an operator to check worker.tools and the way to the release mirror."
-                    .to_owned()
-            }
+            Self::Fetch { .. } => "Try again later, or ask an operator to check worker.tools and the way to the release mirror.".to_owned(),
             Self::Untrusted { .. } => {
-                "Ask an operator to check the release mirror and the keyring. Nothing of the release was used."
-                    .to_owned()
+                "Ask an operator to check the release mirror and the keyring. Nothing of the release was used.".to_owned()
             }
-            Self::Storage { .. } => {
-                "Ask an operator to check the worker's disk and the owner of the folder worker.tools.dir.".to_owned()
-            }
+            Self::Storage { .. } => "Ask an operator to check the worker's disk and the owner of the folder worker.tools.dir.".to_owned(),
         }
     }
 

@@ -74,8 +74,7 @@ pub(super) fn in_folder(dir: &Path, tool: Tool) -> Result<Vec<(Version, PathBuf)
         let entry = entry.map_err(ToolError::storage("list", &parent))?;
         let name = entry.file_name();
         // Whatever is not named by a version is not ours: half-fetched folders, lock files, an operator's notes.
-        let Some(version) = name.to_str().and_then(|name| version::exact(name).ok().filter(|v| v.to_string() == name))
-        else {
+        let Some(version) = name.to_str().and_then(|name| version::exact(name).ok().filter(|v| v.to_string() == name)) else {
             continue;
         };
         let program = entry.path().join(tool.as_str());
@@ -126,11 +125,7 @@ impl Known {
             self.digests.lock().expect("no holder panics").insert(identity, digest.clone());
             digest
         };
-        if found == recorded {
-            Ok(())
-        } else {
-            Err(ToolError::Changed { program: program.to_owned(), recorded, found })
-        }
+        if found == recorded { Ok(()) } else { Err(ToolError::Changed { program: program.to_owned(), recorded, found }) }
     }
 }
 
@@ -191,6 +186,5 @@ async fn probe(tool: Tool, program: &Path) -> Result<Version, ToolError> {
     // tofu says `terraform_version` too.
     let said = serde_json::from_slice::<serde_json::Value>(&output.stdout).ok();
     let said = said.as_ref().and_then(|said| said.get("terraform_version")).and_then(serde_json::Value::as_str);
-    said.and_then(|said| version::exact(said).ok())
-        .ok_or_else(|| broken("`version -json` did not say a version".to_owned()))
+    said.and_then(|said| version::exact(said).ok()).ok_or_else(|| broken("`version -json` did not say a version".to_owned()))
 }

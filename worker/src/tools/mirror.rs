@@ -43,12 +43,7 @@ impl Release {
             Tool::Terraform => (format!("terraform/{version}"), "sig"),
             Tool::Tofu => (format!("v{version}"), "gpgsig"),
         };
-        Self {
-            folder,
-            archive: format!("{tool}_{version}_{os}_{processor}.zip"),
-            signature: format!("{sums}.{ending}"),
-            sums,
-        }
+        Self { folder, archive: format!("{tool}_{version}_{os}_{processor}.zip"), signature: format!("{sums}.{ending}"), sums }
     }
 }
 
@@ -66,13 +61,10 @@ impl Mirror {
             Tool::Terraform => TERRAFORM_RELEASES,
             Tool::Tofu => TOFU_RELEASES,
         });
-        let url =
-            Url::parse(address).map_err(|error| format!("the mirror's address `{address}` is not valid: {error}"))?;
+        let url = Url::parse(address).map_err(|error| format!("the mirror's address `{address}` is not valid: {error}"))?;
         let local = is_loopback(&url);
         if url.scheme() != "https" && !(local && url.scheme() == "http") {
-            return Err(format!(
-                "the mirror's address `{address}` must begin with https:// (http:// only on this machine)"
-            ));
+            return Err(format!("the mirror's address `{address}` must begin with https:// (http:// only on this machine)"));
         }
         let policy = Policy::custom(move |attempt| {
             let next = attempt.url();
@@ -105,13 +97,7 @@ impl Mirror {
         file.sync_all().map_err(unwritable)
     }
 
-    async fn fetch(
-        &self,
-        release: &Release,
-        name: &str,
-        limit: u64,
-        out: &mut (impl std::io::Write + Send),
-    ) -> Result<(), String> {
+    async fn fetch(&self, release: &Release, name: &str, limit: u64, out: &mut (impl std::io::Write + Send)) -> Result<(), String> {
         let url = format!("{}/{}/{name}", self.address, release.folder);
         let response = self.client.get(&url).send().await.map_err(|error| format!("{url}: {}", chain(&error)))?;
         if !response.status().is_success() {

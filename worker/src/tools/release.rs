@@ -32,11 +32,7 @@ pub(super) async fn install(settings: &Settings, tool: Tool, version: &Version) 
     let target = installed::folder(&settings.dir, tool, version);
     let program = target.join(tool.as_str());
     let parent = settings.dir.join(tool.as_str());
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(&parent)
-        .map_err(ToolError::storage("make the folder", &parent))?;
+    DirBuilder::new().recursive(true).mode(0o755).create(&parent).map_err(ToolError::storage("make the folder", &parent))?;
     let lock = parent.join(format!(".fetch-{version}.lock"));
     let held = FileLock::acquire(&lock, TURN).await.map_err(ToolError::storage("lock", &lock))?;
     let why = || "another fetch of the same version did not end in time".to_owned();
@@ -49,11 +45,7 @@ pub(super) async fn install(settings: &Settings, tool: Tool, version: &Version) 
     DirBuilder::new().mode(0o700).create(&work).map_err(ToolError::storage("make the folder", &work))?;
     let fetched = match tokio::time::timeout(LIMIT, fetch(settings, tool, version, &work)).await {
         Ok(fetched) => fetched,
-        Err(_) => Err(ToolError::Fetch {
-            tool,
-            version: version.to_string(),
-            why: format!("it took more than {} s", LIMIT.as_secs()),
-        }),
+        Err(_) => Err(ToolError::Fetch { tool, version: version.to_string(), why: format!("it took more than {} s", LIMIT.as_secs()) }),
     };
     let placed = fetched.and_then(|ready| place(&ready, &target, &parent));
     // An error here would hide a better one; the next fetch removes what is left.
@@ -65,8 +57,7 @@ pub(super) async fn install(settings: &Settings, tool: Tool, version: &Version) 
 async fn fetch(settings: &Settings, tool: Tool, version: &Version, work: &Path) -> Result<PathBuf, ToolError> {
     let failed = |why: String| ToolError::Fetch { tool, version: version.to_string(), why };
     let untrusted = |why: String| ToolError::Untrusted { tool, version: version.to_string(), why };
-    let keyring =
-        settings.keyring(tool).ok_or_else(|| failed(format!("no keyring is set (worker.tools.keyring_{tool})")))?;
+    let keyring = settings.keyring(tool).ok_or_else(|| failed(format!("no keyring is set (worker.tools.keyring_{tool})")))?;
     let mirror = Mirror::new(tool, settings.mirror(tool)).map_err(failed)?;
     let release = Release::new(tool, version);
 
@@ -82,10 +73,7 @@ async fn fetch(settings: &Settings, tool: Tool, version: &Version, work: &Path) 
     mirror.file(&release, &release.archive, MAX_ARCHIVE, &archive).await.map_err(failed)?;
     let found = installed::digest(archive.clone()).await?;
     if found != promised {
-        return Err(untrusted(format!(
-            "the SHA-256 of {} is {found}, and the signed list says {promised}",
-            release.archive
-        )));
+        return Err(untrusted(format!("the SHA-256 of {} is {found}, and the signed list says {promised}", release.archive)));
     }
 
     let ready = work.join("ready");
@@ -106,8 +94,7 @@ async fn fetch(settings: &Settings, tool: Tool, version: &Version, work: &Path) 
 fn promised_sum(sums: &[u8], name: &str) -> Result<String, String> {
     let text = std::str::from_utf8(sums).map_err(|_| "the list of checksums is not text".to_owned())?;
     let lines = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
-    let found: Vec<&str> =
-        lines.filter(|(_, file)| file.trim_start().trim_start_matches('*') == name).map(|(sum, _)| sum).collect();
+    let found: Vec<&str> = lines.filter(|(_, file)| file.trim_start().trim_start_matches('*') == name).map(|(sum, _)| sum).collect();
     match found[..] {
         [sum] if sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(sum.to_ascii_lowercase()),
         [] => Err(format!("the signed list of checksums does not name {name}")),

@@ -29,13 +29,7 @@ const SPOILS: &[(&str, &str)] = &[
 ];
 
 /// Checks the detached `signature` of `signed`. `folder` takes what gpgv needs and is the caller's to remove.
-pub(super) async fn verify(
-    keyring: &Path,
-    signed: &Path,
-    signature: &Path,
-    folder: &Path,
-    search_path: &OsStr,
-) -> Result<(), String> {
+pub(super) async fn verify(keyring: &Path, signed: &Path, signature: &Path, folder: &Path, search_path: &OsStr) -> Result<(), String> {
     let keys = readable(keyring, folder)?;
     let gpgv = std::env::split_paths(search_path).map(|at| at.join("gpgv")).find(|program| program.is_file());
     let gpgv = gpgv.ok_or("the program gpgv, which checks signatures, is not in the worker's PATH: install GnuPG")?;
@@ -71,8 +65,7 @@ fn readable(keyring: &Path, folder: &Path) -> Result<PathBuf, String> {
     if !text.contains("-----BEGIN PGP") {
         return Ok(keyring);
     }
-    let keys = dearmoured(text)
-        .ok_or_else(|| format!("the keyring {} holds no public keys in a readable form", keyring.display()))?;
+    let keys = dearmoured(text).ok_or_else(|| format!("the keyring {} holds no public keys in a readable form", keyring.display()))?;
     let path = folder.join("keyring.gpg");
     std::fs::write(&path, keys).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     Ok(path)
@@ -84,10 +77,7 @@ fn dearmoured(text: &str) -> Option<Vec<u8>> {
     let mut keys = Vec::new();
     for block in text.split("-----BEGIN PGP PUBLIC KEY BLOCK-----").skip(1) {
         let (block, _) = block.split_once("-----END PGP PUBLIC KEY BLOCK-----")?;
-        let lines = block
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.contains(": ") && !line.starts_with('='));
+        let lines = block.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains(": ") && !line.starts_with('='));
         let base64: String = lines.collect();
         keys.extend(base64::engine::general_purpose::STANDARD.decode(base64).ok()?);
     }
@@ -102,11 +92,7 @@ fn judge(success: bool, status: &str) -> Result<(), String> {
         }
     }
     let said = |wanted: &str| words().any(|word| word == wanted);
-    if success && said("GOODSIG") && said("VALIDSIG") {
-        Ok(())
-    } else {
-        Err("gpgv did not call the signature valid".to_owned())
-    }
+    if success && said("GOODSIG") && said("VALIDSIG") { Ok(()) } else { Err("gpgv did not call the signature valid".to_owned()) }
 }
 
 #[cfg(test)]

@@ -90,8 +90,7 @@ impl Constraints {
     /// The newest version that the terms themselves name and that they all take: what can be fetched without knowing
     /// which versions exist. `~> 1.9.2` names 1.9.2; `< 2.0` names nothing.
     pub(super) fn named(&self) -> Option<Version> {
-        let names =
-            |term: &&Term| matches!(term.relation, Relation::Equal | Relation::GreaterOrEqual | Relation::Pessimistic);
+        let names = |term: &&Term| matches!(term.relation, Relation::Equal | Relation::GreaterOrEqual | Relation::Pessimistic);
         let named = self.all().filter(names).map(|term| &term.version);
         named.filter(|version| self.take(version)).max().cloned()
     }
@@ -105,18 +104,14 @@ impl std::str::FromStr for Constraints {
     type Err = BadVersion;
     fn from_str(text: &str) -> Result<Self, BadVersion> {
         let term = |part: &str| Term::parse(part).ok_or_else(|| BadVersion::Constraint(shown(text)));
-        text.split(',')
-            .map(|part| term(part.trim()))
-            .collect::<Result<_, _>>()
-            .map(|terms| Self { terms, before_tofu_1_12: Vec::new() })
+        text.split(',').map(|part| term(part.trim())).collect::<Result<_, _>>().map(|terms| Self { terms, before_tofu_1_12: Vec::new() })
     }
 }
 
 impl fmt::Display for Constraints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, term) in self.all().enumerate() {
-            let spelling =
-                RELATIONS.iter().find(|(_, relation)| *relation == term.relation).map_or("", |(text, _)| text);
+            let spelling = RELATIONS.iter().find(|(_, relation)| *relation == term.relation).map_or("", |(text, _)| text);
             let comma = if position == 0 { "" } else { ", " };
             write!(f, "{comma}{spelling} {}", term.as_written())?;
         }
@@ -126,8 +121,7 @@ impl fmt::Display for Constraints {
 
 impl Term {
     fn parse(text: &str) -> Option<Self> {
-        let operator =
-            RELATIONS.iter().find_map(|(spelling, relation)| text.strip_prefix(spelling).map(|rest| (rest, *relation)));
+        let operator = RELATIONS.iter().find_map(|(spelling, relation)| text.strip_prefix(spelling).map(|rest| (rest, *relation)));
         let (rest, relation) = operator.unwrap_or((text, Relation::Equal));
         let (version, written) = numbers(rest)?;
         Some(Self { relation, version, written })
@@ -142,9 +136,7 @@ impl Term {
             Relation::Less => self.pre_release_fits(version) && version < wanted,
             Relation::GreaterOrEqual => self.pre_release_fits(version) && version >= wanted,
             Relation::LessOrEqual => self.pre_release_fits(version) && version <= wanted,
-            Relation::Pessimistic => {
-                self.pre_release_fits(version) && version >= wanted && self.keeps_the_front(version)
-            }
+            Relation::Pessimistic => self.pre_release_fits(version) && version >= wanted && self.keeps_the_front(version),
         }
     }
 
@@ -273,9 +265,7 @@ mod tests {
     fn later_versions_of_tofu_pass_over_what_was_meant_for_terraform() {
         let mut constraints = ">= 1.6".parse::<Constraints>().expect("valid");
         constraints.and_before_tofu_1_12("~> 1.9.0".parse().expect("valid"));
-        for (version, taken) in
-            [("1.9.1", true), ("1.10.0", false), ("1.12.0", true), ("1.14.0", true), ("1.5.9", false)]
-        {
+        for (version, taken) in [("1.9.1", true), ("1.10.0", false), ("1.12.0", true), ("1.14.0", true), ("1.5.9", false)] {
             assert_eq!(constraints.take(&exact(version).expect(version)), taken, "{version}");
         }
     }

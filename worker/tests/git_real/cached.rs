@@ -15,34 +15,21 @@ async fn a_commit_is_fetched_once_however_many_ask_at_the_same_time() {
     let cost = server.requests().len();
     assert!(cost > 0);
     alone.checkout(&main).await.expect("a second checkout");
-    assert_eq!(
-        server.requests().len(),
-        cost,
-        "a cached commit costs no request"
-    );
+    assert_eq!(server.requests().len(), cost, "a cached commit costs no request");
 
     let reader = Reader::new(server.url(), None);
     let tries = futures_util::future::join_all((0..8).map(|_| reader.checkout(&main))).await;
     for done in tries {
         let done = done.expect("a checkout");
-        assert_eq!(
-            std::fs::read_to_string(done.root.join("main.tf")).expect("read"),
-            "# first"
-        );
+        assert_eq!(std::fs::read_to_string(done.root.join("main.tf")).expect("read"), "# first");
     }
-    assert_eq!(
-        server.requests().len(),
-        2 * cost,
-        "eight attempts together cost one fetch"
-    );
+    assert_eq!(server.requests().len(), 2 * cost, "eight attempts together cost one fetch");
 }
 
 #[tokio::test]
 async fn the_next_commit_transfers_only_what_changed() {
     let forge = Forge::new();
-    let noise: String = (0..40_000)
-        .map(|_| uuid::Uuid::new_v4().to_string())
-        .collect();
+    let noise: String = (0..40_000).map(|_| uuid::Uuid::new_v4().to_string()).collect();
     let first = forge.commit("big.txt", &noise);
     let second = forge.commit("small.txt", "x");
     forge.push();
@@ -50,25 +37,14 @@ async fn the_next_commit_transfers_only_what_changed() {
     let reader = Reader::new(server.url(), None);
     let packs = || -> u64 {
         let files = files_below(&reader.dir.path().join("cache/repos"));
-        files
-            .iter()
-            .map(|file| std::fs::metadata(file).expect("stat").len())
-            .sum()
+        files.iter().map(|file| std::fs::metadata(file).expect("stat").len()).sum()
     };
     reader.fetch(&first).await.expect("fetched");
     let before = packs();
     reader.fetch(&second).await.expect("fetched");
     assert!(before > 500_000, "{before}");
     assert!(packs() - before < 50_000, "{}", packs() - before);
-    assert!(
-        reader
-            .checkout(&second)
-            .await
-            .expect("a checkout")
-            .root
-            .join("big.txt")
-            .exists()
-    );
+    assert!(reader.checkout(&second).await.expect("a checkout").root.join("big.txt").exists());
 }
 
 fn pack_files(reader: &Reader, extension: &str) -> Vec<PathBuf> {
@@ -98,10 +74,7 @@ async fn a_damaged_copy_is_thrown_away_and_fetched_again() {
             content[12..middle].fill(0xa5);
             overwrite(file, &content);
         }
-        let done = reader
-            .checkout(&second)
-            .await
-            .unwrap_or_else(|error| panic!("{extension}: {error}"));
+        let done = reader.checkout(&second).await.unwrap_or_else(|error| panic!("{extension}: {error}"));
         assert!(done.root.join("modules/net/main.tf").exists());
     }
     for damage in ["objects", "HEAD"] {
@@ -110,14 +83,8 @@ async fn a_damaged_copy_is_thrown_away_and_fetched_again() {
             let _ = std::fs::remove_dir_all(&path);
             let _ = std::fs::remove_file(&path);
         }
-        reader
-            .checkout(&first)
-            .await
-            .unwrap_or_else(|error| panic!("{damage}: {error}"));
-        reader
-            .checkout(&second)
-            .await
-            .unwrap_or_else(|error| panic!("{damage}: {error}"));
+        reader.checkout(&first).await.unwrap_or_else(|error| panic!("{damage}: {error}"));
+        reader.checkout(&second).await.unwrap_or_else(|error| panic!("{damage}: {error}"));
     }
 }
 
@@ -128,12 +95,7 @@ async fn what_a_killed_git_left_behind_stops_nobody() {
     let reader = Reader::new(server.url(), None);
     reader.fetch(&forge.id("v1")).await.expect("fetched");
     let store = reader.cached().pop().expect("one").join("tip.git");
-    for left in [
-        "shallow.lock",
-        "HEAD.lock",
-        "packed-refs.lock",
-        "objects/pack/tmp_pack_x",
-    ] {
+    for left in ["shallow.lock", "HEAD.lock", "packed-refs.lock", "objects/pack/tmp_pack_x"] {
         std::fs::write(store.join(left), "").expect("written");
     }
     let main = forge.id("main");
@@ -143,14 +105,7 @@ async fn what_a_killed_git_left_behind_stops_nobody() {
     reader.fetch(&main).await.expect("fetched");
     assert!(!store.join("objects/pack/tmp_pack_x").exists());
     // Looks the short id up in a full copy, whose half-made draft is in the way.
-    assert_eq!(
-        reader
-            .resolve(&main.as_str()[..9])
-            .await
-            .expect("resolved")
-            .commit,
-        main
-    );
+    assert_eq!(reader.resolve(&main.as_str()[..9]).await.expect("resolved").commit, main);
 }
 
 #[tokio::test]
@@ -167,8 +122,7 @@ async fn a_cancelled_fetch_leaves_the_repository_usable() {
             once.display()
         );
         std::fs::write(&stuck, script).expect("written");
-        std::fs::set_permissions(&stuck, std::fs::Permissions::from_mode(0o755))
-            .expect("executable");
+        std::fs::set_permissions(&stuck, std::fs::Permissions::from_mode(0o755)).expect("executable");
         settings.program = stuck;
     });
     let once = reader.dir.path().join("once");
@@ -182,25 +136,17 @@ async fn a_cancelled_fetch_leaves_the_repository_usable() {
 #[tokio::test]
 async fn a_repository_over_the_limit_is_refused_and_leaves_nothing() {
     let forge = Forge::new();
-    let noise: String = (0..20_000)
-        .map(|_| uuid::Uuid::new_v4().to_string())
-        .collect();
+    let noise: String = (0..20_000).map(|_| uuid::Uuid::new_v4().to_string()).collect();
     let commit = forge.commit("big.txt", &noise);
     forge.push();
     let server = Http::serve(&forge, &[]);
     let reader = Reader::with(server.url(), None, |settings| {
         settings.limits.max_bytes = 100_000;
     });
-    assert!(matches!(
-        reader.fetch(&commit).await,
-        Err(GitError::TooLarge { .. })
-    ));
+    assert!(matches!(reader.fetch(&commit).await, Err(GitError::TooLarge { .. })));
     assert!(pack_files(&reader, "pack").is_empty());
     let few = Reader::with(server.url(), None, |settings| settings.limits.max_files = 2);
-    assert!(matches!(
-        few.checkout(&commit).await,
-        Err(GitError::TooLarge { .. })
-    ));
+    assert!(matches!(few.checkout(&commit).await, Err(GitError::TooLarge { .. })));
     assert!(few.checkout(&forge.id("v1")).await.is_ok());
 }
 
@@ -214,39 +160,26 @@ async fn the_longest_unused_repositories_go_first() {
     for user in ["a", "b", "c"] {
         reader.auth = Some(crate::rig::basic(user, "password"));
         reader.fetch(&main).await.expect("fetched");
-        let new = reader
-            .cached()
-            .into_iter()
-            .find(|dir| !dirs.contains(dir))
-            .expect("a new one");
+        let new = reader.cached().into_iter().find(|dir| !dirs.contains(dir)).expect("a new one");
         dirs.push(new);
     }
     for (age, dir) in [(2u64, &dirs[0]), (9, &dirs[1]), (5, &dirs[2])] {
         let at = std::time::SystemTime::now() - std::time::Duration::from_secs(age * 3600);
-        std::fs::File::options()
-            .write(true)
-            .open(dir.join("used"))
-            .and_then(|file| file.set_modified(at))
-            .expect("aged");
+        std::fs::File::options().write(true).open(dir.join("used")).and_then(|file| file.set_modified(at)).expect("aged");
     }
     let none = reader.cache.evict(u64::MAX).await.expect("evicted");
     assert_eq!(none.repositories, 0);
     let one = reader.cache.evict(none.left - 1).await.expect("evicted");
     assert_eq!((one.repositories, one.left), (1, none.left - one.bytes));
     assert!(!dirs[1].exists() && dirs[0].exists() && dirs[2].exists());
-    assert_eq!(
-        reader.cache.evict(0).await.expect("evicted").repositories,
-        2
-    );
+    assert_eq!(reader.cache.evict(0).await.expect("evicted").repositories, 2);
     reader.checkout(&main).await.expect("fetched again");
 }
 
 #[tokio::test]
 async fn many_small_fetches_are_put_together() {
     let forge = Forge::new();
-    let commits: Vec<_> = (0..30)
-        .map(|n| forge.commit("counter.txt", &n.to_string()))
-        .collect();
+    let commits: Vec<_> = (0..30).map(|n| forge.commit("counter.txt", &n.to_string())).collect();
     forge.push();
     let server = Http::serve(&forge, &[]);
     let reader = Reader::new(server.url(), None);
@@ -258,10 +191,7 @@ async fn many_small_fetches_are_put_together() {
     let cost = server.requests().len();
     for (n, commit) in commits.iter().enumerate() {
         let done = reader.checkout(commit).await.expect("a checkout");
-        assert_eq!(
-            std::fs::read_to_string(done.root.join("counter.txt")).expect("read"),
-            n.to_string()
-        );
+        assert_eq!(std::fs::read_to_string(done.root.join("counter.txt")).expect("read"), n.to_string());
     }
     assert_eq!(server.requests().len(), cost, "nothing was lost on the way");
 }

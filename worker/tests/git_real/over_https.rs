@@ -18,32 +18,16 @@ struct Tls {
 impl Tls {
     fn before(server: &Http) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let (certificate, both) = (
-            dir.path().join("certificate.pem"),
-            dir.path().join("both.pem"),
-        );
+        let (certificate, both) = (dir.path().join("certificate.pem"), dir.path().join("both.pem"));
         let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=localhost",
-            ])
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
             .args(["-addext", "subjectAltName=DNS:localhost", "-keyout"])
             .arg(&both)
             .arg("-out")
             .arg(&certificate)
             .stderr(Stdio::null())
             .status();
-        assert!(
-            made.is_ok_and(|status| status.success()),
-            "openssl makes a certificate"
-        );
+        assert!(made.is_ok_and(|status| status.success()), "openssl makes a certificate");
         let key = std::fs::read_to_string(&both).expect("read");
         let public = std::fs::read_to_string(&certificate).expect("read");
         std::fs::write(&both, key + &public).expect("written");
@@ -57,25 +41,13 @@ impl Tls {
             .spawn()
             .expect("python3 can be started");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("a line");
-        let port = line
-            .trim()
-            .strip_prefix("ready ")
-            .and_then(|port| port.parse().ok())
-            .expect("a port");
-        Self {
-            dir,
-            port,
-            _process: Process(child),
-        }
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let port = line.trim().strip_prefix("ready ").and_then(|port| port.parse().ok()).expect("a port");
+        Self { dir, port, _process: Process(child) }
     }
 
     fn url(&self) -> GitUrl {
-        format!("https://localhost:{}/team/infra.git", self.port)
-            .parse()
-            .expect("an address")
+        format!("https://localhost:{}/team/infra.git", self.port).parse().expect("an address")
     }
 
     fn certificate(&self) -> PathBuf {

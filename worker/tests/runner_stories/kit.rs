@@ -35,40 +35,24 @@ pub(crate) fn example() -> PathBuf {
 
 fn built_example() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
-    let target = test
-        .ancestors()
-        .nth(2)
-        .expect("target/<profile>/deps/<test>");
+    let target = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
     let example = target.join("examples/navvy_runner");
     let age = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
     // `cargo test --test runner_stories` builds no examples; plain `cargo test` does.
     if age(&example) < age(&test) {
         let mut build = Command::new(env!("CARGO"));
-        build.args([
-            "build",
-            "--quiet",
-            "--package",
-            "worker",
-            "--example",
-            "navvy_runner",
-        ]);
+        build.args(["build", "--quiet", "--package", "worker", "--example", "navvy_runner"]);
         if target.ends_with("release") {
             build.arg("--release");
         }
         let built = build.status().is_ok_and(|status| status.success());
-        assert!(
-            built && example.exists(),
-            "the example navvy_runner cannot be built"
-        );
+        assert!(built && example.exists(), "the example navvy_runner cannot be built");
     }
     example
 }
 
 pub(crate) fn exe() -> RunnerExe {
-    RunnerExe {
-        program: example(),
-        args: vec!["runner".into()],
-    }
+    RunnerExe { program: example(), args: vec!["runner".into()] }
 }
 
 impl Story {
@@ -77,18 +61,13 @@ impl Story {
         let dir = tempfile::tempdir().expect("a folder");
         let mut spec = RunnerSpec::new("/bin/sh", dir.path(), dir.path().join("attempt.log"));
         spec.args = vec!["-c".into(), script.into()];
-        spec.env = vec![
-            ("PATH".into(), "/usr/bin:/bin".into()),
-            ("DIR".into(), dir.path().display().to_string()),
-        ];
+        spec.env = vec![("PATH".into(), "/usr/bin:/bin".into()), ("DIR".into(), dir.path().display().to_string())];
         spec.exit_record = Some(dir.path().join("exit.json"));
         Self { dir, spec }
     }
 
     pub(crate) fn captured(mut self, capture_limit_bytes: u64) -> Self {
-        self.spec.mode = Mode::Pipe {
-            capture_limit_bytes,
-        };
+        self.spec.mode = Mode::Pipe { capture_limit_bytes };
         self
     }
 
@@ -106,9 +85,7 @@ impl Story {
     }
 
     pub(crate) async fn start(&self) -> Runner {
-        Runner::spawn(&self.spec, &exe())
-            .await
-            .expect("the runner starts")
+        Runner::spawn(&self.spec, &exe()).await.expect("the runner starts")
     }
 
     pub(crate) async fn run(&self) -> Ended {
@@ -125,15 +102,8 @@ impl Story {
             events.push(event);
         }
         runner.wait().await.expect("the runner is reaped");
-        let Some(RunnerEvent::Exited(exit)) = events.last().cloned() else {
-            panic!("no exit: {events:?}")
-        };
-        Ended {
-            exit,
-            log: self.log(),
-            captured,
-            events,
-        }
+        let Some(RunnerEvent::Exited(exit)) = events.last().cloned() else { panic!("no exit: {events:?}") };
+        Ended { exit, log: self.log(), captured, events }
     }
 
     pub(crate) async fn fails_to_start(&self) -> StartFailure {
@@ -146,9 +116,7 @@ impl Story {
 }
 
 pub(crate) async fn next(runner: &mut Runner) -> Option<RunnerEvent> {
-    let event = tokio::time::timeout(PATIENCE, runner.next_event())
-        .await
-        .expect("an event comes in time");
+    let event = tokio::time::timeout(PATIENCE, runner.next_event()).await.expect("an event comes in time");
     event.expect("the runner lives")
 }
 
@@ -171,24 +139,15 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits until a file holds something, and returns it without blanks around.
 pub(crate) async fn content(path: &Path) -> String {
-    let read = || {
-        fs::read_to_string(path)
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
-    until(&format!("{} is written", path.display()), || {
-        !read().is_empty()
-    })
-    .await;
+    let read = || fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    until(&format!("{} is written", path.display()), || !read().is_empty()).await;
     read()
 }
 
 /// True while the process exists and is not a zombie.
 pub(crate) fn lives(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// A field of `/proc/<pid>/status` in KiB.

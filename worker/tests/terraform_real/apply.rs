@@ -53,11 +53,7 @@ async fn another_worker_applies_exactly_the_plan() {
     assert_eq!(commands.ran(), ["init", "apply", "output"]);
     assert_eq!(commands.commands.iter().map(|command| command.effects).collect::<Vec<_>>(), [false, true, false]);
     assert_eq!(commands.asked_for_leave, 1);
-    for line in [
-        &format!("» Running {} apply...", second.name()),
-        "» Retrieving outputs...",
-        "» Deployment completed successfully!",
-    ] {
+    for line in [&format!("» Running {} apply...", second.name()), "» Retrieving outputs...", "» Deployment completed successfully!"] {
         assert!(commands.log.contains(line), "{}", commands.log);
     }
     assert!(!commands.log.contains("hunter2hunter2"), "{}", commands.log);
@@ -178,8 +174,7 @@ async fn a_state_that_cannot_be_saved_is_kept_and_the_outcome_is_unclear() {
         _ => (200, String::new()),
     })
     .await;
-    let mut backend: Vec<_> =
-        ["address", "lock_address", "unlock_address"].map(|key| (key.to_owned(), no_writes.url.clone())).to_vec();
+    let mut backend: Vec<_> = ["address", "lock_address", "unlock_address"].map(|key| (key.to_owned(), no_writes.url.clone())).to_vec();
     backend.push(("retry_max".to_owned(), "0".to_owned()));
     let site = async || Site::new(&[("main.tf", CONFIG)]).await.with_backend(backend.clone());
     let planned = site().await.plan(&mut Plain::new(&[])).await.expect("planned");
@@ -228,16 +223,10 @@ async fn providers_go_through_the_cache_and_come_out_as_copies_that_the_tool_acc
     let mirror = folder.path().join("mirror");
     provider(&mirror.join("registry.example.com/acme/empty"));
     let operator = folder.path().join("operator.tfrc");
-    fs::write(
-        &operator,
-        format!("provider_installation {{\n  filesystem_mirror {{\n    path = {mirror:?}\n  }}\n}}\n"),
-    )
-    .expect("written");
-    let config =
-        "terraform {\n  required_providers {\n    empty = { source = \"registry.example.com/acme/empty\" }\n  }\n}\n";
+    fs::write(&operator, format!("provider_installation {{\n  filesystem_mirror {{\n    path = {mirror:?}\n  }}\n}}\n")).expect("written");
+    let config = "terraform {\n  required_providers {\n    empty = { source = \"registry.example.com/acme/empty\" }\n  }\n}\n";
     let mut site = Site::new(&[("main.tf", config)]).await;
-    site.setup.plugin_cache =
-        Some(PluginCache::open(folder.path().join("cache"), std::time::Duration::from_mins(5)).expect("opened"));
+    site.setup.plugin_cache = Some(PluginCache::open(folder.path().join("cache"), std::time::Duration::from_mins(5)).expect("opened"));
     site.setup.cli_config = Some(operator);
     let mut commands = Plain::new(&[]);
     // The provider is no program: the plan gets as far as starting it, after its checksum was found to be right.
@@ -266,11 +255,9 @@ fn platform() -> String {
 fn provider(folder: &std::path::Path) {
     use std::io::Write as _;
     fs::create_dir_all(folder).expect("made");
-    let file =
-        fs::File::create(folder.join(format!("terraform-provider-empty_1.0.0_{}.zip", platform()))).expect("created");
+    let file = fs::File::create(folder.join(format!("terraform-provider-empty_1.0.0_{}.zip", platform()))).expect("created");
     let mut zip = zip::ZipWriter::new(file);
-    zip.start_file("terraform-provider-empty_v1.0.0", zip::write::SimpleFileOptions::default().unix_permissions(0o755))
-        .expect("begun");
+    zip.start_file("terraform-provider-empty_v1.0.0", zip::write::SimpleFileOptions::default().unix_permissions(0o755)).expect("begun");
     zip.write_all(b"#!/bin/sh\nexit 1\n").expect("written");
     zip.finish().expect("finished");
 }

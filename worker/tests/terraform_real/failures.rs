@@ -29,20 +29,12 @@ async fn each_step_fails_in_its_own_words() {
 
     let syntax = planning("resource {").await;
     assert_eq!((syntax.kind.as_str(), syntax.phase.as_str()), ("init", "init"));
-    assert!(
-        syntax.message.starts_with("Init failed: ") && syntax.message.contains("main.tf line 1"),
-        "{}",
-        syntax.message
-    );
+    assert!(syntax.message.starts_with("Init failed: ") && syntax.message.contains("main.tf line 1"), "{}", syntax.message);
 
     let missing_file = planning("output \"x\" {\n  value = file(\"nowhere\")\n}").await;
     assert_eq!((missing_file.kind.as_str(), missing_file.phase.as_str()), ("plan", "plan"));
     assert!(missing_file.message.starts_with("Plan failed: Invalid function argument"), "{}", missing_file.message);
-    assert!(
-        !missing_file.message.contains("\n│")
-            && !missing_file.message.contains('\u{1b}')
-            && !missing_file.next_action.is_empty()
-    );
+    assert!(!missing_file.message.contains("\n│") && !missing_file.message.contains('\u{1b}') && !missing_file.next_action.is_empty());
 
     // Nobody is asked: with a terminal and `-input` it would wait until the time limit.
     let variable = planning("variable \"name\" {}\noutput \"x\" {\n  value = var.name\n}").await;
@@ -59,8 +51,7 @@ async fn an_apply_that_fails_says_why() {
     let told = failure(site().await.apply(&mut Plain::new(&[]), &planned).await.expect_err("failed"));
     assert_eq!((told.kind.as_str(), told.phase.as_str()), ("apply", "apply"));
     assert!(
-        told.message.starts_with("Apply failed: Resource postcondition failed")
-            && told.message.contains("It must be b."),
+        told.message.starts_with("Apply failed: Resource postcondition failed") && told.message.contains("It must be b."),
         "{}",
         told.message
     );

@@ -21,15 +21,7 @@ pub(crate) struct Plain {
 impl Plain {
     pub(crate) fn new(secrets: &[&str]) -> Self {
         let masker = Masker::new(secrets).expect("few secrets");
-        Self {
-            log: String::new(),
-            phases: Vec::new(),
-            commands: Vec::new(),
-            leave: Ok(()),
-            asked_for_leave: 0,
-            accident: |_| None,
-            masker,
-        }
+        Self { log: String::new(), phases: Vec::new(), commands: Vec::new(), leave: Ok(()), asked_for_leave: 0, accident: |_| None, masker }
     }
 
     /// The first words of the commands that were run.
@@ -44,12 +36,7 @@ impl Plain {
         self.commands.push(command.clone());
         let not_started = |source: io::Error| CommandError::NotStarted { program: command.program.clone(), source };
         let mut child = tokio::process::Command::new(&command.program);
-        child
-            .args(&command.args)
-            .env_clear()
-            .envs(command.env.iter().cloned())
-            .current_dir(&command.cwd)
-            .stdin(Stdio::null());
+        child.args(&command.args).env_clear().envs(command.env.iter().cloned()).current_dir(&command.cwd).stdin(Stdio::null());
         let output = loop {
             match child.output().await {
                 // A test has just written the program, and a child of another test still holds the open file for a moment.
@@ -74,11 +61,7 @@ impl Commands for Plain {
     async fn capture(&mut self, command: ToolCommand, limit: usize) -> Result<Captured, CommandError> {
         let (output, exit) = self.run(&command).await?;
         self.log.push_str(&self.masker.mask(&String::from_utf8_lossy(&output.stderr)));
-        if output.stdout.len() > limit {
-            Err(CommandError::TooMuch { limit })
-        } else {
-            Ok(Captured { exit, stdout: output.stdout })
-        }
+        if output.stdout.len() > limit { Err(CommandError::TooMuch { limit }) } else { Ok(Captured { exit, stdout: output.stdout }) }
     }
 
     async fn narrate(&mut self, line: &str) {

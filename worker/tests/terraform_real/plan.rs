@@ -160,7 +160,10 @@ fn spawnable<F: Future + Send>(future: F) -> F {
 #[tokio::test]
 async fn the_log_says_what_users_know_and_the_order_is_init_plan() {
     let mut site = Site::new(&[
-        ("envs/prod/main.tf", "variable \"x\" {}\nvariable \"y\" {}\nvariable \"z\" {}\noutput \"x\" {\n  value = \"${var.x}${var.y}${var.z}\"\n}"),
+        (
+            "envs/prod/main.tf",
+            "variable \"x\" {}\nvariable \"y\" {}\nvariable \"z\" {}\noutput \"x\" {\n  value = \"${var.x}${var.y}${var.z}\"\n}",
+        ),
         ("envs/prod/a.tfvars", "x = \"1\""),
         ("envs/prod/more/b.tfvars", "y = \"2\""),
         ("envs/prod/z.auto.tfvars", "z = \"3\""),
@@ -176,9 +179,8 @@ async fn the_log_says_what_users_know_and_the_order_is_init_plan() {
     let name = site.name();
     let version = format!("Using {name} {} (the worker's default)", site.tool.used.version);
     let (init, plan) = (format!("Running {name} init..."), format!("Running {name} plan..."));
-    let no_backend = format!(
-        "⚠ This configuration names no backend: {name} keeps its state in the checkout, which is deleted after the job."
-    );
+    let no_backend =
+        format!("⚠ This configuration names no backend: {name} keeps its state in the checkout, which is deleted after the job.");
     assert_eq!(
         ours[..8],
         [
@@ -223,10 +225,8 @@ async fn secrets_stand_in_private_files_outside_the_checkout_and_in_no_argument(
     }
     assert!(!site.scratch.join("plan").exists(), "the plan file is gone once it is in the bundle");
     // terraform itself keeps the backend's settings below .terraform, which goes with the checkout.
-    let inside: Vec<_> = files_with(&site.checkout, "somebody")
-        .into_iter()
-        .filter(|path| !path.starts_with(site.checkout.join(".terraform")))
-        .collect();
+    let inside: Vec<_> =
+        files_with(&site.checkout, "somebody").into_iter().filter(|path| !path.starts_with(site.checkout.join(".terraform"))).collect();
     assert_eq!(inside, Vec::<std::path::PathBuf>::new());
 }
 
@@ -237,8 +237,7 @@ async fn the_tool_gets_the_environment_that_was_made_for_it_and_nothing_else() {
     let site = site.with_env("TF_VAR_a", "b");
     site.plan(&mut Plain::new(&[])).await.expect("planned");
     let seen = fs::read_to_string(site.scratch.join("seen")).expect("the fake ran");
-    let names: std::collections::BTreeSet<&str> =
-        seen.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+    let names: std::collections::BTreeSet<&str> = seen.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
     let expected = "AWS_REGION CHECKPOINT_DISABLE GIT_ALLOW_PROTOCOL GIT_SSH_COMMAND GIT_TERMINAL_PROMPT HOME LANG PATH PWD TERM TF_CLI_CONFIG_FILE TF_INPUT TF_IN_AUTOMATION TF_VAR_a TMPDIR TRACEPARENT";
     // The shell of the fake adds some of its own.
     let names: Vec<&str> = names.into_iter().filter(|name| !matches!(*name, "_" | "SHLVL" | "OLDPWD")).collect();
@@ -257,9 +256,7 @@ async fn what_a_repository_may_not_bring_is_refused_before_anything_runs() {
     }
     let site = Site::new(&[("main.tf", "")]).await;
     std::os::unix::fs::symlink("/nowhere", site.checkout.join(".terraform.lock.hcl")).expect("linked");
-    assert!(
-        matches!(site.plan(&mut Plain::new(&[])).await, Err(Unfinished::Failed(failure)) if failure.kind == "planted")
-    );
+    assert!(matches!(site.plan(&mut Plain::new(&[])).await, Err(Unfinished::Failed(failure)) if failure.kind == "planted"));
 }
 
 #[tokio::test]

@@ -54,8 +54,6 @@ async fn without_a_token_the_job_fails_or_goes_on_as_the_setting_says() {
         let mut commands = Plain::new(&[]);
         optional.prepare(&mut commands).await.expect("goes on");
         assert!(commands.log.contains("gave no token, going on without one"), "{}", commands.log);
-        assert!(
-            fs::read_to_string(optional.scratch.join("cli.tfrc")).expect("written").contains("token = \"no-auth\"")
-        );
+        assert!(fs::read_to_string(optional.scratch.join("cli.tfrc")).expect("written").contains("token = \"no-auth\""));
     }
 }

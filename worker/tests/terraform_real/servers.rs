@@ -78,11 +78,7 @@ impl Answers {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    answer: fn(&str, &str) -> (u16, String),
-    seen: &Mutex<Vec<Request>>,
-) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, answer: fn(&str, &str) -> (u16, String), seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
     let mut stream = tokio::io::BufReader::new(stream);
     let (mut line, mut length) = (String::new(), 0);
     stream.read_line(&mut line).await?;

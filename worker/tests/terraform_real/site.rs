@@ -99,12 +99,7 @@ impl Site {
         self.apply_as(commands, &artifact(planned), &planned.bundle).await
     }
 
-    pub(crate) async fn apply_as(
-        &self,
-        commands: &mut Plain,
-        artifact: &PlanArtifact,
-        bundle: &[u8],
-    ) -> Result<ApplyResult, Unfinished> {
+    pub(crate) async fn apply_as(&self, commands: &mut Plain, artifact: &PlanArtifact, bundle: &[u8]) -> Result<ApplyResult, Unfinished> {
         let place = self.prepare(commands).await?;
         apply(commands, &place, &self.tool, artifact, bundle).await
     }
@@ -120,8 +115,7 @@ fn search_path() -> String {
 
 /// terraform, else tofu; `NAVVY_TEST_TOOL=tofu` takes tofu where there are both.
 async fn tool(search_path: &str, root: &Path, dir: &Path) -> ResolvedTool {
-    let settings =
-        tools::Settings { dir: root.join("tools"), search_path: search_path.into(), ..tools::Settings::default() };
+    let settings = tools::Settings { dir: root.join("tools"), search_path: search_path.into(), ..tools::Settings::default() };
     let tools = Tools::new(settings);
     let wants_tofu = std::env::var_os("NAVVY_TEST_TOOL").is_some_and(|wanted| wanted == "tofu");
     if !wants_tofu && let Ok(terraform) = tools.resolve(Tool::Terraform, None, root, dir).await {
@@ -170,9 +164,7 @@ pub(crate) fn files_with(dir: &Path, text: &str) -> Vec<PathBuf> {
         let kind = entry.file_type().expect("a kind");
         if kind.is_dir() {
             found.extend(files_with(&entry.path(), text));
-        } else if kind.is_file()
-            && fs::read(entry.path()).expect("read").windows(text.len()).any(|window| window == text.as_bytes())
-        {
+        } else if kind.is_file() && fs::read(entry.path()).expect("read").windows(text.len()).any(|window| window == text.as_bytes()) {
             found.push(entry.path());
         }
     }

@@ -31,17 +31,13 @@ async fn a_lost_plan_failed_and_a_lost_apply_is_unclear() {
 
     commands.accident = |command| command.effects.then(|| CommandError::Lost("the runner died".to_owned()));
     let end = site().await.apply(&mut commands, &planned).await.expect_err("lost");
-    assert!(
-        matches!(&end, Unfinished::Unclear(unclear) if unclear.evidence.seen.contains("the runner died")),
-        "{end:?}"
-    );
+    assert!(matches!(&end, Unfinished::Unclear(unclear) if unclear.evidence.seen.contains("the runner died")), "{end:?}");
 }
 
 #[tokio::test]
 async fn outputs_that_cannot_be_read_do_not_undo_an_apply() {
     let planned = site().await.plan(&mut Plain::new(&[])).await.expect("planned");
-    let stopped: fn(&ToolCommand) -> Option<CommandError> =
-        |command| (command.args[0] == "output").then_some(CommandError::Stopped);
+    let stopped: fn(&ToolCommand) -> Option<CommandError> = |command| (command.args[0] == "output").then_some(CommandError::Stopped);
     let too_much: fn(&ToolCommand) -> Option<CommandError> =
         |command| (command.args[0] == "output").then_some(CommandError::TooMuch { limit: 1 });
     for accident in [stopped, too_much] {
@@ -57,8 +53,7 @@ async fn outputs_that_cannot_be_read_do_not_undo_an_apply() {
 async fn init_goes_on_without_a_cache_that_is_busy() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = PluginCache::open(folder.path(), Duration::ZERO).expect("opened");
-    let held =
-        std::fs::OpenOptions::new().append(true).create(true).open(folder.path().join(".navvy-lock")).expect("opened");
+    let held = std::fs::OpenOptions::new().append(true).create(true).open(folder.path().join(".navvy-lock")).expect("opened");
     held.lock().expect("free");
     let mut waits = site().await;
     waits.setup.plugin_cache = Some(cache);
@@ -82,8 +77,7 @@ async fn init_is_tried_again_when_a_cached_provider_is_running_elsewhere() {
 #[tokio::test]
 async fn a_backend_elsewhere_is_not_warned_about() {
     let server = StateServer::start();
-    let site =
-        Site::new(&[("main.tf", "terraform {\n  backend \"http\" {}\n}")]).await.with_backend(server.backend("quiet"));
+    let site = Site::new(&[("main.tf", "terraform {\n  backend \"http\" {}\n}")]).await.with_backend(server.backend("quiet"));
     let mut commands = Plain::new(&[]);
     site.plan(&mut commands).await.expect("planned");
     assert!(!commands.log.contains("names no backend"), "{}", commands.log);

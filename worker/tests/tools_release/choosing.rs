@@ -41,16 +41,9 @@ impl Site {
         self.resolve_with(&Tools::new(self.settings.clone()), requested).await
     }
 
-    pub(crate) async fn resolve_with(
-        &self,
-        tools: &Tools,
-        requested: Option<&str>,
-    ) -> Result<(String, String), ToolError> {
+    pub(crate) async fn resolve_with(&self, tools: &Tools, requested: Option<&str>) -> Result<(String, String), ToolError> {
         let checkout = self.dir.path().join("checkout");
-        tools
-            .resolve(Tool::Terraform, requested, &checkout, &checkout)
-            .await
-            .map(|tool| (tool.used.version, tool.asked_by))
+        tools.resolve(Tool::Terraform, requested, &checkout, &checkout).await.map(|tool| (tool.used.version, tool.asked_by))
     }
 }
 
@@ -71,18 +64,8 @@ async fn the_worker_decides_only_when_nobody_else_does() {
         (Some(".terraform-version"), "1.10.5", Some("1.9.8"), ("1.9.8", "the request")),
         (Some(".tool-versions"), "terraform 1.9.8", None, ("1.9.8", "`.tool-versions`")),
         // The default fits, so it stays, although others fit too.
-        (
-            Some("a.tf"),
-            "terraform {\n  required_version = \">= 1.9\"\n}",
-            None,
-            ("1.11.4", "`required_version` in a.tf"),
-        ),
-        (
-            Some("a.tf"),
-            "terraform {\n  required_version = \"< 1.11\"\n}",
-            None,
-            ("1.10.5", "`required_version` in a.tf"),
-        ),
+        (Some("a.tf"), "terraform {\n  required_version = \">= 1.9\"\n}", None, ("1.11.4", "`required_version` in a.tf")),
+        (Some("a.tf"), "terraform {\n  required_version = \"< 1.11\"\n}", None, ("1.10.5", "`required_version` in a.tf")),
         (Some(".terraform-version"), "latest", None, ("1.11.4", "`.terraform-version`")),
         (Some(".terraform-version"), "min-required", None, ("1.9.8", "`.terraform-version`")),
     ] {
@@ -103,10 +86,7 @@ async fn the_default_is_the_setting_else_path_else_the_newest_release() {
     site.settings.default_terraform = Some("1.9.8".to_owned());
     assert_eq!(site.resolve(None).await.expect("found").0, "1.9.8");
     let none = Site::new(&[], None).resolve(None).await.expect_err("nothing there");
-    assert_eq!(
-        (none.to_failure("init").kind.as_str(), none.to_string().as_str()),
-        ("tool_missing", "this worker has no terraform")
-    );
+    assert_eq!((none.to_failure("init").kind.as_str(), none.to_string().as_str()), ("tool_missing", "this worker has no terraform"));
 }
 
 #[tokio::test]
@@ -158,10 +138,7 @@ async fn a_plan_is_applied_by_the_same_version_or_not_at_all() {
     let same = tools.same_as(&used("1.9.8")).await.expect("installed");
     assert_eq!((same.used, same.program), (used("1.9.8"), site.installed("1.9.8")));
     let other = tools.same_as(&used("1.9.7")).await.expect_err("not installed");
-    assert!(
-        other.to_string().starts_with("the plan, which only the same version may apply, asks for terraform 1.9.7"),
-        "{other}"
-    );
+    assert!(other.to_string().starts_with("the plan, which only the same version may apply, asks for terraform 1.9.7"), "{other}");
     assert_eq!(tools.installed(Tool::Terraform).await, [used("1.11.4"), used("1.9.8")]);
     assert_eq!(tools.installed(Tool::Tofu).await, []);
 }

@@ -22,15 +22,7 @@ impl Maker {
 
     fn with(time: Option<&'static str>, expires: &str) -> Self {
         let maker = Self { home: tempfile::tempdir().expect("a folder"), time };
-        maker.gpg(&[
-            "--passphrase",
-            "",
-            "--quick-gen-key",
-            "Releases <releases@example.com>",
-            "ed25519",
-            "sign",
-            expires,
-        ]);
+        maker.gpg(&["--passphrase", "", "--quick-gen-key", "Releases <releases@example.com>", "ed25519", "sign", expires]);
         maker
     }
 

@@ -24,25 +24,15 @@ pub(super) fn url(text: &str, schemes: &[&str]) -> Result<Uri, UrlFault> {
     if authority.as_str().contains('@') {
         return Err(UrlFault::Credentials);
     }
-    let known = uri
-        .scheme_str()
-        .is_some_and(|scheme| schemes.contains(&scheme));
-    if known && !authority.host().is_empty() {
-        Ok(uri)
-    } else {
-        Err(UrlFault::Shape)
-    }
+    let known = uri.scheme_str().is_some_and(|scheme| schemes.contains(&scheme));
+    if known && !authority.host().is_empty() { Ok(uri) } else { Err(UrlFault::Shape) }
 }
 
 /// A URL over which secrets or programs travel: https, or http to this machine only.
 pub(super) fn guarded_url(text: &str) -> Result<(), UrlFault> {
     let uri = url(text, &["https", "http"])?;
     let plain = uri.scheme_str() == Some("http");
-    if plain && !uri.host().is_some_and(is_loopback_host) {
-        Err(UrlFault::Plain)
-    } else {
-        Ok(())
-    }
+    if plain && !uri.host().is_some_and(is_loopback_host) { Err(UrlFault::Plain) } else { Ok(()) }
 }
 
 fn is_loopback_host(host: &str) -> bool {
@@ -57,14 +47,8 @@ pub(super) fn is_origin(text: &str) -> bool {
     let Ok(uri) = url(text, &["https", "http"]) else {
         return false;
     };
-    let exact = uri
-        .scheme_str()
-        .zip(uri.authority())
-        .map(|(scheme, authority)| format!("{scheme}://{authority}"));
-    exact.as_deref() == Some(text)
-        && uri
-            .authority()
-            .is_some_and(|a| is_host_and_port(a.as_str()))
+    let exact = uri.scheme_str().zip(uri.authority()).map(|(scheme, authority)| format!("{scheme}://{authority}"));
+    exact.as_deref() == Some(text) && uri.authority().is_some_and(|a| is_host_and_port(a.as_str()))
 }
 
 /// True for `host` or `host:port`; the host is a lower-case DNS name, an IPv4 address or an IPv6 address in brackets.
@@ -81,46 +65,29 @@ pub(super) fn is_host_and_port(text: &str) -> bool {
 fn is_dns_name(host: &str) -> bool {
     let label = |l: &str| {
         let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        (1..=63).contains(&l.len())
-            && l.bytes().all(inside)
-            && !l.starts_with('-')
-            && !l.ends_with('-')
+        (1..=63).contains(&l.len()) && l.bytes().all(inside) && !l.starts_with('-') && !l.ends_with('-')
     };
     host.len() <= 253 && host.split('.').all(label)
 }
 
 /// True for 1 to 63 letters, digits, `-` and `_`, beginning with a letter or digit: safe in a NATS subject and key.
 pub(super) fn is_name(text: &str, upper_case: bool) -> bool {
-    let plain = |b: u8| {
-        b.is_ascii_lowercase() || b.is_ascii_digit() || (upper_case && b.is_ascii_uppercase())
-    };
-    (1..=63).contains(&text.len())
-        && text.bytes().next().is_some_and(plain)
-        && text.bytes().all(|b| plain(b) || b == b'-' || b == b'_')
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || (upper_case && b.is_ascii_uppercase());
+    (1..=63).contains(&text.len()) && text.bytes().next().is_some_and(plain) && text.bytes().all(|b| plain(b) || b == b'-' || b == b'_')
 }
 
 /// True for a name that a variable of the environment can have in a shell.
 pub(super) fn is_variable(text: &str) -> bool {
-    !text.starts_with(|c: char| c.is_ascii_digit())
-        && !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    !text.starts_with(|c: char| c.is_ascii_digit()) && !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// True for an exact version such as `1.9.8` or `1.10.0-rc1`.
 pub(super) fn is_version(text: &str) -> bool {
-    let (numbers, pre) = text
-        .split_once('-')
-        .map_or((text, None), |(n, p)| (n, Some(p)));
+    let (numbers, pre) = text.split_once('-').map_or((text, None), |(n, p)| (n, Some(p)));
     let parts: Vec<_> = numbers.split('.').collect();
     parts.len() == 3
-        && parts
-            .iter()
-            .all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
-        && pre.is_none_or(|p| {
-            !p.is_empty()
-                && p.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
-        })
+        && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
+        && pre.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-'))
 }
 
 #[cfg(test)]
@@ -151,14 +118,7 @@ mod tests {
 
     #[test]
     fn hosts_are_exact() {
-        let good = [
-            "github.com",
-            "a",
-            "a.b-c.d:22",
-            "127.0.0.1:8443",
-            "[::1]",
-            "[fd00::1]:65535",
-        ];
+        let good = ["github.com", "a", "a.b-c.d:22", "127.0.0.1:8443", "[::1]", "[fd00::1]:65535"];
         let bad = [
             "",
             ":22",
@@ -192,20 +152,8 @@ mod tests {
 
     #[test]
     fn origins_are_exact() {
-        let good = [
-            "https://a.example",
-            "http://localhost:5173",
-            "https://[::1]:8443",
-        ];
-        let bad = [
-            "*",
-            "null",
-            "https://a.example/",
-            "https://A.example",
-            "https://a.example#x",
-            "a.example",
-            "https://u@a",
-        ];
+        let good = ["https://a.example", "http://localhost:5173", "https://[::1]:8443"];
+        let bad = ["*", "null", "https://a.example/", "https://A.example", "https://a.example#x", "a.example", "https://u@a"];
         for text in good {
             assert!(is_origin(text), "{text}");
         }
@@ -216,14 +164,9 @@ mod tests {
 
     #[test]
     fn versions_are_exact() {
-        for (text, expected) in [
-            ("1.9.8", true),
-            ("1.10.0-rc1", true),
-            ("1.9", false),
-            ("v1.9.8", false),
-            ("1.9.x", false),
-            ("1.9.8-", false),
-        ] {
+        for (text, expected) in
+            [("1.9.8", true), ("1.10.0-rc1", true), ("1.9", false), ("v1.9.8", false), ("1.9.x", false), ("1.9.8-", false)]
+        {
             assert_eq!(is_version(text), expected, "{text}");
         }
     }

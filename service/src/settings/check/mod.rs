@@ -22,13 +22,7 @@ impl Findings {
     }
 
     /// Adds a problem unless `holds`.
-    fn require(
-        &mut self,
-        holds: bool,
-        key: &str,
-        what: impl Into<String>,
-        (why, fix): (&str, &str),
-    ) {
+    fn require(&mut self, holds: bool, key: &str, what: impl Into<String>, (why, fix): (&str, &str)) {
         if !holds {
             self.add(key, what, why, fix);
         }
@@ -45,21 +39,13 @@ impl Findings {
     fn url(&mut self, key: &str, fault: Option<UrlFault>, fix: &str) {
         let (what, why, fix) = match fault {
             None => return,
-            Some(UrlFault::Shape) => (
-                "is no address of the expected form",
-                "it could not be reached",
-                fix,
-            ),
-            Some(UrlFault::Credentials) => (
-                "holds a user name or password",
-                "addresses are shown in logs and listings",
-                "use the secret keys of the section instead",
-            ),
-            Some(UrlFault::Plain) => (
-                "is plain http to another machine",
-                "secrets or programs travel over it and could be read or replaced on the way",
-                fix,
-            ),
+            Some(UrlFault::Shape) => ("is no address of the expected form", "it could not be reached", fix),
+            Some(UrlFault::Credentials) => {
+                ("holds a user name or password", "addresses are shown in logs and listings", "use the secret keys of the section instead")
+            }
+            Some(UrlFault::Plain) => {
+                ("is plain http to another machine", "secrets or programs travel over it and could be read or replaced on the way", fix)
+            }
         };
         self.add(key, what, why, fix);
     }
@@ -79,11 +65,7 @@ impl Settings {
         fleet::worker(&self.worker, &mut found);
         fleet::git(&self.git, &mut found);
         edge::ops(self, &mut found);
-        if found.0.is_empty() {
-            Ok(())
-        } else {
-            Err(found.0)
-        }
+        if found.0.is_empty() { Ok(()) } else { Err(found.0) }
     }
 }
 

@@ -10,25 +10,13 @@ fn problems(case: &str) -> Vec<Problem> {
         (key.trim().to_owned(), value.to_owned())
     };
     let flags = case.split("; ").map(pair).collect();
-    let loaded = Layers {
-        flags,
-        ..Layers::default()
-    }
-    .load()
-    .expect("well typed");
+    let loaded = Layers { flags, ..Layers::default() }.load().expect("well typed");
     loaded.settings.check().err().unwrap_or_default()
 }
 
 #[test]
 fn defaults_have_no_problem() {
-    assert!(
-        Layers::default()
-            .load()
-            .expect("defaults")
-            .settings
-            .check()
-            .is_ok()
-    );
+    assert!(Layers::default().load().expect("defaults").settings.check().is_ok());
 }
 
 const SOUND: &str = "
@@ -117,11 +105,7 @@ fn each_unsound_setting_is_named() {
         let (case, word) = line.split_once(" | ").expect("a word");
         let found = problems(case);
         assert_eq!(found.len(), 1, "{case}: {found:?}");
-        assert!(
-            case.starts_with(&format!("{}=", found[0].key)),
-            "{case}: {}",
-            found[0]
-        );
+        assert!(case.starts_with(&format!("{}=", found[0].key)), "{case}: {}", found[0]);
         assert!(found[0].to_string().contains(word), "{case}: {}", found[0]);
     }
 }

@@ -72,19 +72,12 @@ impl LogFormat {
 impl Settings {
     /// The folder of installed tool versions: `worker.tools.dir`, else `tools` in the data folder.
     pub fn tools_dir(&self) -> PathBuf {
-        self.worker
-            .tools
-            .dir
-            .clone()
-            .unwrap_or_else(|| self.data_dir.join("tools"))
+        self.worker.tools.dir.clone().unwrap_or_else(|| self.data_dir.join("tools"))
     }
 
     /// The folder under which every attempt gets its own: `worker.work_dir`, else `work` in the data folder.
     pub fn work_dir(&self) -> PathBuf {
-        self.worker
-            .work_dir
-            .clone()
-            .unwrap_or_else(|| self.data_dir.join("work"))
+        self.worker.work_dir.clone().unwrap_or_else(|| self.data_dir.join("work"))
     }
 
     /// Where the generated admin token lies when `gateway.admin_token` is absent.
