@@ -42,5 +42,5 @@ audit: ## known vulnerabilities in dependencies; needs cargo-deny and the networ
 	@$(IN) cargo deny --locked check advisories
 
 .PHONY: bench
-bench: tools ## measure this machine with an optimised build; BENCH_ARGS=--json for numbers
-	@$(IN) cargo build $(CARGO_FLAGS) --release && "$$TARGET_DIR/release/navvy" bench $(BENCH_ARGS)
+bench: ## measure this machine with an optimised build; BENCH_ARGS=--json for numbers
+	@scripts/bench.sh $(BENCH_ARGS)

@@ -14,6 +14,7 @@ use proto::log::{END_HEADER, OFFSET_HEADER, PHASE_HEADER};
 use proto::{RunId, subject};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -120,15 +121,23 @@ impl PendingAck {
 #[derive(Debug)]
 pub struct Wake {
     bell: Arc<Notify>,
+    /// What the API shows of the run may have changed since it was last asked.
+    changed: Arc<AtomicBool>,
     ringers: [JoinHandle<()>; 2],
 }
 
 impl Wake {
     fn start(output: Subscriber, views: Subscriber, link: Link) -> Self {
         let bell = Arc::new(Notify::new());
-        let stored = tokio::spawn(ring_when_stored(output, views, Arc::clone(&bell)));
-        let reconnected = tokio::spawn(ring_when_reconnected(link, Arc::clone(&bell)));
-        Self { bell, ringers: [stored, reconnected] }
+        let changed = Arc::new(AtomicBool::new(false));
+        let stored = tokio::spawn(ring_when_stored(output, views, Arc::clone(&bell), Arc::clone(&changed)));
+        let reconnected = tokio::spawn(ring_when_reconnected(link, Arc::clone(&bell), Arc::clone(&changed)));
+        Self { bell, changed, ringers: [stored, reconnected] }
+    }
+
+    /// Whether what the API shows of the run may have changed since this was last asked; else only output was stored.
+    pub fn run_changed(&self) -> bool {
+        self.changed.swap(false, Ordering::Relaxed)
     }
 
     /// Returns at the next ring, or at once if it rang since the last call.
@@ -146,11 +155,14 @@ impl Drop for Wake {
 }
 
 /// Reads at once, whoever listens or not: nothing may pile up.
-async fn ring_when_stored(mut output: Subscriber, mut views: Subscriber, bell: Arc<Notify>) {
+async fn ring_when_stored(mut output: Subscriber, mut views: Subscriber, bell: Arc<Notify>, changed: Arc<AtomicBool>) {
     loop {
         let more = tokio::select! {
             message = output.next() => message.is_some(),
-            message = views.next() => message.is_some(),
+            message = views.next() => {
+                changed.store(true, Ordering::Relaxed);
+                message.is_some()
+            }
         };
         bell.notify_one();
         if !more {
@@ -159,7 +171,7 @@ async fn ring_when_stored(mut output: Subscriber, mut views: Subscriber, bell: A
     }
 }
 
-async fn ring_when_reconnected(link: Link, bell: Arc<Notify>) {
+async fn ring_when_reconnected(link: Link, bell: Arc<Notify>, changed: Arc<AtomicBool>) {
     let mut epoch = link.signs.epoch();
     while epoch.changed().await.is_ok() {
         // The connection is told before the subscriptions on it are made again. Only an answer that comes after them
@@ -167,6 +179,7 @@ async fn ring_when_reconnected(link: Link, bell: Arc<Notify>) {
         while link.round_trip().await.is_err() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        changed.store(true, Ordering::Relaxed);
         bell.notify_one();
     }
 }

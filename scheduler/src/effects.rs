@@ -45,16 +45,6 @@ async fn publish_order(shard: &Shard, slot: &mut Slot, order: &JobOrder) -> Resu
     Ok(())
 }
 
-/// Publishes the view when it does not show the newest decision. A view is derived: failing to publish one delays what
-/// people see, and nothing else; the sweep tries again.
-pub(crate) async fn show(shard: &Shard, slot: &mut Slot) {
-    let Some(run) = slot.run.as_ref().filter(|_| slot.shown < slot.seq) else { return };
-    match shard.bus.views().put(&run::view(run, slot.seq)).await {
-        Ok(()) => slot.shown = slot.seq,
-        Err(error) => tracing::warn!(run = %run.id, %error, "the view was not published; it will be tried again"),
-    }
-}
-
 /// Counts what was decided.
 pub(crate) fn count(metrics: &SchedulerMetrics, run: &Run, event: &Event) {
     let terraform = run.jobs.first().is_some_and(|job| job.kind != JobKind::Probe);

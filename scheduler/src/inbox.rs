@@ -4,6 +4,7 @@ use crate::{
     answer,
     shard::{Shard, Wakes},
     turn::{Cause, Outcome, TurnError},
+    views,
 };
 use bus::{BusError, InboxDelivery};
 use domain::run::Input;
@@ -87,6 +88,8 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
     match feed(shard, delivery.run, &message).await {
         Ok(outcome) => {
             if let InboxMessage::Command(Command { reply_to: Some(reply_to), .. }) = &message {
+                // Who has the answer and looks at the run sees what was decided.
+                views::show(shard, delivery.run).await;
                 // Whoever asked may have gone; the run shows what was decided.
                 if let Err(error) = shard.bus.inbox().answer(reply_to, &answer::to_command(&outcome)).await {
                     tracing::debug!(run = %delivery.run, %error, "an answer did not go out");

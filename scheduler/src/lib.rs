@@ -18,6 +18,7 @@ mod permit;
 mod shard;
 mod sweep;
 mod turn;
+mod views;
 
 use bus::{Bus, BusError, KeyPair};
 use domain::run::Policy;
@@ -78,6 +79,10 @@ fn start(deps: &Deps, shard: &Arc<Shard>, wakes: shard::Wakes) {
     deps.tasks.spawn_vital("scheduler inbox", inbox::consume(shard.clone(), deps.tasks.clone(), drain.clone()));
     deps.tasks.spawn_vital("scheduler asks", asks::serve(shard.clone(), deps.tasks.clone(), drain.clone()));
     deps.tasks.spawn_vital("scheduler wakes", inbox::follow_wakes(shard.clone(), wakes, drain.clone()));
+    deps.tasks.spawn_vital("scheduler views", views::follow(shard.clone(), drain.clone()));
+    for _ in 0..views::PAINTERS {
+        deps.tasks.spawn_vital("scheduler painter", views::paint(shard.clone(), drain.clone()));
+    }
     deps.tasks.spawn_vital("scheduler leases", leases::watch(shard.clone(), drain.clone()));
     deps.tasks.spawn_vital("scheduler sweep", sweep::repeat(shard.clone(), drain));
 }

@@ -1,6 +1,6 @@
 //! One shard in memory. Everything here is a cache or an index: losing it costs a read.
 
-use crate::Deps;
+use crate::{Deps, views::Pictures};
 use bus::{Bus, BusError, KeyPair};
 use domain::run::{self, Entry, Event, Input, Policy, Run};
 use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec, ids::AttemptId};
@@ -27,6 +27,7 @@ pub(crate) struct Shard {
     runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Slot>>>>,
     index: Mutex<Index>,
     wakes: mpsc::UnboundedSender<Wake>,
+    pub(crate) pictures: Pictures,
 }
 
 /// Something to feed to another run, found while working on one: done after it, never inside it, so that two runs that
@@ -61,6 +62,8 @@ pub(crate) struct Index {
     pub(crate) running: BTreeMap<AttemptId, RunningAttempt>,
     /// Runs with a stop signal to repeat.
     pub(crate) stopping: BTreeSet<RunId>,
+    /// Runs whose view says that they go on.
+    pub(crate) unfinished: BTreeSet<RunId>,
     /// Pools that runs have named since this process started.
     pub(crate) pools: BTreeSet<PoolName>,
 }
@@ -97,6 +100,7 @@ impl Shard {
             runs: Mutex::default(),
             index: Mutex::new(Index { pools: BTreeSet::from([PoolName::default()]), ..Index::default() }),
             wakes,
+            pictures: Pictures::default(),
         };
         (shard, receiver)
     }

@@ -2,11 +2,12 @@
 //! store does not tell.
 
 use crate::{
-    effects, locks,
+    locks,
     shard::Shard,
     turn::{Cause, Outcome, TurnError},
+    views,
 };
-use bus::{BusError, ViewEvent};
+use bus::BusError;
 use domain::{
     lock,
     run::{Input, LockState},
@@ -24,29 +25,8 @@ pub(crate) async fn recover(shard: &Arc<Shard>) -> Result<(), BusError> {
         let slot = shard.slot(run);
         slot.lock().await.load(shard, run).await?;
     }
-    show_ended(shard).await?;
     shard.metrics.active_deployments(known as u64);
     tracing::info!(shard = %shard.number, open_runs = known, "recovered");
-    Ok(())
-}
-
-/// A scheduler that died between a run's last decision and its view left a view that says it goes on.
-async fn show_ended(shard: &Arc<Shard>) -> Result<(), BusError> {
-    let mut views = shard.bus.views().watch().await?;
-    while let Some(event) = views.next().await {
-        let view = match event {
-            ViewEvent::Put(view) => view,
-            ViewEvent::Gone(_) => continue,
-            ViewEvent::CaughtUp => break,
-        };
-        let mine = view.id.shard() == shard.number && !shard.index().open.contains(&view.id);
-        if mine && !view.status.is_terminal() {
-            let slot = shard.slot(view.id);
-            let mut slot = slot.lock().await;
-            slot.load(shard, view.id).await?;
-            effects::show(shard, &mut slot).await;
-        }
-    }
     Ok(())
 }
 
@@ -81,6 +61,7 @@ async fn sweep(shard: &Shard) -> Result<(), TurnError> {
     for pool in pools {
         shard.metrics.queue_depth(pool.as_str(), shard.bus.work().depth(&pool).await?);
     }
+    views::show_ended(shard).await;
     shard.evict_ended();
     Ok(())
 }

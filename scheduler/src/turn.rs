@@ -76,7 +76,9 @@ impl Shard {
             // The locks were free: go on at once, in the same hold of the slot.
             return Box::pin(self.turn_in(slot, run, Cause::Input(Input::LocksGranted))).await.map(|_| outcome);
         }
-        effects::show(self, slot).await;
+        if slot.shown < slot.seq {
+            self.pictures.ask(run);
+        }
         Ok(outcome)
     }
 

@@ -52,12 +52,17 @@ impl BenchFleet {
         command.env("NAVVY__SCHEDULER__SEALING_KEY", "5a".repeat(32)).env("NAVVY__GIT__ALLOWED_HOSTS", allowed);
         command.envs(options.user.map(|user| ("NAVVY__NATS__USER", user)));
         command.envs(options.password.map(|password| ("NAVVY__NATS__PASSWORD", password)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         Ok(command)
     }
 
     fn spawn(&mut self, role: &'static str, args: &[&str], allowed: &str) -> anyhow::Result<()> {
-        let child = self.navvy(args, allowed)?.spawn().with_context(|| format!("start {role}"))?;
+        let mut command = self.navvy(args, allowed)?;
+        // Only a gateway says where it serves.
+        if role == "gateway" {
+            command.stdout(Stdio::piped());
+        }
+        let child = command.spawn().with_context(|| format!("start {role}"))?;
         self.roles.insert(role, child);
         Ok(())
     }

@@ -44,7 +44,8 @@ pub(super) async fn one_by_one(fleet: &BenchFleet, samples: usize) -> anyhow::Re
     Ok(Latency { accepted_to_permit: quantiles(permit), accepted_to_first_byte: quantiles(first_byte) })
 }
 
-async fn ended_view(fleet: &BenchFleet, id: &str) -> anyhow::Result<RunView> {
+/// The view of a run that is over, as soon as it is.
+pub(super) async fn ended_view(fleet: &BenchFleet, id: &str) -> anyhow::Result<RunView> {
     let run: RunId = id.parse()?;
     loop {
         match fleet.bus.views().get(run).await? {

@@ -30,9 +30,9 @@ pub(crate) struct BenchArgs {
     /// hand. Its server is allowed for this bench.
     #[arg(long, value_name = "URL")]
     pub(crate) git_url: Option<String>,
-    /// Path in that repository.
+    /// Path in that repository; may repeat, to compare small and large configurations.
     #[arg(long, value_name = "PATH", default_value = ".")]
-    pub(crate) path: String,
+    pub(crate) path: Vec<String>,
     /// How many times terraform is compared.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) terraform_runs: usize,
@@ -66,13 +66,11 @@ async fn run(args: &BenchArgs, mut say: impl FnMut(&str)) -> anyhow::Result<Repo
     let throughput = jobs::at_once(&fleet, args.jobs).await?;
     say("output of one job");
     let logs = logs::measure(&fleet, args.noise).await?;
-    let terraform = match &args.git_url {
-        Some(url) => {
-            say("terraform through Navvy and by hand");
-            Some(terraform::compare(&fleet, url, &args.path, args.terraform_runs).await?)
-        }
-        None => None,
-    };
+    let mut terraform = Vec::new();
+    for (url, path) in args.git_url.iter().flat_map(|url| args.path.iter().map(move |path| (url, path))) {
+        say(&format!("terraform through Navvy and by hand: {path}"));
+        terraform.push(terraform::compare(&fleet, url, path, args.terraform_runs).await?);
+    }
     fleet.stop().await;
     Ok(Report { machine: report::machine(), floor: floor.into(), latency, throughput, logs, terraform, memory })
 }

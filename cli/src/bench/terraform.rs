@@ -22,6 +22,7 @@ pub(super) async fn compare(fleet: &BenchFleet, git_url: &str, path: &str, runs:
     let (ours, by_hand) = (median(ours), median(by_hand));
     Ok(TerraformCost {
         tool: tool.to_owned(),
+        path: path.to_owned(),
         runs,
         through_navvy_ms: ours.as_secs_f64() * 1e3,
         by_hand_ms: by_hand.as_secs_f64() * 1e3,

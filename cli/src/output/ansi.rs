@@ -62,11 +62,9 @@ fn sequence_length(text: &str) -> usize {
         }
         Some((_, c)) if c.is_control() => first,
         // Two-character sequences, and those with intermediate characters (ESC ( B).
-        Some((at, c)) if ('\u{20}'..='\u{2f}').contains(&c) => {
-            chars
-                .find(|(_, c)| !('\u{20}'..='\u{2f}').contains(c))
-                .map_or(text.len(), |(end, c)| if c.is_control() || !c.is_ascii() { at + 1 } else { end + c.len_utf8() })
-        }
+        Some((at, c)) if ('\u{20}'..='\u{2f}').contains(&c) => chars
+            .find(|(_, c)| !('\u{20}'..='\u{2f}').contains(c))
+            .map_or(text.len(), |(end, c)| if c.is_control() || !c.is_ascii() { at + 1 } else { end + c.len_utf8() }),
         Some((at, c)) => at + c.len_utf8(),
         None => first,
     }

@@ -27,4 +27,6 @@ pub use state::{Attempt, AttemptEnd, Cancel, Ending, Gate, GateState, Job, JobKi
 pub use view::{status, view};
 
 #[cfg(test)]
+mod review_tests;
+#[cfg(test)]
 mod tests;

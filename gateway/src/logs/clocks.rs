@@ -30,6 +30,8 @@ pub(crate) struct Clocks {
     view_read: Instant,
     /// Something rang since the view was read.
     view_due: bool,
+    /// The run itself has changed since the view was read.
+    view_now: bool,
     /// Since when the store has not been readable.
     failing: Option<Instant>,
 }
@@ -38,7 +40,17 @@ impl Clocks {
     /// Everything was done now.
     pub(crate) fn start(heartbeat: Duration) -> Self {
         let now = Instant::now();
-        Self { heartbeat, sent: now, lag_checked: None, key_checked: now, key_good: now, view_read: now, view_due: false, failing: None }
+        Self {
+            heartbeat,
+            sent: now,
+            lag_checked: None,
+            key_checked: now,
+            key_good: now,
+            view_read: now,
+            view_due: false,
+            view_now: false,
+            failing: None,
+        }
     }
 
     /// Something was sent.
@@ -56,16 +68,23 @@ impl Clocks {
         self.view_due = true;
     }
 
+    /// The run has changed.
+    pub(crate) fn run_changed(&mut self) {
+        self.view_now = true;
+    }
+
     /// Whether to look at the run now.
     pub(crate) fn view_due(&self) -> bool {
         let age = self.view_read.elapsed();
-        age >= LOOK_AGAIN || (self.view_due && age >= VIEW_PAUSE)
+        self.view_now || age >= LOOK_AGAIN || (self.view_due && age >= VIEW_PAUSE)
     }
 
     /// The run is looked at; `done` says whether it was seen.
     pub(crate) fn viewed(&mut self, done: bool) {
         self.view_read = Instant::now();
-        self.view_due &= !done;
+        // What could not be seen is looked at again soon, not at once.
+        self.view_due = !done && (self.view_due || self.view_now);
+        self.view_now = false;
     }
 
     /// Whether to look how far behind the reader is; counts as looked.
@@ -108,6 +127,9 @@ impl Clocks {
 
     /// How long there is nothing to do, if nothing rings.
     pub(crate) fn idle(&self) -> Duration {
+        if self.view_now {
+            return Duration::ZERO;
+        }
         let heartbeat = self.heartbeat.saturating_sub(self.sent.elapsed());
         let view = if self.view_due { VIEW_PAUSE } else { LOOK_AGAIN }.saturating_sub(self.view_read.elapsed());
         let key = KEY_CHECK.saturating_sub(self.key_checked.elapsed());

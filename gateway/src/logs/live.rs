@@ -201,7 +201,7 @@ impl Live {
     async fn wait(&mut self, out: &mut Vec<u8>) {
         let stop = self.app.stop.clone();
         tokio::select! {
-            () = self.wake.notified() => self.clocks.rang(),
+            () = self.wake.notified() => if self.wake.run_changed() { self.clocks.run_changed() } else { self.clocks.rang() },
             () = tokio::time::sleep(self.clocks.idle()) => {}
             () = stop.cancelled() => return,
         }
