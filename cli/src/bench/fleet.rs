@@ -70,7 +70,7 @@ impl BenchFleet {
     async fn ready_url(&mut self) -> anyhow::Result<String> {
         let gateway = self.roles.get_mut("gateway").context("a gateway was started")?;
         let mut lines = BufReader::new(gateway.stdout.take().context("stdout is piped")?).lines();
-        let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await??.context("the gateway ended")?;
+        let line = tokio::time::timeout(Duration::from_mins(1), lines.next_line()).await??.context("the gateway ended")?;
         Ok(line.strip_prefix("navvy ready ").context("the gateway said something else than ready")?.to_owned())
     }
 
@@ -81,7 +81,7 @@ impl BenchFleet {
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(Duration::from_secs(60), waiting).await.context("no worker came")?
+        tokio::time::timeout(Duration::from_mins(1), waiting).await.context("no worker came")?
     }
 
     pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {

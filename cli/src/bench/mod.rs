@@ -45,9 +45,9 @@ pub(crate) async fn verb(out: &Out, args: &BenchArgs) -> Result<Exit, CliError> 
     let failed = roles::role_failed("cannot measure", "`navvy doctor` says what is missing on this machine");
     let report = report.map_err(|error| failed(std::io::Error::other(error)))?;
     if out.is_json() {
-        out.json(&report)?
+        out.json(&report)?;
     } else {
-        out.line(report.table().trim_end())?
+        out.line(report.table().trim_end())?;
     }
     Ok(Exit::Ok)
 }
