@@ -3,12 +3,12 @@
 use super::{
     event::Event,
     refusal::Refusal,
-    state::{Attempt, AttemptEnd, Job, JobState},
+    state::{Attempt, AttemptEnd, Job, JobKind, JobState},
     turn::Turn,
 };
 use proto::{
     AttemptNo, JobNo, WorkerId,
-    message::{AttemptOutcome, Evidence, Failure, ReportWhat},
+    message::{AttemptOutcome, Evidence, Failure, JobResult, ReportWhat},
 };
 
 /// Attempts that may come back unstarted before the job is given up: a fleet that always says "not now" must not spin.
@@ -54,34 +54,77 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
     let was_unknown = turn.run.job(no).is_some_and(|job| job.state == JobState::Unknown);
     let effects = has_started_effects(turn, no);
     match outcome {
-        AttemptOutcome::Succeeded { result } => {
-            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Succeeded, result: Some(result.clone()) });
-            turn.succeed(no);
-        }
+        AttemptOutcome::Succeeded { result } => succeeded(turn, no, attempt, result),
         AttemptOutcome::Failed { failure } => {
             turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Failed, result: None });
             turn.fail(no, failure.clone());
         }
+        // Only a genuine result settles what is unknown; more uncertainty adds nothing.
+        AttemptOutcome::Unclear { .. } | AttemptOutcome::NotStarted { .. } | AttemptOutcome::Stopped { clean: false, .. }
+            if was_unknown =>
+        {
+            return Err(Refusal::AlreadySo);
+        }
         AttemptOutcome::Stopped { clean, timed_out } => stopped(turn, no, attempt, *clean || !effects, *timed_out),
-        AttemptOutcome::Unclear { .. } if was_unknown => return Err(Refusal::AlreadySo),
         AttemptOutcome::Unclear { evidence } if effects => unclear(turn, no, attempt, evidence.clone()),
         // Its worker cannot say, but we can: it never had the word to start.
         AttemptOutcome::Unclear { .. } => retry(turn, no, attempt, AttemptEnd::Lost, "the worker lost it before it changed anything"),
         // An attempt whose effects were released never says that nothing was started; if it does, it is not believed.
         AttemptOutcome::NotStarted { reason } if effects => {
-            unclear(
-                turn,
-                no,
-                attempt,
-                Evidence {
-                    seen: format!("the worker says it started nothing, but it had the word to start: {reason}"),
-                    ..Evidence::default()
-                },
-            );
+            let seen = format!("the worker says it started nothing, but it had the word to start: {reason}");
+            unclear(turn, no, attempt, Evidence { seen, ..Evidence::default() });
         }
         AttemptOutcome::NotStarted { reason } => retry(turn, no, attempt, AttemptEnd::NotStarted, reason),
     }
     Ok(())
+}
+
+/// A success is believed only if it brings what the job is for, and if the attempt had the word to do it.
+fn succeeded(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, result: &JobResult) {
+    let effects = has_started_effects(turn, no);
+    match misfit(turn, no, result) {
+        None => {
+            // A plan whose commit was told only with it binds the run all the same.
+            if let (JobResult::Plan(plan), None) = (result, &turn.run.commit) {
+                turn.emit(Event::CommitPinned { commit: plan.artifact.commit.clone() });
+            }
+            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Succeeded, result: Some(result.clone()) });
+            turn.succeed(no);
+        }
+        Some(why) if effects => {
+            let seen = format!("the worker reports a success that does not fit: {why}");
+            unclear(turn, no, attempt, Evidence { seen, ..Evidence::default() });
+        }
+        Some(why) => {
+            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Failed, result: None });
+            let failure = Failure {
+                kind: "bad_report".to_owned(),
+                phase: turn.run.phase.clone(),
+                message: format!("the worker reports a success that does not fit: {why}"),
+                next_action: "check that all workers run the same version as the scheduler".to_owned(),
+            };
+            turn.fail(no, failure);
+        }
+    }
+}
+
+fn misfit(turn: &Turn<'_>, no: JobNo, result: &JobResult) -> Option<&'static str> {
+    let kind = turn.run.job(no)?.kind;
+    match (kind, result) {
+        (JobKind::TerraformPlan, JobResult::Plan(plan)) => {
+            let other = turn.run.commit.as_ref().is_some_and(|bound| *bound != plan.artifact.commit);
+            other.then_some("it planned another commit than the run's")
+        }
+        (JobKind::TerraformApply, JobResult::Apply(_)) => {
+            (!has_started_effects(turn, no)).then_some("it never had the word to start its side effects")
+        }
+        (JobKind::Probe, JobResult::Nothing) => None,
+        (JobKind::TerraformPlan, JobResult::Nothing | JobResult::Apply(_)) => Some("it brings no plan"),
+        (JobKind::TerraformApply, JobResult::Nothing | JobResult::Plan(_)) => Some("it brings no result of an apply"),
+        (JobKind::Probe | JobKind::Approval, JobResult::Nothing | JobResult::Plan(_) | JobResult::Apply(_)) => {
+            Some("such a job brings no such result")
+        }
+    }
 }
 
 fn has_started_effects(turn: &Turn<'_>, no: JobNo) -> bool {

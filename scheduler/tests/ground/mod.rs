@@ -1,0 +1,376 @@
+//! What a story about one shard stands on: a nats-server of its own, schedulers that can be killed or made to stand still,
+//! and the words of gateways and workers.
+
+use bus::{Bus, ConnectOptions, Held, KeyPair, Layout, Server, ServerOptions};
+use domain::run::{Entry, Event, Input, Policy, Run, accept, decide};
+use jiff::Timestamp;
+use proto::{
+    AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec,
+    ids::AttemptId,
+    lock::{LockHolder, LockRecord, LockWaiter},
+    message::{
+        Ask, AskAnswer, AskWhat, AttemptOutcome, Command, CommandAnswer, CommandVerb, Heartbeat, InboxMessage, JobResult, ProbeSpec,
+        Report, ReportWhat, RunSpec, Trigger, Work,
+    },
+    terraform::{ApplyResult, PlanArtifact, PlanResult, PlanSummary, Tool, ToolUsed},
+    view::{RunStatus, RunView},
+};
+use service::{
+    metrics::Metrics,
+    settings::{Period, Settings},
+    shutdown::{Reason, Shutdown, Tasks},
+};
+use std::{future::Future, sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
+
+pub const SHARD: ShardNo = ShardNo(0);
+pub const PLAN: JobNo = JobNo(0);
+pub const APPLY: JobNo = JobNo(1);
+/// Reached only by what does not come about.
+pub const GENEROUS: Duration = Duration::from_secs(20);
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
+
+pub struct Ground {
+    server: Server,
+    pub bus: Bus,
+    sealing: Arc<KeyPair>,
+    _dir: TempDir,
+}
+
+/// A scheduler on a thread and runtime of its own: ending those is as near to SIGKILL as one process allows.
+pub struct Scheduler {
+    pub metrics: Metrics,
+    pub shutdown: Shutdown,
+    kill: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    handle: tokio::runtime::Handle,
+}
+
+/// Seconds.
+#[derive(Clone, Copy)]
+pub struct Wish {
+    pub lease: u64,
+    pub sweep: u64,
+}
+
+pub const CALM: Wish = Wish { lease: 600, sweep: 1 };
+
+impl Ground {
+    pub async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(ServerOptions { binary: None, data_dir: dir.path().to_path_buf(), port: None }).await.unwrap();
+        let bus = Bus::connect(server.connect_options("test")).await.unwrap();
+        bus.migrate(&Layout::default()).await.unwrap();
+        Self { server, bus, sealing: Arc::new(KeyPair::generate()), _dir: dir }
+    }
+
+    fn options(&self) -> ConnectOptions {
+        self.server.connect_options("scheduler")
+    }
+
+    pub async fn raw(&self) -> async_nats::jetstream::Context {
+        let options = self.options();
+        let with = async_nats::ConnectOptions::new().user_and_password(options.user.unwrap(), options.password.unwrap());
+        async_nats::jetstream::new(with.connect(options.url).await.unwrap())
+    }
+
+    pub fn scheduler(&self, wish: Wish) -> Scheduler {
+        let (options, sealing) = (self.options(), self.sealing.clone());
+        let mut settings = Settings::default();
+        settings.scheduler.lease = Period::seconds(wish.lease);
+        settings.scheduler.sweep = Period::seconds(wish.sweep);
+        let (metrics, shutdown) = (Metrics::new("0", "0"), Shutdown::new());
+        let (kill, killed) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let handle = runtime.handle().clone();
+        let (tasks, counted) = (Tasks::new(shutdown.clone()), metrics.clone());
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                let run = async {
+                    let bus = Bus::connect(options).await.unwrap();
+                    let deps = scheduler::Deps { bus, settings: Arc::new(settings), metrics: counted, sealing, tasks: tasks.clone() };
+                    if let Err(error) = scheduler::run(deps).await {
+                        tasks.shutdown().begin(Reason::Failed(error.to_string()));
+                    }
+                };
+                tokio::select! {
+                    () = run => {}
+                    _ = killed => {}
+                }
+            });
+            runtime.shutdown_background();
+        });
+        Scheduler { metrics, shutdown, kill: Some(kill), thread: Some(thread), handle }
+    }
+
+    pub async fn submit(&self, trigger: &Trigger) {
+        let message = InboxMessage::Trigger(Box::new(trigger.clone()));
+        self.bus.inbox().publish(trigger.run, &message, &format!("trigger.{}", trigger.run), None).await.unwrap();
+    }
+
+    pub async fn command(&self, run: RunId, verb: CommandVerb) -> Option<CommandAnswer> {
+        let answer = self.bus.inbox().reply_box().await.unwrap();
+        let reply_to = Some(answer.subject.clone());
+        let command = InboxMessage::Command(Command { run, by: "ada".to_owned(), at: Timestamp::now(), verb, reply_to });
+        self.bus.inbox().publish(run, &command, &uuid::Uuid::new_v4().to_string(), None).await.unwrap();
+        answer.wait(GENEROUS).await
+    }
+
+    pub async fn report(&self, id: AttemptId, worker: &str, what: ReportWhat) {
+        let message = InboxMessage::Report(Box::new(Report { id, worker: name(worker), at: Timestamp::now(), what }));
+        self.bus.inbox().publish(id.run, &message, &uuid::Uuid::new_v4().to_string(), None).await.unwrap();
+    }
+
+    pub async fn ended(&self, id: AttemptId, worker: &str, result: JobResult) {
+        self.report(id, worker, ReportWhat::Ended(AttemptOutcome::Succeeded { result })).await;
+    }
+
+    async fn ask(&self, id: AttemptId, worker: &str, nonce: &str, what: AskWhat) -> Option<AskAnswer> {
+        let ask = Ask { id, worker: name(worker), nonce: nonce.to_owned(), what };
+        self.bus.asks().ask(&ask, ANSWER_WAIT).await.ok()
+    }
+
+    pub async fn begin(&self, id: AttemptId, worker: &str, nonce: &str) -> Option<AskAnswer> {
+        self.ask(id, worker, nonce, AskWhat::Begin { public_key: KeyPair::generate().public_hex() }).await
+    }
+
+    /// Asks until the answer is a yes.
+    pub async fn began(&self, id: AttemptId, worker: &str) {
+        eventually("a permit", || async { matches!(self.begin(id, worker, worker).await, Some(AskAnswer::Permit(_))).then_some(()) }).await;
+    }
+
+    pub async fn start_effects(&self, id: AttemptId, worker: &str) -> Option<AskAnswer> {
+        self.ask(id, worker, worker, AskWhat::StartEffects).await
+    }
+
+    pub async fn beat(&self, worker: &str, running: Vec<AttemptId>) {
+        let beat = Heartbeat {
+            worker: name(worker),
+            pool: PoolName::default(),
+            at: Timestamp::now(),
+            started_at: Timestamp::UNIX_EPOCH,
+            version: "0".to_owned(),
+            slots: 1,
+            running,
+            draining: false,
+            tools: Vec::new(),
+        };
+        self.bus.fleet().beat(&beat).await.unwrap();
+    }
+
+    pub async fn until(&self, run: RunId, what: &str, wanted: impl Fn(&RunView) -> bool) -> RunView {
+        let wanted = &wanted;
+        eventually(what, || async move { self.bus.views().get(run).await.ok().flatten().filter(|view| wanted(view)) }).await
+    }
+
+    pub async fn until_status(&self, run: RunId, status: RunStatus) -> RunView {
+        self.until(run, &format!("{status:?} of {run}"), |view| view.status == status).await
+    }
+
+    pub async fn probe_done(&self) {
+        let trigger = probe();
+        let id = attempt(trigger.run, PLAN, 1);
+        self.submit(&trigger).await;
+        self.began(id, "w0").await;
+        self.ended(id, "w0", JobResult::Nothing).await;
+        self.until_status(trigger.run, RunStatus::Success).await;
+    }
+
+    pub async fn log(&self, run: RunId) -> Vec<Event> {
+        let stored = self.bus.run_log().load(run).await.unwrap();
+        stored.iter().flat_map(|(_, bytes)| codec::decode::<Entry>(bytes).unwrap().events).collect()
+    }
+
+    /// Writes a run's log by hand, as a scheduler that died right afterwards would have left it.
+    pub async fn wrote(&self, trigger: &Trigger, inputs: &[Input]) -> (Run, u64) {
+        let policy = Policy::default();
+        let (mut run, events) = accept(trigger, Timestamp::now(), &policy);
+        let mut seq = self.append(&run, 0, events).await;
+        for input in inputs {
+            let events = decide(&mut run, input, Timestamp::now(), &policy).unwrap();
+            seq = self.append(&run, seq, events).await;
+        }
+        (run, seq)
+    }
+
+    async fn append(&self, run: &Run, after: u64, events: Vec<Event>) -> u64 {
+        let entry = Entry { nonce: uuid::Uuid::new_v4().to_string(), at: Timestamp::now(), events };
+        self.bus.run_log().commit(run.id, after, codec::encode(&entry).unwrap(), !run.is_over()).await.unwrap()
+    }
+
+    /// Writes a lock's record by hand.
+    pub async fn hold(&self, whose: &Trigger, holder: RunId, line: &[&Trigger]) {
+        let Held { value, revision } = lock_of(self, whose).await;
+        let waiter = |trigger: &&Trigger| LockWaiter { run: trigger.run, since: Timestamp::now(), wants: vec![value.key.clone()] };
+        let queue = line.iter().map(waiter).collect();
+        let value = LockRecord { holder: Some(LockHolder { run: holder, since: Timestamp::now() }), queue, ..value };
+        self.bus.locks().write_all(&[Held { value, revision }]).await.unwrap();
+    }
+
+    /// A worker that takes orders and does them in no time, for ever. Each attempt is asked for twice at once, with another
+    /// nonce; never may both be allowed.
+    pub async fn labour(&self, worker: &str) {
+        let mut orders = self.bus.work().pull(&PoolName::default()).await.unwrap();
+        let rival = format!("{worker}-rival");
+        loop {
+            let Ok(Some(order)) = orders.next(Duration::from_secs(5)).await else { continue };
+            let id = order.order.id;
+            let (first, second) = tokio::join!(self.begin(id, worker, worker), self.begin(id, &rival, &rival));
+            let refused = [&first, &second].iter().all(|answer| matches!(answer, Some(AskAnswer::Refused { .. })));
+            let permit = |answer| if let Some(AskAnswer::Permit(permit)) = answer { Some(permit) } else { None };
+            let (who, permit) = match (permit(first), permit(second)) {
+                (Some(_), Some(_)) => panic!("{id:?} was permitted twice"),
+                (Some(permit), None) => (worker, permit),
+                (None, Some(permit)) => (rival.as_str(), permit),
+                // Permitted already, or over; or nobody could answer.
+                (None, None) if refused => {
+                    order.double_ack().await.unwrap();
+                    continue;
+                }
+                (None, None) => {
+                    // A lost answer may have been a yes: ask again as the same two until it is known.
+                    let again = eventually("an answer", || async {
+                        for who in [worker, &rival] {
+                            match self.begin(id, who, who).await {
+                                Some(AskAnswer::Permit(permit)) => return Some(Some((who.to_owned(), permit))),
+                                Some(AskAnswer::Refused { .. }) if who == rival => return Some(None),
+                                _ => {}
+                            }
+                        }
+                        None
+                    })
+                    .await;
+                    order.double_ack().await.unwrap();
+                    if let Some((who, permit)) = again {
+                        self.work(&who, id, &permit.work).await;
+                    }
+                    continue;
+                }
+            };
+            order.double_ack().await.unwrap();
+            self.work(who, id, &permit.work).await;
+        }
+    }
+
+    async fn work(&self, who: &str, id: AttemptId, work: &Work) {
+        let result = match work {
+            Work::Probe { .. } => JobResult::Nothing,
+            Work::TerraformPlan { .. } => plan(),
+            Work::TerraformApply { .. } => {
+                let go = || async { matches!(self.start_effects(id, who).await, Some(AskAnswer::Go)).then_some(()) };
+                eventually("the word to start", go).await;
+                JobResult::Apply(ApplyResult::default())
+            }
+        };
+        self.ended(id, who, result).await;
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("kill").args(["-9", &self.server.pid().to_string()]).status();
+    }
+}
+
+impl Scheduler {
+    /// Nothing is finished, nothing is said.
+    pub fn kill(&mut self) {
+        drop(self.kill.take().map(|kill| kill.send(())));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// The whole process stands still.
+    pub fn stand_still(&self, span: Duration) {
+        self.handle.spawn(async move { std::thread::sleep(span) });
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn name(worker: &str) -> WorkerId {
+    worker.parse().unwrap()
+}
+
+pub fn attempt(run: RunId, job: JobNo, attempt: u32) -> AttemptId {
+    AttemptId { run, job, attempt: AttemptNo(attempt) }
+}
+
+fn trigger(spec: RunSpec) -> Trigger {
+    Trigger {
+        run: RunId::fresh(SHARD),
+        accepted_at: Timestamp::now(),
+        by: "ada".to_owned(),
+        spec,
+        pool: PoolName::default(),
+        has_secrets: false,
+        request_digest: None,
+        traceparent: None,
+    }
+}
+
+pub fn probe() -> Trigger {
+    trigger(RunSpec::Probe(ProbeSpec::default()))
+}
+
+pub fn terraform(workspace: &str) -> Trigger {
+    let spec = serde_json::from_value(serde_json::json!({
+        "tool": "terraform", "git_url": "https://git.example/a/b", "git_ref": "main", "workspace": workspace,
+        "timeout_minutes": 60, "auto_approve": true, "destroy": false,
+    }));
+    trigger(RunSpec::Terraform(spec.unwrap()))
+}
+
+pub fn twenty_runs() -> Vec<Trigger> {
+    (0..14).map(|_| probe()).chain((0..6).map(|n| terraform(&format!("w{}", n % 2)))).collect()
+}
+
+pub fn plan() -> JobResult {
+    JobResult::Plan(Box::new(PlanResult {
+        artifact: PlanArtifact {
+            object: "plan/x".to_owned(),
+            plan_sha256: "abc".to_owned(),
+            bytes: 1,
+            commit: "a".repeat(40).parse().unwrap(),
+            tool: ToolUsed { tool: Tool::Terraform, version: "1.11.4".to_owned() },
+        },
+        summary: PlanSummary::default(),
+    }))
+}
+
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + GENEROUS;
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Each attempt was permitted once at most, and the run ended once.
+pub fn once(events: &[Event]) {
+    let permit = |event: &Event| if let Event::Permitted { job, attempt, .. } = event { Some((*job, *attempt)) } else { None };
+    let mut permits: Vec<_> = events.iter().filter_map(permit).collect();
+    let all = permits.len();
+    permits.sort_unstable();
+    permits.dedup();
+    assert_eq!(permits.len(), all, "a permit was given twice: {events:?}");
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::RunEnded { .. })).count(), 1, "{events:?}");
+}
+
+/// A run's lock as the store has it.
+pub async fn lock_of(ground: &Ground, trigger: &Trigger) -> Held<LockRecord> {
+    let (run, _) = accept(trigger, Timestamp::now(), &Policy::default());
+    ground.bus.locks().read(&run.locks).await.unwrap().remove(0)
+}
