@@ -7,6 +7,7 @@ mod crashes;
 mod failures;
 mod happy_path;
 mod keys;
+mod kill_sweep;
 mod locks;
 mod logs;
 mod observability;

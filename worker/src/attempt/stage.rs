@@ -218,6 +218,7 @@ impl Stage {
         let mut captured = Vec::new();
         let mut heard: Option<StopMode> = None;
         let mut kill_at: Option<Instant> = None;
+        let mut remind_at: Option<Instant> = None;
         loop {
             tokio::select! {
                 event = runner.next_event() => match event.map_err(StageError::Lost)? {
@@ -239,6 +240,11 @@ impl Stage {
                     }.unwrap_or_else(|error| tracing::warn!(attempt = %self.folder.id, %error, "a stop did not reach the runner"));
                     // Only a person may kill what changes the world (M9).
                     kill_at = (!effects).then(|| Instant::now() + GRACE_WITHOUT_EFFECTS);
+                    remind_at = effects.then(|| Instant::now() + self.crew.settings.worker.stop_grace.duration());
+                }
+                () = at(remind_at) => {
+                    remind_at = None;
+                    self.narrate("⚠ The tool was interrupted and has not stopped yet. `navvy cancel --force` kills it; what it was doing is then unknown.");
                 }
                 () = at(kill_at) => {
                     kill_at = None;
