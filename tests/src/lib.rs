@@ -15,7 +15,7 @@ pub mod git;
 use std::{future::Future, path::PathBuf, time::Duration};
 
 /// How long anything may take on a slow, busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Asks until the answer is there. `what` says what was waited for, when it never came.
 pub async fn eventually<T, F: Future<Output = anyhow::Result<Option<T>>>>(what: &str, mut ask: impl FnMut() -> F) -> anyhow::Result<T> {

@@ -57,7 +57,6 @@ async fn bodies_that_are_no_request_are_refused() -> anyhow::Result<()> {
         (b"null".to_vec(), StatusCode::BAD_REQUEST),
         (b"{\"tool\":\"tofu\",\"tool\":\"terraform\"}".to_vec(), StatusCode::BAD_REQUEST),
         (vec![b'['; 200_000], StatusCode::BAD_REQUEST),
-        (vec![b' '; 2 * 1024 * 1024], StatusCode::PAYLOAD_TOO_LARGE),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(20)]).into_owned();
         assert_eq!(post(body).send().await?.status(), expected, "{shown}");
