@@ -47,7 +47,10 @@ impl Inbox {
         message_id: &str,
         traceparent: Option<&str>,
     ) -> Result<Stored, BusError> {
-        let subject = subject::inbox(run);
+        let subject = match message {
+            InboxMessage::Trigger(_) | InboxMessage::Command(_) => subject::inbox(run),
+            InboxMessage::Report(_) => subject::inbox_report(run),
+        };
         let op = Op("publish to", &subject);
         if message_id.is_empty() || message_id.chars().any(char::is_control) {
             return Err(BusError::invalid(op, "a message id is a text without control characters"));
@@ -128,8 +131,13 @@ impl InboxDeliveries {
 
     async fn read(&self, message: &Message) -> Option<InboxDelivery> {
         let delivery = Delivery::of(&self.link, message)?;
-        let run = message.subject.rsplit('.').next().and_then(|token| token.parse().ok());
-        let Some(run) = run else {
+        let tokens: Vec<&str> = message.subject.split('.').collect();
+        let place = match tokens[..] {
+            [_, _, run] => run.parse().ok().map(|run| (run, false)),
+            [_, _, run, subject::REPORT] => run.parse().ok().map(|run| (run, true)),
+            _ => None,
+        };
+        let Some((run, from_worker)) = place else {
             tracing::warn!(subject = %message.subject, "a message for no run is thrown away");
             if let Err(error) = delivery.term("its subject names no run").await {
                 tracing::warn!(%error, "it will come again");
@@ -138,6 +146,7 @@ impl InboxDeliveries {
         };
         Some(InboxDelivery {
             run,
+            from_worker,
             message: codec::decode(&message.payload),
             seq: delivery.place.seq,
             delivered: delivery.place.delivered,
@@ -151,6 +160,8 @@ impl InboxDeliveries {
 #[derive(Debug)]
 pub struct InboxDelivery {
     pub run: RunId,
+    /// It came over the subject of reports, on which workers may publish; nothing but a report is believed from there.
+    pub from_worker: bool,
     /// The error says that these bytes will never be a message: `term` it.
     pub message: Result<InboxMessage, CodecError>,
     /// Sequence in the stream.

@@ -27,12 +27,22 @@ impl WorkQueue {
 
     /// Queues an order. A repeat for the same attempt within an hour queues nothing and is a success.
     pub async fn publish(&self, order: &JobOrder) -> Result<Stored, BusError> {
+        self.publish_as(order, &subject::order_message_id(order.id)).await
+    }
+
+    async fn publish_as(&self, order: &JobOrder, message_id: &str) -> Result<Stored, BusError> {
         let subject = subject::work(&order.pool);
         let op = Op("publish to", &subject);
         let payload = codec::encode(order).map_err(|error| BusError::unencodable(op, &error))?;
-        let headers = headers(&[("Nats-Msg-Id", &subject::order_message_id(order.id))]);
+        let headers = headers(&[("Nats-Msg-Id", message_id)]);
         let ack = self.link.publish(op, headers, payload.into()).await?;
         Ok(Stored { seq: ack.sequence, duplicate: ack.duplicate })
+    }
+
+    /// Queues an order again that is known to be gone from the queue although nobody began: under another id, so that it is
+    /// not taken for a repeat. `gone` is the sequence it had.
+    pub async fn publish_again(&self, order: &JobOrder, gone: u64) -> Result<Stored, BusError> {
+        self.publish_as(order, &format!("{}.{gone}", subject::order_message_id(order.id))).await
     }
 
     /// Whether an order, by the sequence it was stored at, is still in the queue: nobody has acknowledged it.

@@ -26,10 +26,18 @@ pub const ARTIFACTS: &str = "ARTIFACTS";
 /// Header that carries the W3C trace context.
 pub const TRACEPARENT_HEADER: &str = "traceparent";
 
-/// A trigger, command or report for a run.
+/// A trigger or command for a run.
 pub fn inbox(run: RunId) -> String {
     format!("inbox.{}.{run}", run.shard())
 }
+
+/// A worker's report about a run: a subject of its own, so that a worker's user can publish reports and nothing else.
+pub fn inbox_report(run: RunId) -> String {
+    format!("{}.{REPORT}", inbox(run))
+}
+
+/// Last token of [`inbox_report`].
+pub const REPORT: &str = "report";
 
 /// Everything for one shard.
 pub fn inbox_of_shard(shard: ShardNo) -> String {

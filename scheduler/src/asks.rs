@@ -9,6 +9,7 @@ use crate::{
 use bus::BusError;
 use domain::run::{Input, Refusal};
 use proto::{
+    RunId,
     ids::AttemptId,
     message::{Ask, AskAnswer, AskWhat, AttemptOutcome, Failure, ReportWhat},
 };
@@ -102,8 +103,25 @@ async fn give_up(shard: &Shard, slot: &mut Slot, ask: &Ask, error: &PermitError)
     Ok(AskAnswer::Refused { reason: error.to_string() })
 }
 
+/// Whether the lock records name this run as their holder. Its log says so too; but the records are what keeps others out,
+/// and they may have been lost or restored.
+async fn holds_its_locks(shard: &Shard, run: RunId) -> Result<bool, TurnError> {
+    let keys = {
+        let slot = shard.slot(run);
+        let mut slot = slot.lock().await;
+        slot.load(shard, run).await?;
+        slot.run.as_ref().map(|run| run.locks.clone()).unwrap_or_default()
+    };
+    let records = shard.bus.locks().read(&keys).await?;
+    Ok(records.iter().all(|record| record.value.holder.as_ref().is_some_and(|holder| holder.run == run)))
+}
+
 async fn start_effects(shard: &Shard, ask: &Ask) -> Result<AskAnswer, TurnError> {
     let AttemptId { run, job, attempt } = ask.id;
+    if !holds_its_locks(shard, run).await? {
+        tracing::error!(attempt = %ask.id, "the run's locks are not held by it in the store: nothing may start; look at the bucket LOCKS");
+        return Ok(AskAnswer::Later { reason: "the run's locks are not held by it in the store".to_owned() });
+    }
     let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone() };
     Ok(match shard.turn(run, Cause::Input(input)).await? {
         Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => AskAnswer::Go,

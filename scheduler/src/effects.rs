@@ -16,7 +16,13 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
     for effect in due {
         let Some(run) = slot.run.as_ref().map(|run| run.id) else { break };
         match effect {
-            Effect::WantLocks(keys) => granted |= locks::want(shard, run, &keys).await?,
+            // Who stands in line is woken when it is its turn; asking again would only fight over the record.
+            Effect::WantLocks(_) if slot.in_line => {}
+            Effect::WantLocks(keys) => {
+                let now = locks::want(shard, run, &keys).await?;
+                slot.in_line = !now;
+                granted |= now;
+            }
             Effect::ReleaseLocks(keys) => locks::release(shard, run, &keys).await?,
             Effect::PublishOrder(order) => publish_order(shard, slot, &order).await?,
             Effect::Stop { worker, signal } => {
@@ -39,7 +45,11 @@ async fn publish_order(shard: &Shard, slot: &mut Slot, order: &JobOrder) -> Resu
     {
         return Ok(());
     }
-    let stored = shard.bus.work().publish(order).await?;
+    let mut stored = shard.bus.work().publish(order).await?;
+    // A repeat that is not there any more was taken and dropped by somebody who did not begin.
+    if stored.duplicate && !shard.bus.work().is_waiting(stored.seq).await? {
+        stored = shard.bus.work().publish_again(order, stored.seq).await?;
+    }
     slot.orders.retain(|(no, _), _| *no != job);
     slot.orders.insert((job, attempt), stored.seq);
     Ok(())

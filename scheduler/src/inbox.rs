@@ -85,6 +85,13 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
             return;
         }
     };
+    if let Some(why) = misplaced(shard, &delivery, &message) {
+        tracing::error!(run = %delivery.run, seq = delivery.seq, why, "a message is thrown away");
+        if let Err(error) = delivery.term(why).await {
+            tracing::debug!(%error, "it comes again, and is thrown away again");
+        }
+        return;
+    }
     match feed(shard, delivery.run, &message).await {
         Ok(outcome) => {
             if let InboxMessage::Command(Command { reply_to: Some(reply_to), .. }) = &message {
@@ -102,9 +109,30 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
         }
         Err(error) => {
             tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a turn could not be made; the message will come again");
-            give_back(&delivery, RETRY_AFTER).await;
+            give_back(&delivery, away(delivery.delivered)).await;
         }
     }
+}
+
+/// Why a message is not to be believed: it stands where only others may write, or under another run's name.
+fn misplaced(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage) -> Option<&'static str> {
+    let (run, report) = match message {
+        InboxMessage::Trigger(trigger) => (trigger.run, false),
+        InboxMessage::Command(command) => (command.run, false),
+        InboxMessage::Report(report) => (report.id.run, true),
+    };
+    if run != delivery.run || run.shard() != shard.number {
+        Some("it speaks of another run than its subject")
+    } else if report != delivery.from_worker {
+        Some("reports, and only reports, belong on the subject of reports")
+    } else {
+        None
+    }
+}
+
+/// Longer and longer, so that a message that nobody can handle does not keep anybody busy.
+fn away(delivered: u64) -> Duration {
+    RETRY_AFTER * 2_u32.pow(u32::try_from(delivered.saturating_sub(1)).unwrap_or(u32::MAX).min(6))
 }
 
 async fn give_back(delivery: &InboxDelivery, away: Duration) {

@@ -2,7 +2,7 @@
 //! attempt that should be on it, says that the attempt was lost. Only local clocks are used.
 
 use crate::{
-    shard::Shard,
+    shard::{RunningAttempt, Shard},
     turn::{Cause, Outcome},
 };
 use bus::{BusError, FleetEvent};
@@ -10,7 +10,7 @@ use domain::run::Input;
 use proto::{WorkerId, ids::AttemptId};
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A worker that lives but does not list an attempt this long after its permit has lost it (it was started again). Longer
 /// than a permit lives, so an attempt that is still being begun is never taken for lost.
 const UNLISTED_AFTER: Duration = Duration::from_secs(12);
+/// A look that comes this late says that this process stood still (paused, suspended, starved).
+const STOOD_STILL: Duration = Duration::from_secs(5);
+
+/// What this process has heard of the fleet, and since when it has been able to hear.
+#[derive(Debug)]
+pub(crate) struct Ears {
+    heard: Mutex<HashMap<WorkerId, Heard>>,
+    /// Silence counts from here on: before, this process stood still, or the store was away, for no fault of the workers.
+    awake_since: Mutex<Instant>,
+}
 
 /// What was last heard of a worker.
 #[derive(Debug)]
@@ -28,38 +38,101 @@ struct Heard {
     running: BTreeSet<AttemptId>,
 }
 
-/// Watches until told to drain.
-pub(crate) async fn watch(shard: Arc<Shard>, drain: CancellationToken) -> Result<(), BusError> {
+impl Default for Ears {
+    fn default() -> Self {
+        Self { heard: Mutex::default(), awake_since: Mutex::new(Instant::now()) }
+    }
+}
+
+impl Ears {
+    fn heard(&self) -> MutexGuard<'_, HashMap<WorkerId, Heard>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_up(&self) {
+        *self.awake_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn awake_since(&self) -> Instant {
+        *self.awake_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why an attempt counts as lost, if it does.
+    fn verdict(&self, lease: Duration, id: AttemptId, running: &RunningAttempt) -> Option<String> {
+        let heard = self.heard();
+        let heard = heard.get(&running.worker);
+        let since = running.since.max(self.awake_since());
+        // Before its first sign of life, a worker has a full lease from the attempt's start or from our own.
+        let silent = heard.map_or(since, |heard| heard.at.max(since)).elapsed();
+        if silent > lease {
+            return Some(format!("worker {} has not been heard of for {} s", running.worker, silent.as_secs()));
+        }
+        let heard = heard?;
+        let unlisted = heard.at.saturating_duration_since(since) > UNLISTED_AFTER && !heard.running.contains(&id);
+        unlisted.then(|| format!("worker {} lives but no longer has this attempt", running.worker))
+    }
+}
+
+/// Follows the fleet until told to drain.
+pub(crate) async fn listen(shard: Arc<Shard>, ears: Arc<Ears>, drain: CancellationToken) -> Result<(), BusError> {
     let mut beats = shard.bus.fleet().watch().await?;
-    let mut heard: HashMap<WorkerId, Heard> = HashMap::new();
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let event = tokio::select! {
             () = drain.cancelled() => return Ok(()),
-            beat = beats.next() => match beat {
-                Some(FleetEvent::Put(beat)) => {
-                    heard.insert(beat.worker, Heard { at: Instant::now(), running: beat.running.into_iter().collect() });
-                }
-                // One who has left says nothing more: its lease runs out by itself.
-                Some(FleetEvent::Gone(_) | FleetEvent::CaughtUp) => {}
-                None => return Ok(()),
-            },
-            _ = look.tick() => {
-                // A process that stood still itself (paused, suspended) has heard nothing for no fault of theirs.
-                judge(&shard, &heard).await;
-                repeat_stops(&shard).await;
+            event = beats.next() => event,
+        };
+        match event {
+            Some(FleetEvent::Put(beat)) => {
+                ears.heard().insert(beat.worker, Heard { at: Instant::now(), running: beat.running.into_iter().collect() });
             }
+            // Said again after a lost connection: what came before may be old news that waited on the way.
+            Some(FleetEvent::CaughtUp) => ears.wake_up(),
+            // One who has left says nothing more. What it still runs loses its lease by the clock of its start.
+            Some(FleetEvent::Gone(worker)) => {
+                let runs_something = shard.index().running.values().any(|running| running.worker == worker);
+                if !runs_something {
+                    ears.heard().remove(&worker);
+                }
+            }
+            None => return Ok(()),
         }
     }
 }
 
-async fn judge(shard: &Shard, heard: &HashMap<WorkerId, Heard>) {
-    let lost: Vec<(AttemptId, String)> = {
+/// Judges leases and repeats stop signals, until told to drain.
+pub(crate) async fn judge(shard: Arc<Shard>, ears: Arc<Ears>, drain: CancellationToken) -> Result<(), BusError> {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last_look = Instant::now();
+    loop {
+        tokio::select! {
+            () = drain.cancelled() => return Ok(()),
+            _ = look.tick() => {}
+        }
+        if last_look.elapsed() > STOOD_STILL || !shard.bus.is_connected() {
+            ears.wake_up();
+        }
+        last_look = Instant::now();
+        judge_all(&shard, &ears).await;
+        repeat_stops(&shard).await;
+        // Turns may have taken long: that was not standing still.
+        last_look = last_look.max(Instant::now());
+    }
+}
+
+async fn judge_all(shard: &Shard, ears: &Ears) {
+    let suspects: Vec<(AttemptId, RunningAttempt)> = {
         let index = shard.index();
-        index.running.iter().filter_map(|(id, running)| Some((*id, verdict(shard, *id, running, heard.get(&running.worker))?))).collect()
+        let suspect =
+            |(id, running): (&AttemptId, &RunningAttempt)| ears.verdict(shard.lease, *id, running).map(|_| (*id, running.clone()));
+        index.running.iter().filter_map(suspect).collect()
     };
-    for (id, seen) in lost {
+    for (id, running) in suspects {
+        // Asked again right before: the turns before this one may have taken long, and the store may have gone meanwhile.
+        if !shard.bus.is_connected() {
+            ears.wake_up();
+        }
+        let Some(seen) = ears.verdict(shard.lease, id, &running) else { continue };
         let input = Input::WorkerLost { job: id.job, attempt: id.attempt, seen: seen.clone() };
         match shard.turn(id.run, Cause::Input(input)).await {
             Ok(Outcome::Decided) => {
@@ -72,18 +145,6 @@ async fn judge(shard: &Shard, heard: &HashMap<WorkerId, Heard>) {
             Err(error) => tracing::warn!(attempt = %id, %error, "a lost attempt could not be settled; trying again"),
         }
     }
-}
-
-fn verdict(shard: &Shard, id: AttemptId, running: &crate::shard::RunningAttempt, heard: Option<&Heard>) -> Option<String> {
-    // Before its first sign of life is seen, a worker has a full lease from the start of this process or of the attempt.
-    let last = heard.map_or(running.since.max(shard.started), |heard| heard.at.max(running.since));
-    let silent = last.elapsed();
-    if silent > shard.lease {
-        return Some(format!("worker {} has not been heard of for {} s", running.worker, silent.as_secs()));
-    }
-    let heard = heard?;
-    let listed_late_enough = heard.at.saturating_duration_since(running.since) > UNLISTED_AFTER;
-    (listed_late_enough && !heard.running.contains(&id)).then(|| format!("worker {} lives but no longer has this attempt", running.worker))
 }
 
 /// Stop signals are not stored, so they are repeated until the attempt has ended.

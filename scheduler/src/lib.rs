@@ -83,7 +83,9 @@ fn start(deps: &Deps, shard: &Arc<Shard>, wakes: shard::Wakes) {
     for _ in 0..views::PAINTERS {
         deps.tasks.spawn_vital("scheduler painter", views::paint(shard.clone(), drain.clone()));
     }
-    deps.tasks.spawn_vital("scheduler leases", leases::watch(shard.clone(), drain.clone()));
+    let ears = Arc::new(leases::Ears::default());
+    deps.tasks.spawn_vital("scheduler fleet", leases::listen(shard.clone(), ears.clone(), drain.clone()));
+    deps.tasks.spawn_vital("scheduler leases", leases::judge(shard.clone(), ears, drain.clone()));
     deps.tasks.spawn_vital("scheduler sweep", sweep::repeat(shard.clone(), drain));
 }
 

@@ -46,6 +46,7 @@ async fn change<T>(
     mut ask: impl FnMut(&mut [LockRecord]) -> (T, bool),
 ) -> Result<(T, Vec<LockRecord>), TurnError> {
     let locks = shard.bus.locks();
+    let _desk = shard.lock_desk.lock().await;
     for _ in 0..MAX_RACES {
         let held = locks.read(keys).await?;
         let mut records: Vec<LockRecord> = held.iter().map(|held| held.value.clone()).collect();

@@ -23,11 +23,12 @@ pub(crate) struct Shard {
     pub(crate) all_metrics: Metrics,
     pub(crate) lease: Duration,
     pub(crate) sweep_every: Duration,
-    pub(crate) started: Instant,
     runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Slot>>>>,
     index: Mutex<Index>,
     wakes: mpsc::UnboundedSender<Wake>,
     pub(crate) pictures: Pictures,
+    /// Lock records are changed by one turn of this process at a time: many that want one lock would only lose races.
+    pub(crate) lock_desk: tokio::sync::Mutex<()>,
 }
 
 /// Something to feed to another run, found while working on one: done after it, never inside it, so that two runs that
@@ -49,6 +50,8 @@ pub(crate) struct Slot {
     pub(crate) loaded: bool,
     /// Sequence that the published view shows.
     pub(crate) shown: u64,
+    /// The run stands in line in its lock records, as far as this process knows.
+    pub(crate) in_line: bool,
     /// Where in WORK the orders of queued attempts lie, as far as this process published them.
     pub(crate) orders: BTreeMap<(JobNo, AttemptNo), u64>,
 }
@@ -96,11 +99,11 @@ impl Shard {
             all_metrics: deps.metrics.clone(),
             lease: deps.settings.scheduler.lease.into(),
             sweep_every: deps.settings.scheduler.sweep.into(),
-            started: Instant::now(),
             runs: Mutex::default(),
             index: Mutex::new(Index { pools: BTreeSet::from([PoolName::default()]), ..Index::default() }),
             wakes,
             pictures: Pictures::default(),
+            lock_desk: tokio::sync::Mutex::default(),
         };
         (shard, receiver)
     }

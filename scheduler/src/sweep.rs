@@ -14,7 +14,7 @@ use domain::{
 };
 use proto::{RunId, lock::LockRecord};
 use service::metrics::LockWait;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// Reads what is open when a scheduler starts, so that it knows whom to watch; what is due is done by the first sweep.
@@ -23,7 +23,13 @@ pub(crate) async fn recover(shard: &Arc<Shard>) -> Result<(), BusError> {
     let known = open.len();
     for run in open {
         let slot = shard.slot(run);
-        slot.lock().await.load(shard, run).await?;
+        let loaded = slot.lock().await.load(shard, run).await;
+        match loaded {
+            Ok(()) => {}
+            Err(error) if error.retryable() => return Err(error),
+            // One run that cannot be read (written by a newer version, say) does not keep the others from going on.
+            Err(error) => tracing::error!(%run, %error, "an open run cannot be read; it is left as it is"),
+        }
     }
     shard.metrics.active_deployments(known as u64);
     tracing::info!(shard = %shard.number, open_runs = known, "recovered");
@@ -46,40 +52,64 @@ pub(crate) async fn repeat(shard: Arc<Shard>, drain: CancellationToken) -> Resul
 }
 
 async fn sweep(shard: &Shard) -> Result<(), TurnError> {
+    shard.evict_ended();
+    let records = shard.bus.locks().list().await?;
+    let in_records: BTreeSet<RunId> = records.iter().flat_map(runs_in).collect();
     // Asked of the store, not of memory: a run that another scheduler took on and died with is known nowhere else.
-    let open = shard.bus.run_log().open_runs(shard.number).await?;
-    let known: Vec<RunId> = shard.index().open.iter().copied().filter(|run| !open.contains(run)).collect();
-    for run in known.into_iter().chain(open) {
-        // Deadlines first; when nothing is due, what is outstanding is done again.
-        if let Outcome::NoSuchRun = shard.turn(run, Cause::Input(Input::Tick)).await? {
-            shard.index().open.remove(&run);
-        }
+    let mut open: BTreeSet<RunId> = shard.bus.run_log().open_runs(shard.number).await?.into_iter().collect();
+    open.extend(shard.index().open.iter().copied());
+    for run in open {
+        go_on(sweep_run(shard, run, in_records.contains(&run)).await, &run)?;
     }
-    sweep_locks(shard).await?;
+    sweep_locks(shard, &records).await?;
     sweep_secrets(shard).await?;
+    views::show_ended(shard).await;
     let pools: Vec<_> = shard.index().pools.iter().cloned().collect();
     for pool in pools {
-        shard.metrics.queue_depth(pool.as_str(), shard.bus.work().depth(&pool).await?);
+        match shard.bus.work().depth(&pool).await {
+            Ok(depth) => shard.metrics.queue_depth(pool.as_str(), depth),
+            Err(error) => tracing::warn!(%pool, %error, "a pool's queue cannot be looked at; does `navvy admin migrate` know the pool?"),
+        }
     }
-    views::show_ended(shard).await;
-    shard.evict_ended();
+    Ok(())
+}
+
+/// Trouble with one thing does not keep the sweep from the others; a store that is away ends it.
+fn go_on(result: Result<(), TurnError>, about: &dyn std::fmt::Display) -> Result<(), TurnError> {
+    match result {
+        Err(TurnError::Bus(error)) if error.retryable() => Err(error.into()),
+        Err(error) => {
+            tracing::error!(%about, %error, "the sweep could not look after this one; it goes on with the others");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Deadlines first; when nothing is due, what is outstanding is done again.
+async fn sweep_run(shard: &Shard, run: RunId, in_records: bool) -> Result<(), TurnError> {
+    let slot = shard.slot(run);
+    let mut slot = slot.lock().await;
+    slot.in_line &= in_records;
+    if let Outcome::NoSuchRun = shard.turn_in(&mut slot, run, Cause::Input(Input::Tick)).await? {
+        shard.index().forget(run);
+    }
     Ok(())
 }
 
 /// Lock records whose runs have moved on: a holder or waiter that is over gives way; a holder that does not know of its
 /// luck is told; a free lock goes to the first in line.
-async fn sweep_locks(shard: &Shard) -> Result<(), TurnError> {
-    let records = shard.bus.locks().list().await?;
+async fn sweep_locks(shard: &Shard, records: &[LockRecord]) -> Result<(), TurnError> {
     let mut waiting = 0;
     let mut held = 0;
-    for record in &records {
+    for record in records {
         held += u64::from(record.holder.is_some());
         waiting += record.queue.len() as u64;
         for run in runs_in(record).into_iter().filter(|run| run.shard() == shard.number) {
-            sweep_place(shard, record, run).await?;
+            go_on(sweep_place(shard, record, run).await, &record.key)?;
         }
         if record.holder.is_none() {
-            locks::grant_next(shard, std::slice::from_ref(record)).await?;
+            go_on(locks::grant_next(shard, std::slice::from_ref(record)).await, &record.key)?;
         }
     }
     shard.metrics.locks(LockWait { held, waiting });
@@ -121,12 +151,17 @@ async fn sweep_secrets(shard: &Shard) -> Result<(), TurnError> {
         if run.shard() != shard.number || shard.index().open.contains(&run) {
             continue;
         }
-        let slot = shard.slot(run);
-        let mut slot = slot.lock().await;
-        slot.refresh(shard, run).await?;
-        if slot.run.as_ref().is_some_and(domain::run::Run::is_over) {
-            shard.bus.sealed().delete(run).await?;
-        }
+        go_on(sweep_secret(shard, run).await, &run)?;
+    }
+    Ok(())
+}
+
+async fn sweep_secret(shard: &Shard, run: RunId) -> Result<(), TurnError> {
+    let slot = shard.slot(run);
+    let mut slot = slot.lock().await;
+    slot.refresh(shard, run).await?;
+    if slot.run.as_ref().is_some_and(domain::run::Run::is_over) {
+        shard.bus.sealed().delete(run).await?;
     }
     Ok(())
 }

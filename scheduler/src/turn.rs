@@ -123,7 +123,7 @@ impl Shard {
     async fn commit(&self, slot: &mut Slot, run: RunId, at: Timestamp, events: &[Event]) -> Result<bool, TurnError> {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         let entry = Entry { nonce: nonce.clone(), at, events: events.to_vec() };
-        let bytes = codec::encode(&entry)?;
+        let bytes = codec::encode(&entry).inspect_err(|_| slot.forget())?;
         let open = slot.run.as_ref().is_some_and(|run| !run.is_over());
         match self.bus.run_log().commit(run, slot.seq, bytes, open).await {
             Ok(seq) => {

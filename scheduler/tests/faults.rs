@@ -319,10 +319,8 @@ async fn a_message_that_cannot_be_handled_neither_blocks_the_others_nor_spins() 
         ground.until(trigger.run, "a run beside the broken one", |_| true).await;
     }
     sleep(Duration::from_secs(6)).await;
-    let text = scheduler.metrics.render();
-    let line = text.lines().find(|line| line.starts_with("navvy_redeliveries_total{consumer=\"scheduler\"}")).unwrap();
-    let times: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
-    assert!((1.0..40.0).contains(&times), "{line}");
+    let times = scheduler.redelivered();
+    assert!((1.0..40.0).contains(&times), "{times}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -377,4 +375,48 @@ async fn what_a_dead_scheduler_permitted_and_did_not_show_is_watched_too() {
     let begin = Input::Begin { job: JobNo(0), attempt: proto::AttemptNo(1), worker: name("w1"), nonce: "n".to_owned() };
     ground.wrote(&trigger, &[begin]).await;
     ground.until(trigger.run, "a second attempt", |view| view.jobs[0].attempts.len() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_taken_for_lost_because_nats_was_away() {
+    let ground = Ground::new().await;
+    let _scheduler = ground.scheduler(Wish { lease: 5, sweep: 1 });
+    let triggers: Vec<Trigger> = (0..8).map(|_| probe()).collect();
+    let ids: Vec<_> = triggers.iter().map(|trigger| attempt(trigger.run, PLAN, 1)).collect();
+    let beats = async {
+        loop {
+            for (n, id) in ids.iter().enumerate() {
+                ground.beat(&format!("w{n}"), vec![*id]).await;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let story = async {
+        for (n, trigger) in triggers.iter().enumerate() {
+            ground.submit(trigger).await;
+            ground.began(ids[n], &format!("w{n}")).await;
+        }
+        ground.nats_away(Duration::from_secs(9)).await;
+        ground.probe_done().await;
+        sleep(Duration::from_secs(2)).await;
+    };
+    tokio::select! { () = beats => {}, () = story => {} }
+    for trigger in &triggers {
+        let view = ground.bus.views().get(trigger.run).await.unwrap().unwrap();
+        assert_eq!(view.jobs[0].attempts.len(), 1, "nobody could have heard its worker");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_want_one_lock_do_not_fight_for_its_record() {
+    let ground = Ground::new().await;
+    let scheduler = ground.scheduler(CALM);
+    let runs: Vec<Trigger> = (0..120).map(|_| terraform("a")).collect();
+    for trigger in &runs {
+        ground.submit(trigger).await;
+    }
+    eventually("everybody in line", || async { (lock_of(&ground, &runs[0]).await.value.queue.len() == runs.len() - 1).then_some(()) })
+        .await;
+    let again = scheduler.redelivered();
+    assert!(again < 1.0, "{again} turns gave up for lost races with turns of the same process");
 }

@@ -20,7 +20,14 @@ use service::{
     settings::{Period, Settings},
     shutdown::{Reason, Shutdown, Tasks},
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::{
     sync::oneshot,
@@ -35,10 +42,12 @@ pub const GENEROUS: Duration = Duration::from_secs(20);
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 pub struct Ground {
-    server: Server,
+    server: tokio::sync::Mutex<Option<Server>>,
+    pid: AtomicU32,
+    options: ConnectOptions,
     pub bus: Bus,
     sealing: Arc<KeyPair>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// A scheduler on a thread and runtime of its own: ending those is as near to SIGKILL as one process allows.
@@ -65,11 +74,26 @@ impl Ground {
         let server = Server::start(ServerOptions { binary: None, data_dir: dir.path().to_path_buf(), port: None }).await.unwrap();
         let bus = Bus::connect(server.connect_options("test")).await.unwrap();
         bus.migrate(&Layout::default()).await.unwrap();
-        Self { server, bus, sealing: Arc::new(KeyPair::generate()), _dir: dir }
+        let (options, pid) = (server.connect_options("scheduler"), AtomicU32::new(server.pid()));
+        Self { server: Some(server).into(), pid, options, bus, sealing: Arc::new(KeyPair::generate()), dir }
     }
 
     fn options(&self) -> ConnectOptions {
-        self.server.connect_options("scheduler")
+        self.options.clone()
+    }
+
+    /// SIGKILL for NATS, and a new life after a while, with everything it had stored.
+    pub async fn nats_away(&self, span: Duration) {
+        let mut server = self.server.lock().await;
+        sigkill(self.pid.load(Ordering::Relaxed));
+        if let Some(mut gone) = server.take() {
+            gone.wait().await;
+        }
+        sleep(span).await;
+        let again = Server::start(ServerOptions { binary: None, data_dir: self.dir.path().to_path_buf(), port: None }).await.unwrap();
+        self.pid.store(again.pid(), Ordering::Relaxed);
+        assert_eq!(again.connect_options("scheduler").url, self.options.url, "clients find it where it was");
+        *server = Some(again);
     }
 
     pub async fn raw(&self) -> async_nats::jetstream::Context {
@@ -159,7 +183,8 @@ impl Ground {
             draining: false,
             tools: Vec::new(),
         };
-        self.bus.fleet().beat(&beat).await.unwrap();
+        // Without NATS nobody hears it; the next one may be heard.
+        let _ = self.bus.fleet().beat(&beat).await;
     }
 
     pub async fn until(&self, run: RunId, what: &str, wanted: impl Fn(&RunView) -> bool) -> RunView {
@@ -272,11 +297,22 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("kill").args(["-9", &self.server.pid().to_string()]).status();
+        sigkill(self.pid.load(Ordering::Relaxed));
     }
 }
 
+fn sigkill(pid: u32) {
+    let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+}
+
 impl Scheduler {
+    /// How many messages of the INBOX came to it again.
+    pub fn redelivered(&self) -> f64 {
+        let text = self.metrics.render();
+        let line = text.lines().find(|line| line.starts_with("navvy_redeliveries_total{consumer=\"scheduler\"}")).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
     /// Nothing is finished, nothing is said.
     pub fn kill(&mut self) {
         drop(self.kill.take().map(|kill| kill.send(())));

@@ -3,6 +3,7 @@
 use crate::{HELLO, request, with, world};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
 async fn every_bad_request_is_a_400_that_names_its_field() -> anyhow::Result<()> {
@@ -68,6 +69,17 @@ async fn bodies_that_are_no_request_are_refused() -> anyhow::Result<()> {
         .body("tool=terraform")
         .send();
     assert_eq!(form.await?.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    // Refused by its length, before a byte of it is read.
+    let address = fleet.client.url.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let token = &fleet.client.token;
+    let head = format!(
+        "POST /deploy HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 2097152\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await?;
+    assert_eq!(&start, b"HTTP/1.1 413");
     for path in [
         "/deploy/0192f0c1-7e3a-7abc-8def-0123456789ab/status",
         "/deploy/nonsense/status",

@@ -130,6 +130,13 @@ async fn run<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &Resolv
     }
 }
 
+/// What an apply means that ended while nobody but its runner was there: the same as if it had been watched.
+pub(crate) fn judge_unwatched(destroy: bool, tool: &str, ran: &Streamed, errored_state: Option<PathBuf>) -> Result<(), Unfinished> {
+    let step = if destroy { Step::Destroy } else { Step::Apply };
+    // What stands in the log was masked before it was written.
+    judge(step, tool, ran, errored_state, str::to_owned)
+}
+
 /// What a finished command means.
 fn judge(step: Step, name: &str, ran: &Streamed, errored_state: Option<PathBuf>, mask: impl Fn(&str) -> String) -> Result<(), Unfinished> {
     let found = diagnosis::read(&ran.tail, mask);
