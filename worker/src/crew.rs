@@ -91,10 +91,16 @@ impl Crew {
 
     /// Puts an attempt on the list that heartbeats show, until the returned entry is dropped. It stands there before the
     /// scheduler is asked, so that it is never taken for lost.
-    pub(crate) fn enlist(self: &Arc<Self>, id: AttemptId) -> Enlisted {
+    /// `None`: this worker has that attempt already, so whatever says so again is a repeat.
+    pub(crate) fn enlist(self: &Arc<Self>, id: AttemptId) -> Option<Enlisted> {
+        let mut running = self.running();
+        if running.contains_key(&id) {
+            return None;
+        }
         let stop = Stop::default();
-        self.running().insert(id, stop.clone());
-        Enlisted { crew: self.clone(), id, stop }
+        running.insert(id, stop.clone());
+        drop(running);
+        Some(Enlisted { crew: self.clone(), id, stop })
     }
 
     /// Passes a stop signal on; one for an attempt that is not here is for nobody.

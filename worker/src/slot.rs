@@ -25,6 +25,8 @@ use tracing::Instrument as _;
 /// How long one question for an order stays open.
 const PULL_WAIT: Duration = Duration::from_secs(30);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long the order of an attempt that runs here already stays away.
+const REPEATED_AFTER: Duration = Duration::from_secs(30);
 
 /// Works until told to drain; what was begun is finished.
 pub(crate) async fn work(crew: Arc<Crew>, drain: CancellationToken) -> Result<(), BusError> {
@@ -56,7 +58,8 @@ async fn take(crew: &Arc<Crew>, order: Order) {
         crew.all_metrics.redelivered(Consumer::Worker);
     }
     let id = order.order.id;
-    let enlisted = crew.enlist(id);
+    // The order of an attempt that this worker runs: its acknowledgement was lost. Whoever runs it answers for it.
+    let Some(enlisted) = crew.enlist(id) else { return give_back(&order, REPEATED_AFTER).await };
     let asking = Asking::new(id);
     let begun = asking.begin(crew).await;
     match begun {
@@ -65,9 +68,7 @@ async fn take(crew: &Arc<Crew>, order: Order) {
             settle(order).await;
         }
         Begun::Later => {
-            if let Err(error) = order.nak(Some(RETRY_AFTER)).await {
-                tracing::debug!(attempt = %id, %error, "the order could not be given back; it comes back by itself");
-            }
+            give_back(&order, RETRY_AFTER).await;
         }
         Begun::TooLate => {
             settle(order).await;
@@ -82,6 +83,12 @@ async fn take(crew: &Arc<Crew>, order: Order) {
         }
     }
     drop(enlisted);
+}
+
+async fn give_back(order: &Order, away: Duration) {
+    if let Err(error) = order.nak(Some(away)).await {
+        tracing::debug!(attempt = %order.order.id, %error, "the order could not be given back; it comes back by itself");
+    }
 }
 
 async fn settle(order: Order) {
@@ -107,6 +114,7 @@ async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: 
         effects_phase: action::effects_phase(&permit.work).to_owned(),
         effects: false,
         serial_before: None,
+        tool: action::tool_word(&permit.work).to_owned(),
     };
     if let Err(error) = folder.create(&record) {
         return deliver::unspooled(crew, id, failed("worker_disk", format!("the worker cannot write its folder: {error}"))).await;

@@ -58,6 +58,14 @@ pub(crate) fn effects_phase(work: &Work) -> &'static str {
     }
 }
 
+/// The program that does the work.
+pub(crate) fn tool_word(work: &Work) -> &'static str {
+    match work {
+        Work::TerraformPlan { spec, .. } | Work::TerraformApply { spec, .. } => spec.tool.as_str(),
+        Work::Probe { .. } => "sh",
+    }
+}
+
 /// Names of variables whose values may be seen.
 pub(crate) fn public_env(work: &Work) -> &[String] {
     match work {

@@ -149,12 +149,14 @@ async fn keep_state(stage: &mut Stage, secrets: &SecretBundle, unclear: Unclear)
             Ok(object) => {
                 stage.narrate("terraform could not save its state; Navvy has stored it, sealed. See `navvy run` for where.");
                 evidence.errored_state = Some(object);
+                // Stored: this copy is no longer the only one.
+                let _ = std::fs::remove_file(&path);
             }
             Err(error) => {
-                let kept = stage.folder.path.join("errored.tfstate");
-                let moved = std::fs::rename(&path, &kept);
-                tracing::error!(attempt = %stage.folder.id, %error, moved = moved.is_ok(), "a state that could not be saved was not stored either; it stays on this worker");
-                evidence.check.push(format!("the state file {} on worker {}", kept.display(), stage.crew.id));
+                tracing::error!(attempt = %stage.folder.id, %error, "a state that could not be saved was not stored either; it stays on this worker");
+                evidence
+                    .check
+                    .push(format!("the state file errored.tfstate in the folder kept/{} of worker {}", stage.folder.id, stage.crew.id));
             }
         }
     }

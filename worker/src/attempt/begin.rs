@@ -1,7 +1,7 @@
 //! Asking the scheduler: the permit, and the last word before side effects. A lost answer is asked for again with the
 //! same nonce; an answer that comes too late is not used.
 
-use crate::crew::Crew;
+use crate::{crew::Crew, stop::Stop};
 use bus::{BusError, KeyPair};
 use nix::time::{ClockId, clock_gettime};
 use proto::{
@@ -14,6 +14,8 @@ use std::time::Duration;
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// How often a question is asked before the order is given back. Together within a permit's life.
 const TRIES: u32 = 4;
+/// Pause before the last word is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What came of asking to begin.
 #[derive(Debug)]
@@ -57,19 +59,25 @@ impl Asking {
         }
     }
 
-    /// Asks for the last word. `Err`: do not start; the text says why.
-    pub(crate) async fn start_effects(&self, crew: &Crew) -> Result<(), String> {
-        let asked = since_boot();
-        match self.ask(crew, AskWhat::StartEffects).await {
-            // I8 and M5: an old yes is a no. The machine may have slept in between.
-            Some(AskAnswer::Go) if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) => {
-                Err("the scheduler's word to start came too late to be used".to_owned())
+    /// Asks for the last word, for as long as nobody answers and nobody wants a stop. `Err`: do not start; the text says why.
+    ///
+    /// There is no giving up on a silent scheduler: a yes may have been stored and its answer lost, and an attempt that has
+    /// the word and does not use it is `unknown` to everybody else.
+    pub(crate) async fn start_effects(&self, crew: &Crew, stop: &Stop) -> Result<(), String> {
+        loop {
+            let asked = since_boot();
+            match self.ask(crew, AskWhat::StartEffects).await {
+                // M5: an old yes is a no. The machine may have slept in between; the same question gets the same yes.
+                Some(AskAnswer::Go) if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) => {}
+                Some(AskAnswer::Go) => return Ok(()),
+                Some(AskAnswer::Refused { reason }) => return Err(reason),
+                Some(AskAnswer::Permit(_)) => return Err("the scheduler answered another question".to_owned()),
+                Some(AskAnswer::Later { .. }) | None => {}
             }
-            Some(AskAnswer::Go) => Ok(()),
-            Some(AskAnswer::Refused { reason }) => Err(reason),
-            Some(AskAnswer::Later { reason }) => Err(reason),
-            Some(AskAnswer::Permit(_)) => Err("the scheduler answered another question".to_owned()),
-            None => Err("the scheduler did not answer".to_owned()),
+            tokio::select! {
+                _ = stop.stronger_than(None) => return Err("it was told to stop before it had the word to start".to_owned()),
+                () = tokio::time::sleep(ASK_AGAIN) => {}
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use proto::{
     Timestamp,
     ids::AttemptId,
     log::CHUNK_BYTES,
-    message::{AttemptOutcome, InboxMessage, Report, ReportWhat},
+    message::{AttemptOutcome, InboxMessage, JobResult, Report, ReportWhat},
     subject,
 };
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
@@ -57,7 +57,7 @@ pub(crate) async fn outcome(
         // NATS was away: the log follows the report.
         let _ = task.await;
     }
-    finish(crew, folder).await;
+    finish(crew, folder, &report).await;
 }
 
 /// Delivers the outcome of an attempt that did nothing worth remembering: should this process die first, the attempt is
@@ -74,27 +74,57 @@ pub(crate) async fn spooled(crew: Arc<Crew>, folder: Folder, report: Report) {
     send(&crew, &report).await;
     let shipper = Shipper { bus: crew.bus.clone(), metrics: crew.metrics.clone(), folder: folder.clone(), shipping };
     shipper.run().await;
-    finish(&crew, &folder).await;
+    finish(&crew, &folder, &report).await;
 }
 
 /// Sends until it is stored. There is no giving up: the outcome exists nowhere else.
 async fn send(crew: &Crew, report: &Report) {
     let key = format!("report.{}.ended", report.id);
-    let message = InboxMessage::Report(Box::new(report.clone()));
+    let mut message = InboxMessage::Report(Box::new(report.clone()));
     let mut pause = Duration::from_millis(100);
     while let Err(error) = crew.bus.inbox().publish(report.id.run, &message, &key, None).await {
         tracing::warn!(attempt = %report.id, %error, "the outcome could not be reported; trying again");
+        if let BusError::TooLarge { .. } = error {
+            message = InboxMessage::Report(Box::new(shortened(report)));
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_AT_MOST);
     }
 }
 
+/// The report without what makes it long: that something was planned or applied must arrive, its details may be missing.
+fn shortened(report: &Report) -> Report {
+    let mut report = report.clone();
+    match &mut report.what {
+        ReportWhat::Ended(AttemptOutcome::Succeeded { result: JobResult::Plan(plan) }) => {
+            plan.summary.resources_omitted += plan.summary.resources.len() as u32;
+            plan.summary.resources.clear();
+        }
+        ReportWhat::Ended(AttemptOutcome::Succeeded { result: JobResult::Apply(applied) }) => applied.outputs.clear(),
+        ReportWhat::Ended(AttemptOutcome::Failed { failure }) => failure.message = failure.message.chars().take(4096).collect(),
+        ReportWhat::Ended(AttemptOutcome::Unclear { evidence }) => evidence.seen = evidence.seen.chars().take(4096).collect(),
+        ReportWhat::Ended(
+            AttemptOutcome::Succeeded { result: JobResult::Nothing } | AttemptOutcome::NotStarted { .. } | AttemptOutcome::Stopped { .. },
+        )
+        | ReportWhat::Phase { .. }
+        | ReportWhat::CommitResolved { .. } => {}
+    }
+    report
+}
+
 /// Archives the log and removes the folder. A log that cannot be archived stays in the stream for its days, and the
-/// folder stays for the next start.
-async fn finish(crew: &Crew, folder: &Folder) {
+/// folder stays for the next start. What may be the only copy of a state, and what somebody must look into, is put aside.
+async fn finish(crew: &Crew, folder: &Folder, report: &Report) {
     let result = async {
         if log_len(folder) > 0 {
             archive(crew, folder).await?;
+        }
+        let effects = folder.record().ok().flatten().is_none_or(|record| record.effects);
+        let unclear = matches!(report.what, ReportWhat::Ended(AttemptOutcome::Unclear { .. })) && effects;
+        if unclear || folder.errored_state().is_some() {
+            let kept = folder.keep().map_err(FinishError::Folder)?;
+            tracing::error!(attempt = %folder.id, folder = %kept.display(), "the attempt's folder is kept for a person to look into");
+            return Ok(());
         }
         folder.remove().map_err(FinishError::Folder)
     };

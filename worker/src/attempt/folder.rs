@@ -35,6 +35,9 @@ pub(crate) struct Record {
     /// State serial before the side effects, when it was read.
     #[serde(default)]
     pub(crate) serial_before: Option<u64>,
+    /// The program that has the side effects, such as `terraform`.
+    #[serde(default)]
+    pub(crate) tool: String,
 }
 
 /// From this offset on, the log belongs to this phase.
@@ -140,6 +143,34 @@ impl Folder {
 
     pub(crate) fn remove(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.path)
+    }
+
+    /// Puts the folder aside, whole, for a person: in `kept/` beside the folder of attempts. Says where.
+    pub(crate) fn keep(&self) -> io::Result<PathBuf> {
+        let work_dir = self.path.parent().and_then(Path::parent).unwrap_or(&self.path);
+        let kept = work_dir.join("kept");
+        make_dir(&kept)?;
+        let to = kept.join(self.id.to_string());
+        fs::rename(&self.path, &to)?;
+        Ok(to)
+    }
+
+    /// A state file that terraform could not save, wherever it lies in the checkout.
+    pub(crate) fn errored_state(&self) -> Option<PathBuf> {
+        let mut dirs = vec![self.path.join("checkout")];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+                // The type of a link is a link: none is followed.
+                let Ok(kind) = entry.file_type() else { continue };
+                if kind.is_file() && entry.file_name() == "errored.tfstate" {
+                    return Some(entry.path());
+                }
+                if kind.is_dir() && entry.file_name() != ".terraform" {
+                    dirs.push(entry.path());
+                }
+            }
+        }
+        None
     }
 }
 

@@ -9,10 +9,11 @@ use crate::{
     attempt_log,
     crew::Crew,
     runner::{ExitRecord, Outcome},
+    terraform::{self, Exit, Streamed, Unfinished},
 };
 use proto::message::{AttemptOutcome, Evidence, Failure, JobResult};
 use proto::terraform::ApplyResult;
-use std::{io, sync::Arc, time::Duration};
+use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -22,7 +23,8 @@ pub(crate) fn take_up(crew: &Arc<Crew>) -> io::Result<usize> {
     let found = folders.len();
     for folder in folders {
         let crew = crew.clone();
-        let enlisted = crew.enlist(folder.id);
+        // One folder an attempt, and nothing else runs yet.
+        let Some(enlisted) = crew.enlist(folder.id) else { continue };
         crew.tasks.clone().spawn("take up an attempt", async move {
             settle(crew, folder).await;
             drop(enlisted);
@@ -42,9 +44,6 @@ async fn settle(crew: Arc<Crew>, folder: Folder) {
             wait_for_runner(&folder).await;
             let outcome = outcome_of(&folder, &record);
             tracing::info!(attempt = %id, outcome = crate::action::outcome_word(&outcome), "settling an attempt of the former process");
-            if keeps_state(&folder) {
-                tracing::error!(attempt = %id, folder = %folder.path.display(), "a state file that could not be saved lies in this folder; it is kept");
-            }
             let report = proto::message::Report {
                 id,
                 worker: crew.id.clone(),
@@ -61,9 +60,10 @@ async fn settle(crew: Arc<Crew>, folder: Folder) {
     }
 }
 
-/// The tool of a dead worker may still run: its runner holds the log until it has ended.
+/// The tool of a dead worker may still run: its runner holds the log until it has ended. A log that cannot be asked about
+/// counts as held.
 async fn wait_for_runner(folder: &Folder) {
-    while attempt_log::is_held(&folder.log()).unwrap_or(false) {
+    while attempt_log::is_held(&folder.log()).unwrap_or(true) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -73,35 +73,17 @@ fn outcome_of(folder: &Folder, record: &Record) -> AttemptOutcome {
         return AttemptOutcome::Unclear { evidence: unclear("the worker was restarted while it prepared", record) };
     }
     match ExitRecord::read(&folder.exit_record()).map(|record| record.map(|record| record.outcome)) {
-        Ok(Some(Outcome::Exited { code: Some(0), leftovers: 0, .. })) => {
-            // The secrets died with the worker, so the outputs cannot be asked for any more.
-            AttemptOutcome::Succeeded {
-                result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: record.serial_before }),
-            }
-        }
-        Ok(Some(Outcome::Exited { code: Some(_), interrupted: true, timed_out, leftovers: 0, .. })) => {
-            AttemptOutcome::Stopped { clean: true, timed_out }
-        }
-        Ok(Some(Outcome::Exited { code: Some(code), leftovers: 0, .. })) => AttemptOutcome::Failed {
-            failure: Failure {
-                kind: record.effects_phase.clone(),
-                phase: record.effects_phase.clone(),
-                message: format!(
-                    "{} failed: the tool ended with exit code {code} while its worker was away",
-                    capitalised(&record.effects_phase)
-                ),
-                next_action: "read the end of the log".to_owned(),
-            },
-        },
-        Ok(Some(Outcome::Exited { .. })) => {
-            AttemptOutcome::Unclear { evidence: unclear("the tool was killed during its side effects", record) }
+        Ok(Some(Outcome::Exited { code, signal, interrupted, timed_out, leftovers, .. })) => {
+            // Processes that even SIGKILL did not end make it unclear, whatever the exit code says (I16).
+            let code = code.filter(|_| leftovers == 0);
+            judged(folder, record, Exit { code, signal, interrupted }, timed_out)
         }
         Ok(Some(Outcome::NotStarted { reason })) => AttemptOutcome::Failed {
             failure: Failure {
                 kind: record.effects_phase.clone(),
                 phase: record.effects_phase.clone(),
                 message: reason,
-                next_action: String::new(),
+                next_action: "nothing was changed; submit the request again".to_owned(),
             },
         },
         Ok(None) => {
@@ -111,9 +93,37 @@ fn outcome_of(folder: &Folder, record: &Record) -> AttemptOutcome {
     }
 }
 
-fn capitalised(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+/// The same judgement as for an apply that was watched.
+fn judged(folder: &Folder, record: &Record, exit: Exit, timed_out: bool) -> AttemptOutcome {
+    let tail = match tail(folder) {
+        Ok(tail) => tail,
+        Err(error) => return AttemptOutcome::Unclear { evidence: unclear(&format!("the log cannot be read: {error}"), record) },
+    };
+    let ran = Streamed { exit, tail };
+    match terraform::judge_unwatched(record.effects_phase == "destroy", &record.tool, &ran, folder.errored_state()) {
+        // The secrets died with the worker, so the outputs cannot be asked for any more.
+        Ok(()) => AttemptOutcome::Succeeded {
+            result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: record.serial_before }),
+        },
+        Err(Unfinished::Failed(failure)) => AttemptOutcome::Failed { failure },
+        Err(Unfinished::Stopped { clean }) => AttemptOutcome::Stopped { clean, timed_out },
+        Err(Unfinished::NotStarted { reason }) => AttemptOutcome::Unclear { evidence: unclear(&reason, record) },
+        Err(Unfinished::Unclear(told)) => {
+            AttemptOutcome::Unclear { evidence: Evidence { serial_before: record.serial_before, ..told.evidence } }
+        }
+    }
+}
+
+/// How much of the log's end is looked at to say how the tool ended, in bytes.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+fn tail(folder: &Folder) -> io::Result<Vec<u8>> {
+    let file = File::open(folder.log())?;
+    let len = file.metadata()?.len();
+    let from = len.saturating_sub(TAIL_BYTES);
+    let mut bytes = vec![0; (len - from) as usize];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(bytes)
 }
 
 fn unclear(seen: &str, record: &Record) -> Evidence {
@@ -123,9 +133,4 @@ fn unclear(seen: &str, record: &Record) -> Evidence {
         check: vec!["the state's serial and whether terraform's state lock is held".to_owned(), "the last lines of the log".to_owned()],
         ..Evidence::default()
     }
-}
-
-/// Whether terraform left a state file that it could not save.
-fn keeps_state(folder: &Folder) -> bool {
-    folder.path.join("errored.tfstate").exists()
 }

@@ -28,6 +28,7 @@ mod step;
 mod summary;
 mod values;
 
+pub(crate) use apply::judge_unwatched;
 pub use apply::{apply, state_serial};
 pub use commands::{Captured, CommandError, Commands, Exit, NoLeave, Streamed, ToolCommand};
 pub use plan::{Planned, plan};
