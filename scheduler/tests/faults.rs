@@ -1,5 +1,11 @@
 //! One shard under faults: two schedulers at once, schedulers killed or standing still, messages that repeat or cannot be
 //! read, stores that lost something. A real nats-server; the test plays gateway and workers (`ground`).
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "a test's helpers may give up, and are nobody's interface"
+)]
 
 mod ground;
 

@@ -315,7 +315,9 @@ impl Scheduler {
 
     /// Nothing is finished, nothing is said.
     pub fn kill(&mut self) {
-        drop(self.kill.take().map(|kill| kill.send(())));
+        if let Some(kill) = self.kill.take() {
+            let _ = kill.send(());
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
