@@ -91,8 +91,10 @@ impl GitUrl {
     /// One spelling for all addresses of the same repository: the lock domain, and the first part of a lock key.
     /// `https://Git.example/Acme/Infra.git/` and `git@git.example:Acme/Infra` are the same repository.
     pub fn canonical(&self) -> String {
-        let path = self.path.trim_matches('/');
-        let path = path.strip_suffix(".git").unwrap_or(path);
+        // `%69nfra` and `//infra` lead a server to the same place as `infra`.
+        let decoded = percent_decoded(&self.path);
+        let path = decoded.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        let path = path.strip_suffix(".git").unwrap_or(&path);
         let default = match self.scheme {
             Scheme::Http => 80,
             Scheme::Https => 443,
@@ -160,6 +162,26 @@ impl GitUrl {
             path,
         })
     }
+}
+
+/// The text behind `%XX`; what is no such thing stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let code = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match code {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn is_host(host: &str) -> bool {

@@ -36,6 +36,7 @@ fn the_same_repository_has_one_canonical_spelling() {
         ("https://git.example:443/acme/infra/", "git.example/acme/infra"),
         ("git@git.example:acme/infra.git", "git.example/acme/infra"),
         ("ssh://git@git.example/acme/infra.git", "git.example/acme/infra"),
+        ("https://git.example//acme/%69nfra.git", "git.example/acme/infra"),
         ("http://127.0.0.1:8080/a.git", "127.0.0.1:8080/a"),
         ("http://[::1]:8080/a.git", "::1:8080/a"),
     ] {

@@ -4,8 +4,8 @@ use crate::support::words::{SHARD, attempt, heartbeat, held_by, lock_key, order,
 use crate::support::{GENEROUS, eventually, server_program, soon};
 use bus::{Bus, BusError, ConnectOptions, Held, Layout};
 use bytes::Bytes;
-use proto::PoolName;
-use proto::message::{Ask, AskAnswer, AskWhat, CommandAnswer, Sealed, StopMode, StopSignal};
+use proto::message::{Ask, AskAnswer, AskWhat, CommandAnswer, InboxMessage, Report, ReportWhat, Sealed, StopMode, StopSignal};
+use proto::{PoolName, Timestamp};
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
@@ -127,7 +127,11 @@ async fn a_scheduler_and_a_worker_can_turn_the_ring_together() {
     let mut inbox = scheduler.inbox().consume(SHARD).await.unwrap();
     let mut asks = scheduler.asks().serve(SHARD).await.unwrap();
     let mut signals = worker.control().signals(&id).await.unwrap();
-    worker.inbox().publish(run, &trigger(run), "1", None).await.unwrap();
+    // A worker reports; it cannot speak for a gateway, whose triggers and commands are believed.
+    denied("a worker's trigger", worker.inbox().publish(run, &trigger(run), "1", None).await);
+    let what = ReportWhat::Phase { phase: "plan".to_owned() };
+    let report = Report { id: attempt(run), worker: "w".parse().unwrap(), at: Timestamp::UNIX_EPOCH, what };
+    worker.inbox().publish(run, &InboxMessage::Report(Box::new(report)), "2", None).await.unwrap();
     soon("the message", inbox.next()).await.unwrap().unwrap().ack().await.unwrap();
     let seq = scheduler.run_log().commit(run, 0, b"{}".to_vec(), true).await.unwrap();
     assert_eq!(scheduler.run_log().load(run).await.unwrap(), [(seq, b"{}".to_vec())]);

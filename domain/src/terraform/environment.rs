@@ -84,6 +84,7 @@ const PREFIXES: &[(&str, &str)] = &[
     ("TOFU_CLI_ARGS", ARGUMENTS),
     ("GIT_", GIT),
     ("SSH_", GIT),
+    ("XDG_", "it moves where programs look for their settings"),
     ("PYTHON", LOADS_CODE),
     ("PERL", LOADS_CODE),
     ("BASH_FUNC_", LOADS_CODE),

@@ -11,7 +11,7 @@ pub(crate) mod sealing;
 use crate::{
     answers::{FieldProblem, Refusal, report},
     app::{App, in_time},
-    auth::{Principal, Who},
+    auth::{Access, Principal, Scope, Who, authorize},
     door::body,
 };
 use admit::{Admitted, admit};
@@ -80,6 +80,10 @@ pub(crate) async fn deploy(
     let key = identity::key_of(&headers)?;
     let (raw, bytes) = body::json::<DeployRequest>(&app, request).await?;
     let (pool, spec, secrets) = validate(&app, raw)?;
+    // Who waves a plan through beforehand approves it.
+    if spec.auto_approve {
+        authorize(Some(&caller), Access::Needs(Scope::Approve), app.loopback)?;
+    }
     let shard = ShardNo::of(&spec.git_url.canonical(), app.shards);
     let identity = match &key {
         None => Identity::fresh(shard),

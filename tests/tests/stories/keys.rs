@@ -21,6 +21,9 @@ async fn a_key_opens_its_scopes_and_nothing_else_until_it_is_revoked() -> anyhow
     let ci = Client::new(&fleet.client.url, key["key"].as_str().expect("shown once"));
     let id = ci.deploy(&request(&repo)).await?;
     ci.wait_for(&id, "awaiting_approval").await?;
+    // Waving a plan through beforehand is approving it.
+    let (status, answer) = ci.call(Method::POST, "/deploy", Some(&crate::with(request(&repo), json!({"auto_approve": true})))).await?;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
     let (status, answer) = ci.say(&id, "approve", &json!({})).await?;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(answer["error"].as_str().is_some_and(|error| error.contains("approve")), "{answer}");

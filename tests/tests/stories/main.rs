@@ -6,6 +6,7 @@ mod cancel;
 mod crashes;
 mod failures;
 mod happy_path;
+mod hostile;
 mod keys;
 mod kill_sweep;
 mod locks;

@@ -9,7 +9,10 @@ use proto::{
     message::{AttemptOutcome, Failure},
     terraform::{GitAuth, TerraformSpec},
 };
-use std::{future::Future, path::PathBuf};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+};
 use tokio::sync::mpsc;
 
 /// The commit's files, in the attempt's folder. Without a commit the reference is resolved and bound to the run first.
@@ -41,6 +44,9 @@ pub(super) async fn checkout(
     });
     let checkout = written.await?.map_err(|error| clone_failed(stage, &error))?;
     stage.narrate(&format!("Checked out {} at {commit} ({} files)", spec.git_ref, checkout.files));
+    if let Some(link) = checkout.links_out.iter().find(|link| is_read_by_tool(spec.path.as_str(), link)) {
+        return Err(leads_out(stage, link));
+    }
     for submodule in &checkout.submodules {
         stage.narrate(&format!("⚠ {submodule} is a submodule; submodules are not fetched"));
     }
@@ -92,6 +98,24 @@ fn clone_failed(stage: &mut Stage, error: &GitError) -> AttemptOutcome {
             phase: stage.current_phase().to_owned(),
             message,
             next_action: "check git_url, git_ref and git_auth, and that this worker may reach the server".to_owned(),
+        },
+    }
+}
+
+/// Whether the tool would follow a link by itself: everything in the working directory, and configuration anywhere.
+fn is_read_by_tool(dir: &str, link: &str) -> bool {
+    let inside = dir == "." || Path::new(link).starts_with(dir);
+    let configuration = [".tf", ".tf.json", ".tofu", ".tofu.json", ".tfvars", ".tfvars.json", ".tfquery.hcl", ".tftest.hcl"];
+    inside || configuration.iter().any(|ending| link.ends_with(ending))
+}
+
+fn leads_out(stage: &Stage, link: &str) -> AttemptOutcome {
+    AttemptOutcome::Failed {
+        failure: Failure {
+            kind: "path".to_owned(),
+            phase: stage.current_phase().to_owned(),
+            message: format!("the symbolic link {link} leads out of the repository: a job reads nothing outside its checkout"),
+            next_action: "replace the link by the file itself, or let it point inside the repository".to_owned(),
         },
     }
 }

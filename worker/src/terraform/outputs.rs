@@ -32,10 +32,18 @@ pub(super) fn masked(json: &[u8], mask: &Mask<'_>) -> Result<Option<String>, ser
         return Ok(None);
     }
     let (mut shown, mut bytes) = (Map::new(), 0);
+    let all = outputs.len();
     for (name, output) in outputs {
+        if bytes > MAX_TOTAL + MAX_VALUE {
+            let left_out = format!("({} more outputs are left out)", all - shown.len());
+            shown.insert("…".to_owned(), json!({"sensitive": false, "type": "string", "value": left_out}));
+            break;
+        }
         let value = if output.sensitive { json!(SENSITIVE) } else { values::masked(&output.value, mask) };
-        let mut entry = json!({"sensitive": output.sensitive, "type": output.kind, "value": value});
-        let length = entry["value"].to_string().len();
+        // A type names the attributes of a value: as telling as the value itself.
+        let kind = if output.sensitive { json!(SENSITIVE) } else { values::masked(&output.kind, mask) };
+        let mut entry = json!({"sensitive": output.sensitive, "type": kind, "value": value});
+        let length = entry.to_string().len();
         if length > MAX_VALUE || bytes + length > MAX_TOTAL {
             entry = json!({"sensitive": output.sensitive, "type": "string", "value": format!("(omitted: {length} bytes)")});
         }

@@ -114,6 +114,12 @@ fn confine(order: &Order<'_>) -> Result<(PathBuf, PathBuf), Failure> {
         Refused::Missing(_) => path_failure(&format!("Path does not exist: {path}")),
         refused => path_failure(&told(&refused)),
     })?;
+    // The lock is taken by the path's name: the same directory under another name would be another lock.
+    let named = if path == "." { root.path().to_owned() } else { root.path().join(path) };
+    if dir != named {
+        let real = dir.strip_prefix(root.path()).unwrap_or(&dir).display().to_string();
+        return Err(path_failure(&format!("{path} is reached through a symbolic link: give the directory itself, {real}")));
+    }
     for file in &order.spec.tfvars_files {
         // Named from the working directory; checked as what it is in the repository.
         let shown = if path == "." { file.to_string() } else { format!("{path}/{file}") };
