@@ -40,11 +40,13 @@ pub(super) fn masked(json: &[u8], mask: &Mask<'_>) -> Result<Option<String>, ser
             break;
         }
         let value = if output.sensitive { json!(SENSITIVE) } else { values::masked(&output.value, mask) };
-        // A type names the attributes of a value: as telling as the value itself.
-        let kind = if output.sensitive { json!(SENSITIVE) } else { values::masked(&output.kind, mask) };
+        // A type names the attributes of a value: as telling as the value itself. A plain one (`string`) tells nothing.
+        let hides = output.sensitive && !output.kind.is_string();
+        let kind = if hides { json!(SENSITIVE) } else { values::masked(&output.kind, mask) };
         let mut entry = json!({"sensitive": output.sensitive, "type": kind, "value": value});
-        let length = entry.to_string().len();
-        if length > MAX_VALUE || bytes + length > MAX_TOTAL {
+        let length = entry["value"].to_string().len();
+        let whole = entry.to_string().len();
+        if length > MAX_VALUE || whole > 2 * MAX_VALUE || bytes + whole > MAX_TOTAL {
             entry = json!({"sensitive": output.sensitive, "type": "string", "value": format!("(omitted: {length} bytes)")});
         }
         bytes += entry.to_string().len();

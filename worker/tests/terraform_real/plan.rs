@@ -280,6 +280,8 @@ async fn paths_stay_inside_the_checkout() {
     for (path, tfvars) in [
         ("out", &[][..]),
         ("loop", &[]),
+        // The same directory under another name would be another lock.
+        ("in", &["v.tfvars"]),
         ("main.tf", &[]),
         ("real", &["out.tfvars"]),
         ("real", &["missing.tfvars"]),
@@ -289,7 +291,7 @@ async fn paths_stay_inside_the_checkout() {
     ] {
         assert!(refused(path, tfvars).await.is_some(), "{path} {tfvars:?}");
     }
-    for (path, tfvars) in [("real", &["v.tfvars"][..]), ("in", &["v.tfvars"]), (".", &["real/v.tfvars"])] {
+    for (path, tfvars) in [("real", &["v.tfvars"][..]), (".", &["real/v.tfvars"])] {
         assert_eq!(refused(path, tfvars).await, None, "{path} {tfvars:?}");
     }
 }
