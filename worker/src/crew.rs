@@ -31,8 +31,6 @@ use std::{
 
 /// How long an init waits for the provider cache before it goes on without it.
 const CACHE_PATIENCE: Duration = Duration::from_mins(2);
-/// How long terraform waits for a state lock that somebody outside the fleet holds.
-const STATE_LOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What all attempts of a worker share.
 #[derive(Debug)]
@@ -181,8 +179,8 @@ fn terraform_setup(settings: &Settings, work_dir: &Path) -> Result<terraform::Se
         search_path: std::env::var_os("PATH").and_then(|path| path.into_string().ok()).unwrap_or_default(),
         pass_env: passed.collect(),
         plugin_cache: Some(cache),
-        cli_config: None,
+        cli_config: worker.cli_config.clone(),
         registry: registry.transpose().map_err(WorkerError::Registry)?,
-        lock_timeout: STATE_LOCK_PATIENCE,
+        lock_timeout: worker.state_lock_timeout.duration(),
     })
 }

@@ -72,7 +72,14 @@ pub(crate) async fn run_worker(out: &Out, args: &WorkerArgs) -> Result<Exit, Cli
 pub(crate) fn load(layers: Layers) -> Result<Arc<Settings>, CliError> {
     let mut settings = layers.load()?.settings;
     // Tools work in other directories than this process: a path named from here must mean the same there.
-    for path in [Some(&mut settings.data_dir), settings.worker.work_dir.as_mut(), settings.worker.tools.dir.as_mut()].into_iter().flatten()
+    for path in [
+        Some(&mut settings.data_dir),
+        settings.worker.work_dir.as_mut(),
+        settings.worker.tools.dir.as_mut(),
+        settings.worker.cli_config.as_mut(),
+    ]
+    .into_iter()
+    .flatten()
     {
         if let Ok(absolute) = std::path::absolute(&*path) {
             *path = absolute;

@@ -71,6 +71,10 @@ section! {
         work_dir: Option<PathBuf> = None,
         /// How much output of one attempt is stored, in bytes; what comes after is counted and marked as cut.
         log_limit_bytes: u64 = 256 * 1024 * 1024,
+        /// A terraform CLI configuration file (`provider_installation` with a mirror, say) that every job gets, put in front of Navvy's own. Absent: none.
+        cli_config: Option<PathBuf> = None,
+        /// How long plan and apply wait for a state lock that somebody outside the fleet holds.
+        state_lock_timeout: Period = Period::seconds(60),
         /// Address of a private module and provider registry, such as `https://registry.example.com`. Also read from `REGISTRY_HOST`.
         registry_host: Option<String> = None,
         /// Fail a job when the registry gives no token, instead of going on without one.
