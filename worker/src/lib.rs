@@ -1,7 +1,7 @@
 //! The worker: one job, one tool, an honest report. It is the only holder of cloud credentials, and holds each only
 //! while the attempt that it came for runs.
 //!
-//! - `crew` is a worker process, `slot` is one attempt at a time, [`attempt`] is an attempt's life, [`action`] is what it does;
+//! - `crew` is a worker process, `slot` is one attempt at a time, `attempt` is an attempt's life, `action` is what it does;
 //! - [`git`], [`tools`], [`terraform`] know their programs; [`runner`] is the child process between worker and tool;
 //! - [`mask`], [`attempt_log`] and [`confine`] keep secrets out of logs and jobs inside their folder.
 //!

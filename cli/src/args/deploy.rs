@@ -28,7 +28,7 @@ impl ToolName {
 /// Arguments of `navvy deploy`.
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
-    /// Repository, such as https://git.example/acme/infra.git. Its host must be on the gateway's list.
+    /// Repository, such as `https://git.example/acme/infra.git`. Its host must be on the gateway's list.
     #[arg(long, value_name = "URL")]
     pub(crate) git_url: String,
     /// Branch, tag, or full or short commit SHA. It is resolved once; plan and apply use the same commit.
