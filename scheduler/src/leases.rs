@@ -112,11 +112,10 @@ pub(crate) async fn judge(shard: Arc<Shard>, ears: Arc<Ears>, drain: Cancellatio
         if last_look.elapsed() > STOOD_STILL || !shard.bus.is_connected() {
             ears.wake_up();
         }
-        last_look = Instant::now();
         judge_all(&shard, &ears).await;
         repeat_stops(&shard).await;
         // Turns may have taken long: that was not standing still.
-        last_look = last_look.max(Instant::now());
+        last_look = Instant::now();
     }
 }
 

@@ -5,8 +5,12 @@
 
 use crate::answers::{Refusal, chain};
 use bus::{Keys, SealError, seal_to};
-use proto::{RunId, message::Sealed, subject, terraform::SecretBundle};
-use serde::Deserialize;
+use proto::{
+    RunId,
+    message::{PublicSealingKey, Sealed},
+    subject,
+    terraform::SecretBundle,
+};
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -14,13 +18,6 @@ use std::{
 
 /// How long a key is believed without looking again.
 const FRESH: Duration = Duration::from_secs(20);
-
-/// What a scheduler puts into the bucket; more may stand there.
-#[derive(Debug, Deserialize)]
-struct PublishedKey {
-    /// The public key, hex.
-    public: String,
-}
 
 /// The key.
 #[derive(Debug)]
@@ -54,7 +51,7 @@ impl SealingKey {
     }
 
     async fn read(&self) -> Result<String, Refusal> {
-        let PublishedKey { public } = self.store.get(subject::SEALING_KEY).await?.ok_or(Refusal::NoScheduler)?;
+        let PublicSealingKey { public, .. } = self.store.get(subject::SEALING_KEY).await?.ok_or(Refusal::NoScheduler)?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((public.clone(), Instant::now()));
         Ok(public)
     }

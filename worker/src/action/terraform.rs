@@ -51,6 +51,7 @@ pub(super) async fn apply(stage: &mut Stage, spec: &TerraformSpec, artifact: &Pl
     stage.only_phase(if spec.destroy { "destroy" } else { "apply" }).await;
     let applied = async {
         let bundle = fetch(stage, &secrets, artifact).await?;
+        stage.note_serial(terraform::state_serial(&bundle));
         let (commit, root) = checkout(stage, spec, secrets.git_auth.as_ref(), Some(artifact.commit.clone())).await?;
         let scratch = stage.folder.room("scratch").map_err(|error| disk(stage, &error))?;
         let setup = stage.crew.terraform.clone();

@@ -196,6 +196,11 @@ impl Stage {
         }
     }
 
+    /// Remembers the state's serial as the plan knew it. It is written down with the last word, for a later process.
+    pub(crate) fn note_serial(&mut self, serial: Option<u64>) {
+        self.record.serial_before = serial;
+    }
+
     /// Asks for the last word, and writes down that it was given before anybody acts on it.
     pub(crate) async fn start_effects(&mut self) -> Result<(), String> {
         // Written first: should this process die between the scheduler's yes and the next line, a later one must not
