@@ -9,5 +9,9 @@
 //! Doing is the scheduler's part (`scheduler`), saying is `proto`'s.
 
 pub mod lock;
+#[cfg(not(feature = "planted-bugs"))]
+mod planted;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod run;
 pub mod terraform;

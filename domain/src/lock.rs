@@ -1,6 +1,7 @@
 //! Who gets a lock next. Sets are taken all or none; a run stands in line for all of its locks at once, in one atomic
 //! write, so every queue shows the same order and no two runs can wait for one another.
 
+use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
     RunId,
@@ -24,6 +25,19 @@ pub fn want(records: &mut [LockRecord], run: RunId, now: Timestamp) -> (Wanted, 
         return (Wanted::Granted, false);
     }
     let may_take = |record: &LockRecord| record.holder.is_none() && record.queue.first().is_none_or(|first| first.run == run);
+    if planted!(TakesPart) {
+        for record in records.iter_mut().filter(|record| may_take(record)) {
+            record.holder = Some(LockHolder { run, since: now });
+        }
+        if records.iter().all(holds) {
+            return (Wanted::Granted, true);
+        }
+    }
+    if planted!(StealsLock) {
+        for record in &mut *records {
+            record.holder = None;
+        }
+    }
     if records.iter().all(|record| holds(record) || may_take(record)) {
         for record in &mut *records {
             record.queue.retain(|waiter| waiter.run != run);
@@ -46,7 +60,7 @@ pub fn want(records: &mut [LockRecord], run: RunId, now: Timestamp) -> (Wanted, 
 pub fn release(records: &mut [LockRecord], run: RunId) -> bool {
     let mut changed = false;
     for record in records {
-        if record.holder.as_ref().is_some_and(|holder| holder.run == run) {
+        if record.holder.as_ref().is_some_and(|holder| holder.run == run || planted!(FreesOthersLock)) {
             record.holder = None;
             changed = true;
         }

@@ -12,6 +12,7 @@ use super::{
     turn::Turn,
     view::status,
 };
+use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo, WorkerId,
@@ -64,11 +65,12 @@ fn locks_granted(turn: &mut Turn<'_>) -> Result<(), Refusal> {
 fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, nonce: &str) -> Result<(), Refusal> {
     let job = turn.run.job(no).ok_or(Refusal::NoSuchJob)?;
     let current = job.current().ok_or(Refusal::NotQueued)?;
-    if current.no != given {
+    if current.no != given && !planted!(StaleBegin) {
         return Err(Refusal::StaleAttempt { given, current: current.no });
     }
     match job.state {
         JobState::Queued => {}
+        JobState::Running if planted!(PermitAgain) => {}
         JobState::Running if current.worker.as_ref() == Some(worker) && current.nonce.as_deref() == Some(nonce) => {
             return Err(Refusal::AlreadySo);
         }
@@ -81,7 +83,7 @@ fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, no
     if turn.run.cancel.is_some() {
         return Err(Refusal::Cancelling);
     }
-    if turn.run.lock == LockState::Wanted {
+    if turn.run.lock == LockState::Wanted && !planted!(QueuedWithoutLocks) {
         return Err(Refusal::LocksNotHeld);
     }
     turn.emit(Event::Permitted { job: no, attempt: given, worker: worker.clone(), nonce: nonce.to_owned() });
@@ -98,16 +100,17 @@ fn start_effects(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &Work
     if job.state != JobState::Running {
         return Err(Refusal::AttemptOver);
     }
-    if current.worker.as_ref() != Some(worker) || current.nonce.as_deref() != Some(nonce) {
+    let permitted = current.worker.as_ref() == Some(worker) && current.nonce.as_deref() == Some(nonce);
+    if !permitted && !planted!(AnybodyStarts) {
         return Err(Refusal::NotYours);
     }
     if !job.kind.has_effects() {
         return Err(Refusal::NoEffects);
     }
-    if turn.run.cancel.is_some() {
+    if turn.run.cancel.is_some() && !planted!(StartsAfterCancel) {
         return Err(Refusal::Cancelling);
     }
-    if turn.run.lock != LockState::Held {
+    if turn.run.lock != LockState::Held && !planted!(QueuedWithoutLocks) {
         return Err(Refusal::LocksNotHeld);
     }
     if current.effects_at.is_some() {
@@ -129,18 +132,19 @@ fn approve(turn: &mut Turn<'_>, by: &str, plan_sha256: Option<&str>) -> Result<(
     match state {
         GateState::Approved => return Err(Refusal::AlreadySo),
         GateState::Expired => return Err(Refusal::ApprovalExpired),
+        GateState::Rejected if planted!(ApprovesRefused) => {}
         GateState::Closed | GateState::Rejected => return Err(wrong),
         GateState::Waiting => {}
     }
-    if turn.run.job(no).is_none_or(|job| job.state != JobState::Waiting) {
+    if turn.run.job(no).is_none_or(|job| job.state != JobState::Waiting) && !planted!(ApprovesRefused) {
         return Err(wrong);
     }
-    if is_expired(turn.run, no, turn.now) {
+    if is_expired(turn.run, no, turn.now) && !planted!(ApprovesLate) {
         return Err(Refusal::ApprovalExpired);
     }
     // I5: what is approved is this plan and no other.
     let waiting = turn.run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.as_str());
-    if plan_sha256.is_some_and(|asked| waiting != Some(asked)) {
+    if plan_sha256.is_some_and(|asked| waiting != Some(asked)) && !planted!(ApprovesAnyPlan) {
         return Err(Refusal::PlanChanged);
     }
     turn.emit(Event::ApprovalGiven { job: no, by: by.to_owned() });
@@ -179,6 +183,7 @@ fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
     for no in (0..turn.run.jobs.len() as u32).map(JobNo) {
         let Some(job) = turn.run.job(no) else { continue };
         match job.state {
+            JobState::Queued if planted!(CancelKeepsQueued) => {}
             JobState::Queued => {
                 let attempt = job.current().map_or(AttemptNo::FIRST, |attempt| attempt.no);
                 turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::NotStarted, result: None });
@@ -194,7 +199,8 @@ fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
 }
 
 fn resolve(turn: &mut Turn<'_>, by: &str, succeeded: bool, reason: &str) -> Result<(), Refusal> {
-    let unknown = turn.run.jobs.iter().position(|job| job.state == JobState::Unknown);
+    let settleable = |state| state == JobState::Unknown || (planted!(ResolvesAnything) && state == JobState::Running);
+    let unknown = turn.run.jobs.iter().position(|job| settleable(job.state));
     let Some(no) = unknown.map(|no| JobNo(no as u32)) else { return Err(Refusal::WrongState(status(turn.run))) };
     turn.emit(Event::Resolved { job: no, by: by.to_owned(), succeeded, reason: reason.to_owned() });
     if succeeded {
@@ -219,6 +225,7 @@ fn tick(turn: &mut Turn<'_>) -> Result<(), Refusal> {
     let mut due = false;
     if let Some((no, GateState::Waiting)) = last_gate(turn.run)
         && is_expired(turn.run, no, turn.now)
+        && !planted!(NeverExpires)
     {
         turn.emit(Event::ApprovalExpired { job: no });
         turn.cancel_job(no);

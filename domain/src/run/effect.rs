@@ -5,6 +5,7 @@ use super::{
     event::Event,
     state::{Job, JobKind, JobState, LockState, Run},
 };
+use crate::planted::planted;
 use proto::{
     AttemptNo, JobNo, WorkerId,
     ids::AttemptId,
@@ -39,11 +40,18 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
         }
         return effects;
     }
+    if run.unknown_jobs > 0 && planted!(UnknownReleasesLock) {
+        effects.push(Effect::ReleaseLocks(run.locks.clone()));
+    }
     match run.lock {
+        LockState::Wanted if planted!(LocksNotRepeated) => {}
         LockState::Wanted => effects.push(Effect::WantLocks(run.locks.clone())),
         LockState::Held | LockState::NotNeeded => {}
     }
     effects.extend((0_u32..).zip(&run.jobs).filter_map(|(no, job)| due(run, JobNo(no), job)));
+    if planted!(OrdersNotRepeated) {
+        effects.retain(|effect| !matches!(effect, Effect::PublishOrder(_)));
+    }
     effects
 }
 

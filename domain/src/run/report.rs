@@ -6,6 +6,7 @@ use super::{
     state::{Attempt, AttemptEnd, Job, JobKind, JobState},
     turn::Turn,
 };
+use crate::planted::planted;
 use proto::{
     AttemptNo, JobNo, WorkerId,
     message::{AttemptOutcome, Evidence, Failure, JobResult, ReportWhat},
@@ -27,6 +28,7 @@ pub(super) fn reported(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker:
         }
         ReportWhat::CommitResolved { commit } => match &turn.run.commit {
             Some(bound) if bound == commit => return Err(Refusal::AlreadySo),
+            Some(_) if planted!(CommitRebound) => turn.emit(Event::CommitPinned { commit: commit.clone() }),
             Some(_) => return Err(Refusal::OtherCommit),
             None => turn.emit(Event::CommitPinned { commit: commit.clone() }),
         },
@@ -39,11 +41,13 @@ pub(super) fn reported(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker:
 /// outcome may still be told by the one who knows: a genuine late result.
 fn live_attempt<'j>(job: &'j Job, given: AttemptNo, worker: &WorkerId) -> Result<&'j Attempt, Refusal> {
     let current = job.current().ok_or(Refusal::NotQueued)?;
-    if current.no != given {
+    if current.no != given && !planted!(StaleReport) {
         return Err(Refusal::StaleAttempt { given, current: current.no });
     }
+    let permitted = current.worker.as_ref() == Some(worker) || planted!(AnybodyReports);
     match job.state {
-        JobState::Running | JobState::Unknown if current.worker.as_ref() == Some(worker) => Ok(current),
+        JobState::Running | JobState::Unknown if permitted => Ok(current),
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled if planted!(ReportAfterEnd) => Ok(current),
         JobState::Running | JobState::Unknown => Err(Refusal::NotYours),
         JobState::Queued | JobState::Blocked | JobState::Waiting => Err(Refusal::NotYours),
         JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => Err(Refusal::AttemptOver),
@@ -70,7 +74,7 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
         // Its worker cannot say, but we can: it never had the word to start.
         AttemptOutcome::Unclear { .. } => retry(turn, no, attempt, AttemptEnd::Lost, "the worker lost it before it changed anything"),
         // An attempt whose effects were released never says that nothing was started; if it does, it is not believed.
-        AttemptOutcome::NotStarted { reason } if effects => {
+        AttemptOutcome::NotStarted { reason } if effects && !planted!(NotStartedBelieved) => {
             let seen = format!("the worker says it started nothing, but it had the word to start: {reason}");
             unclear(turn, no, attempt, Evidence { seen, ..Evidence::default() });
         }
@@ -82,7 +86,7 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
 /// A success is believed only if it brings what the job is for, and if the attempt had the word to do it.
 fn succeeded(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, result: &JobResult) {
     let effects = has_started_effects(turn, no);
-    match misfit(turn, no, result) {
+    match misfit(turn, no, result).filter(|_| !planted!(AnySuccessBelieved)) {
         None => {
             // A plan whose commit was told only with it binds the run all the same.
             if let (JobResult::Plan(plan), None) = (result, &turn.run.commit) {
@@ -132,7 +136,7 @@ fn has_started_effects(turn: &Turn<'_>, no: JobNo) -> bool {
 }
 
 fn stopped(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, clean: bool, timed_out: bool) {
-    if !clean {
+    if !clean && !planted!(KilledIsClean) {
         let seen = if timed_out { "killed at the time limit during its side effects" } else { "killed during its side effects" };
         unclear(turn, no, attempt, Evidence { seen: seen.to_owned(), ..Evidence::default() });
         return;
@@ -157,6 +161,9 @@ fn stopped(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, clean: bool, time
 
 fn unclear(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, evidence: Evidence) {
     turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Unclear, result: None });
+    if planted!(UnclearIsFailed) {
+        return turn.fail(no, Failure { kind: String::new(), phase: String::new(), message: evidence.seen, next_action: String::new() });
+    }
     turn.emit(Event::JobUnknown { job: no, evidence });
 }
 
@@ -170,7 +177,7 @@ pub(super) fn worker_lost(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, seen
     if job.state != JobState::Running {
         return Err(Refusal::AttemptOver);
     }
-    if has_started_effects(turn, no) {
+    if has_started_effects(turn, no) && !planted!(LostEffectsRetried) {
         // I4: not failed, not retried, its lock stays held.
         let evidence = Evidence {
             seen: seen.to_owned(),
@@ -198,7 +205,8 @@ fn retry(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, end: AttemptEnd, re
     let attempts = turn.run.job(no).map(|job| job.attempts.as_slice()).unwrap_or_default();
     let unstarted = attempts.iter().filter(|a| matches!(a.ended, Some((_, AttemptEnd::NotStarted)))).count();
     let started = attempts.len() - unstarted;
-    if started >= turn.policy.max_starts as usize || unstarted >= MAX_NOT_STARTED {
+    let exhausted = started >= turn.policy.max_starts as usize || unstarted >= MAX_NOT_STARTED;
+    if exhausted && !planted!(NoRetryLimit) {
         let failure = Failure {
             kind: "worker_lost".to_owned(),
             phase: turn.run.phase.clone(),

@@ -7,6 +7,7 @@ use super::{
     input::Policy,
     state::{Ending, JobKind, JobState, LockState, Run},
 };
+use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{AttemptNo, JobNo, message::Failure};
 
@@ -32,7 +33,8 @@ impl<'a> Turn<'a> {
 
     /// Everything that was decided, after the run's end has been decided where it is due.
     pub(super) fn finish(mut self) -> Vec<Event> {
-        if self.run.open_jobs == 0 && !self.run.is_over() {
+        let open = self.run.open_jobs - if planted!(EndsWithUnknown) { self.run.unknown_jobs } else { 0 };
+        if open == 0 && !self.run.is_over() {
             let ending = self.ending();
             self.emit(Event::RunEnded { ending });
         }
@@ -76,6 +78,7 @@ impl<'a> Turn<'a> {
                     let attempt = job.current().map_or(AttemptNo::FIRST, |attempt| attempt.no.next());
                     self.emit(Event::JobQueued { job: no, attempt });
                 }
+                LockState::Wanted if planted!(QueuedWithoutLocks) => self.emit(Event::JobQueued { job: no, attempt: AttemptNo::FIRST }),
                 LockState::Wanted => {}
             },
         }
@@ -91,7 +94,7 @@ impl<'a> Turn<'a> {
         let feeds = self.run.job(no).map(|job| job.feeds.clone()).unwrap_or_default();
         for feed in feeds {
             // I11: once a cancel is accepted, nothing new starts.
-            if self.run.cancel.is_some() {
+            if self.run.cancel.is_some() && !planted!(GoesOnAfterCancel) {
                 self.cancel_job(feed);
             } else if self.is_ready(feed) {
                 self.start(feed);

@@ -1,0 +1,140 @@
+//! Bugs on purpose, to show that the simulation and the model would find them. Compiled only with the feature
+//! `planted-bugs`, which nothing but `tests/simulation` asks for; without it `planted!` is the word `false`.
+//!
+//! One bug at a time and per thread: a check that finds it has found that one.
+
+#[cfg(feature = "planted-bugs")]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is($crate::planted::Bug::$bug)
+    };
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
+pub(crate) use planted;
+
+#[cfg(feature = "planted-bugs")]
+pub use on_purpose::{Bug, is, plant};
+
+#[cfg(feature = "planted-bugs")]
+mod on_purpose {
+    use std::cell::Cell;
+
+    /// What is wrong on purpose, in the words of the rule that is missing.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Bug {
+        /// A permit is given as often as it is asked for (I6).
+        PermitAgain,
+        /// An older attempt may begin (I7).
+        StaleBegin,
+        /// Somebody without the permit may start the side effects (I6).
+        AnybodyStarts,
+        /// Side effects start after a cancel was accepted (I11).
+        StartsAfterCancel,
+        /// What follows a finished job is started after a cancel was accepted (I11).
+        GoesOnAfterCancel,
+        /// Jobs go out before the run holds its locks (I1).
+        QueuedWithoutLocks,
+        /// Another plan than the one that was looked at can be approved (I5).
+        ApprovesAnyPlan,
+        /// An approval is taken after it has expired.
+        ApprovesLate,
+        /// An approval that was refused can still be given (I3).
+        ApprovesRefused,
+        /// What runs can be settled by a person as if it were unknown (I3).
+        ResolvesAnything,
+        /// A cancel leaves what is queued as it is (I10).
+        CancelKeepsQueued,
+        /// An approval never expires (I10).
+        NeverExpires,
+        /// A report of an older attempt counts (I7).
+        StaleReport,
+        /// A report of somebody without the permit counts (I7).
+        AnybodyReports,
+        /// A report counts after the job is over (I3).
+        ReportAfterEnd,
+        /// A second answer to which commit it is replaces the first (I5).
+        CommitRebound,
+        /// An unclear outcome is called failed, and the lock goes on (I4).
+        UnclearIsFailed,
+        /// A worker lost in its side effects is replaced by another (I4).
+        LostEffectsRetried,
+        /// An unknown run gives its locks back (I1, I4).
+        UnknownReleasesLock,
+        /// A worker that had the word to start and says that it did nothing is believed (I4).
+        NotStartedBelieved,
+        /// A success is believed whatever it brings (I8).
+        AnySuccessBelieved,
+        /// A tool that was killed in its side effects counts as stopped cleanly (I4).
+        KilledIsClean,
+        /// A job that loses its workers is tried for ever (I10).
+        NoRetryLimit,
+        /// A run ends while an outcome is unknown (I3).
+        EndsWithUnknown,
+        /// Orders are published once and never again (I10).
+        OrdersNotRepeated,
+        /// Locks are asked for once and never again (I10).
+        LocksNotRepeated,
+        /// A lock is taken from its holder (I1).
+        StealsLock,
+        /// A set of locks is taken in part (I10: two runs wait for one another).
+        TakesPart,
+        /// Who gives a lock back that another holds frees it (I1).
+        FreesOthersLock,
+    }
+
+    impl Bug {
+        /// All of them.
+        pub const ALL: [Self; 29] = [
+            Self::PermitAgain,
+            Self::StaleBegin,
+            Self::AnybodyStarts,
+            Self::StartsAfterCancel,
+            Self::GoesOnAfterCancel,
+            Self::QueuedWithoutLocks,
+            Self::ApprovesAnyPlan,
+            Self::ApprovesLate,
+            Self::ApprovesRefused,
+            Self::ResolvesAnything,
+            Self::CancelKeepsQueued,
+            Self::NeverExpires,
+            Self::StaleReport,
+            Self::AnybodyReports,
+            Self::ReportAfterEnd,
+            Self::CommitRebound,
+            Self::UnclearIsFailed,
+            Self::LostEffectsRetried,
+            Self::UnknownReleasesLock,
+            Self::NotStartedBelieved,
+            Self::AnySuccessBelieved,
+            Self::KilledIsClean,
+            Self::NoRetryLimit,
+            Self::EndsWithUnknown,
+            Self::OrdersNotRepeated,
+            Self::LocksNotRepeated,
+            Self::StealsLock,
+            Self::TakesPart,
+            Self::FreesOthersLock,
+        ];
+    }
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Plants a bug in this thread, or takes it out.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    /// Whether this bug is planted in this thread.
+    pub fn is(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}
