@@ -7,7 +7,7 @@ use crate::{
     views,
 };
 use bus::{BusError, InboxDelivery};
-use domain::run::Input;
+use domain::run::{Input, Refusal};
 use proto::{
     RunId,
     message::{Command, CommandVerb, InboxMessage, Report},
@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 const LANES: usize = 64;
 /// Messages waiting in a lane before the consumer stops taking more.
 const LANE_DEPTH: usize = 32;
+/// How often a report that is ahead of the log is looked at.
+const MAX_AHEAD: u64 = 6;
 /// How long a message whose turn could not be made stays away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -93,6 +95,10 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
         return;
     }
     match feed(shard, delivery.run, &message).await {
+        Ok(outcome) if is_ahead(&message, &outcome) && delivery.delivered < MAX_AHEAD => {
+            tracing::debug!(run = %delivery.run, seq = delivery.seq, "a report is ahead of what can be read; it is looked at again");
+            give_back(&delivery, away(delivery.delivered)).await;
+        }
         Ok(outcome) => {
             if let InboxMessage::Command(Command { reply_to: Some(reply_to), .. }) = &message {
                 // Who has the answer and looks at the run sees what was decided.
@@ -128,6 +134,13 @@ fn misplaced(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage) ->
     } else {
         None
     }
+}
+
+/// A worker reports only what it has a permit for, so a log without that permit was not read to its end (a server that has
+/// just lost the lead may still answer). Thrown away only after it has been looked at again and again: then it is a lie.
+fn is_ahead(message: &InboxMessage, outcome: &Outcome) -> bool {
+    let unpermitted = matches!(outcome, Outcome::NoSuchRun | Outcome::Refused { refusal: Refusal::NotPermitted, .. });
+    matches!(message, InboxMessage::Report(_)) && unpermitted
 }
 
 /// Longer and longer, so that a message that nobody can handle does not keep anybody busy.

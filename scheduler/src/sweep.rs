@@ -54,12 +54,13 @@ pub(crate) async fn repeat(shard: Arc<Shard>, drain: CancellationToken) -> Resul
 async fn sweep(shard: &Shard) -> Result<(), TurnError> {
     shard.evict_ended();
     let records = shard.bus.locks().list().await?;
-    let in_records: BTreeSet<RunId> = records.iter().flat_map(runs_in).collect();
+    // Not the holders: one that was never told that it holds asks again, and finds out.
+    let in_line: BTreeSet<RunId> = records.iter().flat_map(|record| &record.queue).map(|waiter| waiter.run).collect();
     // Asked of the store, not of memory: a run that another scheduler took on and died with is known nowhere else.
     let mut open: BTreeSet<RunId> = shard.bus.run_log().open_runs(shard.number).await?.into_iter().collect();
     open.extend(shard.index().open.iter().copied());
     for run in open {
-        go_on(sweep_run(shard, run, in_records.contains(&run)).await, &run)?;
+        go_on(sweep_run(shard, run, in_line.contains(&run)).await, &run)?;
     }
     sweep_locks(shard, &records).await?;
     sweep_secrets(shard).await?;
@@ -87,10 +88,10 @@ fn go_on(result: Result<(), TurnError>, about: &dyn std::fmt::Display) -> Result
 }
 
 /// Deadlines first; when nothing is due, what is outstanding is done again.
-async fn sweep_run(shard: &Shard, run: RunId, in_records: bool) -> Result<(), TurnError> {
+async fn sweep_run(shard: &Shard, run: RunId, in_line: bool) -> Result<(), TurnError> {
     let slot = shard.slot(run);
     let mut slot = slot.lock().await;
-    slot.in_line &= in_records;
+    slot.in_line &= in_line;
     if let Outcome::NoSuchRun = shard.turn_in(&mut slot, run, Cause::Input(Input::Tick)).await? {
         shard.index().forget(run);
     }

@@ -13,6 +13,9 @@ pub enum Refusal {
     AttemptOver,
     #[error("the attempt belongs to another worker")]
     NotYours,
+    /// Of a report: who reports has a permit, so this log does not show everything yet. Not an answer; look again later.
+    #[error("no permit was given for this attempt")]
+    NotPermitted,
     #[error("the permit was given already")]
     AlreadyPermitted,
     #[error("the job is not waiting for a worker")]
@@ -47,6 +50,7 @@ impl Refusal {
             Self::StaleAttempt { .. } => "stale_attempt",
             Self::AttemptOver => "attempt_over",
             Self::NotYours => "not_yours",
+            Self::NotPermitted => "not_permitted",
             Self::AlreadyPermitted => "already_permitted",
             Self::NotQueued => "not_queued",
             Self::Cancelling => "cancelling",

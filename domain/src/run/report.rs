@@ -40,7 +40,10 @@ pub(super) fn reported(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker:
 /// I7: only the current attempt of the worker that got the permit is heard, and only until it has ended. An unknown
 /// outcome may still be told by the one who knows: a genuine late result.
 fn live_attempt<'j>(job: &'j Job, given: AttemptNo, worker: &WorkerId) -> Result<&'j Attempt, Refusal> {
-    let current = job.current().ok_or(Refusal::NotQueued)?;
+    let current = job.current().ok_or(Refusal::NotPermitted)?;
+    if given > current.no {
+        return Err(Refusal::NotPermitted);
+    }
     if current.no != given && !planted!(StaleReport) {
         return Err(Refusal::StaleAttempt { given, current: current.no });
     }
@@ -49,7 +52,7 @@ fn live_attempt<'j>(job: &'j Job, given: AttemptNo, worker: &WorkerId) -> Result
         JobState::Running | JobState::Unknown if permitted => Ok(current),
         JobState::Succeeded | JobState::Failed | JobState::Cancelled if planted!(ReportAfterEnd) => Ok(current),
         JobState::Running | JobState::Unknown => Err(Refusal::NotYours),
-        JobState::Queued | JobState::Blocked | JobState::Waiting => Err(Refusal::NotYours),
+        JobState::Queued | JobState::Blocked | JobState::Waiting => Err(Refusal::NotPermitted),
         JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => Err(Refusal::AttemptOver),
     }
 }

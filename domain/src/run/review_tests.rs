@@ -150,7 +150,7 @@ fn what_does_not_settle_an_unknown_outcome_changes_nothing() {
 fn a_report_that_comes_before_its_permit_or_after_the_end_is_refused_and_changes_nothing() {
     let mut run = planning();
     let done = AttemptOutcome::Succeeded { result: plan_of("a") };
-    assert_eq!(feed(&mut run, &ended(APPLY, done.clone())), Err(Refusal::NotQueued));
+    assert_eq!(feed(&mut run, &ended(APPLY, done.clone())), Err(Refusal::NotPermitted));
     feed(&mut run, &ended(PLAN, done.clone())).expect("running");
     assert_eq!(feed(&mut run, &ended(PLAN, done)), Err(Refusal::AttemptOver));
     assert_eq!(feed(&mut run, &report(PLAN, 1, ReportWhat::CommitResolved { commit: commit("b") })), Err(Refusal::AttemptOver));

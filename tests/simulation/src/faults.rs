@@ -1,0 +1,50 @@
+//! How unkind the world is. Each seed has a weather of its own: a world in which everything goes wrong all the time
+//! gets nowhere, and one in which little goes wrong meets each fault in peace.
+
+use crate::choice::Choices;
+
+/// Rates in thousandths, of what they name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// Store operations that are applied, and whose answer is lost.
+    pub ambiguous: u32,
+    /// Store operations that are not applied, and whose answer is lost.
+    pub lost: u32,
+    /// Reads that show an older state.
+    pub stale: u32,
+    /// Messages delivered twice.
+    pub duplicate: u32,
+    /// Packets that never arrive.
+    pub dropped: u32,
+    /// Packets that arrive seconds later.
+    pub late: u32,
+    /// Steps that are a crash, a pause, a partition or a jump of a clock.
+    pub blow: u32,
+    /// Steps that are a lie of a worker.
+    pub lie: u32,
+    /// Tools that take minutes.
+    pub slow_tool: u32,
+}
+
+impl Weather {
+    /// A weather for a seed.
+    pub fn drawn(choices: &mut Choices) -> Self {
+        let mut rate = |rates: &[u32]| rates[choices.draw(rates.len() as u32) as usize];
+        Self {
+            ambiguous: rate(&[0, 2, 10, 30]),
+            lost: rate(&[0, 2, 10, 30]),
+            stale: rate(&[0, 5, 50]),
+            duplicate: rate(&[0, 10, 100]),
+            dropped: rate(&[0, 10, 50]),
+            late: rate(&[0, 10, 100]),
+            blow: rate(&[0, 3, 10, 25]),
+            lie: rate(&[0, 0, 3]),
+            slow_tool: rate(&[50, 200, 600]),
+        }
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn calm() -> Self {
+        Self::default()
+    }
+}

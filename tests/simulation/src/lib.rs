@@ -1,0 +1,31 @@
+//! The deterministic simulation: `domain`'s transition function in a world that is as unkind as chance allows. One seed,
+//! one history, every time.
+//!
+//! - [`choice`]: where chance comes from; recorded, replayed, shrunk;
+//! - [`core`]: time, tasks and nodes: a tiny executor on which every store operation is a step of its own, so that
+//!   anything can happen in between;
+//! - [`store`]: logs and locks with compare-and-swap, ambiguous time-outs and stale reads; queues that repeat and reorder;
+//! - [`shell`]: how a scheduler drives `domain`, step by step as in the crate `scheduler`: load, decide, commit, perform,
+//!   acknowledge;
+//! - [`worker`], [`people`]: those who ask, report late or twice, lie, approve, cancel, push and settle;
+//! - [`oracle`]: what must hold after every step, judged from outside;
+//! - [`sometimes`]: proof that the hard cases were met;
+//! - [`world`]: all of it together, with crashes, pauses, partitions and jumping clocks;
+//! - [`run`]: many seeds; [`shrink`]: a failing history made short.
+//!
+//! What is not here: NATS, processes, files. Those are the crash matrix's.
+
+pub mod choice;
+pub mod core;
+pub mod faults;
+mod notice;
+pub mod oracle;
+pub mod people;
+pub mod run;
+pub mod shell;
+pub mod shrink;
+pub mod sometimes;
+pub mod store;
+pub mod tool;
+pub mod worker;
+pub mod world;

@@ -1,0 +1,71 @@
+//! Who still lives. As in `scheduler/src/leases.rs`: only the judge's own clock counts.
+
+use super::{
+    Shell,
+    turn::{Cause, Outcome},
+};
+use domain::run::Input;
+use proto::{WorkerId, ids::AttemptId};
+use std::collections::{BTreeMap, BTreeSet};
+
+const LEASE: u64 = 45_000;
+const LOOK_EVERY: u64 = 5_000;
+const UNLISTED_AFTER: u64 = 12_000;
+const STOOD_STILL: u64 = 9_000;
+
+/// What a process has heard of the fleet, and since when it has been able to hear (ms).
+#[derive(Debug, Default)]
+pub struct Ears {
+    heard: BTreeMap<WorkerId, (u64, BTreeSet<AttemptId>)>,
+    awake_since: u64,
+}
+
+impl Ears {
+    pub fn wake_up(&mut self, now: u64) {
+        self.awake_since = now;
+    }
+
+    /// A heartbeat.
+    pub fn hear(&mut self, now: u64, worker: WorkerId, running: BTreeSet<AttemptId>) {
+        self.heard.insert(worker, (now, running));
+    }
+
+    /// Why an attempt counts as lost, if it does.
+    fn verdict(&self, now: u64, id: AttemptId, worker: &WorkerId, since: u64) -> Option<&'static str> {
+        let since = since.max(self.awake_since);
+        let heard = self.heard.get(worker);
+        if now - heard.map_or(since, |(at, _)| (*at).max(since)) > LEASE {
+            return Some("silent");
+        }
+        let (at, running) = heard?;
+        (at.saturating_sub(since) > UNLISTED_AFTER && !running.contains(&id)).then_some("unlisted")
+    }
+}
+
+/// Judges leases and repeats stop signals.
+pub async fn judge(shell: &Shell) {
+    let now = || shell.ctx.core.now.get();
+    let mut last_look = now();
+    loop {
+        shell.ctx.sleep(LOOK_EVERY).await;
+        if now() - last_look > STOOD_STILL || shell.ctx.is_cut() {
+            shell.memory.ears.borrow_mut().wake_up(now());
+        }
+        let running: Vec<_> = shell.memory.index.borrow().running.iter().map(|(id, run)| (*id, run.clone())).collect();
+        for (id, (worker, since)) in running {
+            if shell.ctx.is_cut() {
+                shell.memory.ears.borrow_mut().wake_up(now());
+            }
+            let Some(seen) = shell.memory.ears.borrow().verdict(now(), id, &worker, since) else { continue };
+            let input = Input::WorkerLost { job: id.job, attempt: id.attempt, seen: seen.to_owned() };
+            if let Ok(Outcome::Refused { .. } | Outcome::NoSuchRun) = shell.turn(id.run, Cause::Input(input)).await {
+                shell.memory.index.borrow_mut().running.remove(&id);
+            }
+        }
+        let stopping: Vec<_> = shell.memory.index.borrow().stopping.iter().copied().collect();
+        for run in stopping {
+            let _ = shell.turn(run, Cause::Again).await;
+        }
+        last_look = now();
+    }
+}

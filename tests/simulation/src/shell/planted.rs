@@ -1,0 +1,86 @@
+//! Bugs on purpose in the shell and in the workers, beside those in `domain::planted`. One at a time and per thread.
+
+#[cfg(feature = "planted-bugs")]
+macro_rules! wrong {
+    ($bug:ident) => {
+        $crate::shell::planted::is($crate::shell::planted::ShellBug::$bug)
+    };
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+macro_rules! wrong {
+    ($bug:ident) => {
+        false
+    };
+}
+
+pub(crate) use wrong;
+
+#[cfg(feature = "planted-bugs")]
+pub use on_purpose::{ShellBug, is, plant};
+
+#[cfg(feature = "planted-bugs")]
+mod on_purpose {
+    use std::cell::Cell;
+
+    /// What is wrong on purpose around the core.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ShellBug {
+        /// A message is acknowledged before its decision is stored.
+        AckBeforeCommit,
+        /// A commit without an answer counts as stored.
+        TimeoutIsYes,
+        /// Decisions are appended whatever was appended meanwhile.
+        CommitUnchecked,
+        /// Lock records are written whatever was written meanwhile.
+        LocksUnchecked,
+        /// A "no" given on old memory is an answer.
+        RefusesFromMemory,
+        /// Effects are performed before the decision is stored.
+        EffectsFirst,
+        /// Waiters are not woken, and the sweep does not look at locks.
+        NobodyWakesWaiters,
+        /// A worker does not ask for the last word.
+        NoLastWord,
+        /// A worker uses an answer however old it is.
+        OldAnswerUsed,
+        /// A restarted worker starts again what it had begun.
+        RestartedStartsAgain,
+        /// A worker applies whatever plan it finds.
+        AppliesAnyPlan,
+        /// A worker that was restarted forgets what it had not reported.
+        SpoolForgotten,
+    }
+
+    impl ShellBug {
+        /// All of them.
+        pub const ALL: [Self; 12] = [
+            Self::AckBeforeCommit,
+            Self::TimeoutIsYes,
+            Self::CommitUnchecked,
+            Self::LocksUnchecked,
+            Self::RefusesFromMemory,
+            Self::EffectsFirst,
+            Self::NobodyWakesWaiters,
+            Self::NoLastWord,
+            Self::OldAnswerUsed,
+            Self::RestartedStartsAgain,
+            Self::AppliesAnyPlan,
+            Self::SpoolForgotten,
+        ];
+    }
+
+    thread_local! {
+        static PLANTED: Cell<Option<ShellBug>> = const { Cell::new(None) };
+    }
+
+    /// Plants a bug in this thread, or takes it out.
+    pub fn plant(bug: Option<ShellBug>) {
+        PLANTED.set(bug);
+    }
+
+    /// Whether this bug is planted in this thread.
+    pub fn is(bug: ShellBug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}

@@ -1,0 +1,207 @@
+//! The store: what NATS keeps. Logs and lock records change only with the expected revision; letters and orders wait until
+//! they are acknowledged, and come again when they are not.
+
+use domain::run::Entry;
+use proto::{
+    RunId,
+    git::CommitId,
+    ids::AttemptId,
+    lock::{LockKey, LockRecord},
+    message::{InboxMessage, JobOrder},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+/// How long a delivered message may stay unacknowledged, in ms.
+pub const ACK_WAIT: u64 = 30_000;
+
+/// What a publisher says to recognise a repeat by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Once {
+    Trigger(RunId),
+    Command(u64),
+    /// One of the things that are said of an attempt.
+    Report(AttemptId, u8),
+    /// Not recognised.
+    Never(u64),
+}
+
+/// A message in the inbox.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    pub seq: u64,
+    pub run: RunId,
+    pub message: Rc<InboxMessage>,
+    /// Command: where the answer goes.
+    pub reply: Option<crate::people::Reply>,
+    /// From when on it may be delivered (again).
+    pub visible_at: u64,
+    pub delivered: u32,
+}
+
+/// An order in the work queue.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub seq: u64,
+    pub order: JobOrder,
+    pub visible_at: u64,
+}
+
+/// A record with its revision; 0 for one that is not there.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub revision: u64,
+    pub record: LockRecord,
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+pub struct Store {
+    seq: u64,
+    logs: BTreeMap<RunId, Vec<(u64, Rc<Entry>)>>,
+    /// Newest last; older versions are what a stale read shows.
+    locks: BTreeMap<LockKey, Vec<Held>>,
+    pub inbox: Vec<Letter>,
+    heard: BTreeSet<Once>,
+    pub work: Vec<Waiting>,
+    ordered: BTreeMap<AttemptId, u64>,
+    pushes: u32,
+}
+
+impl Store {
+    /// What the branch is at now.
+    pub fn head(&self) -> CommitId {
+        format!("{:040x}", self.pushes + 1).parse().expect("40 hex digits")
+    }
+
+    /// Somebody pushes.
+    pub fn push(&mut self) {
+        self.pushes += 1;
+    }
+
+    fn next(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    /// Appends to a run's log if its last sequence is the expected one.
+    pub fn commit(&mut self, run: RunId, expected: Option<u64>, entry: &Rc<Entry>) -> Result<u64, ()> {
+        if expected.is_some_and(|expected| self.last_seq(run, 0) != expected) {
+            return Err(());
+        }
+        let seq = self.next();
+        self.logs.entry(run).or_default().push((seq, entry.clone()));
+        Ok(seq)
+    }
+
+    /// A run's log, without its last `stale` entries.
+    pub fn log(&self, run: RunId, stale: usize) -> Vec<(u64, Rc<Entry>)> {
+        let log = self.logs.get(&run).map(Vec::as_slice).unwrap_or_default();
+        log[..log.len().saturating_sub(stale)].to_vec()
+    }
+
+    /// The sequence of a run's last entry; 0 for none.
+    pub fn last_seq(&self, run: RunId, stale: usize) -> u64 {
+        let log = self.logs.get(&run).map(Vec::as_slice).unwrap_or_default();
+        log[..log.len().saturating_sub(stale)].last().map_or(0, |(seq, _)| *seq)
+    }
+
+    /// Every run that has a log.
+    pub fn runs(&self) -> impl Iterator<Item = RunId> {
+        self.logs.keys().copied()
+    }
+
+    /// A lock's record as it was `stale` changes ago.
+    pub fn lock(&self, key: &LockKey, stale: usize) -> Held {
+        let versions = self.locks.get(key).map(Vec::as_slice).unwrap_or_default();
+        let shown = &versions[..versions.len().saturating_sub(stale)];
+        shown.last().cloned().unwrap_or_else(|| Held {
+            revision: 0,
+            record: LockRecord { key: key.clone(), holder: None, queue: Vec::new() },
+        })
+    }
+
+    /// All lock records.
+    pub fn lock_records(&self) -> Vec<LockRecord> {
+        self.locks.values().filter_map(|versions| versions.last()).map(|held| held.record.clone()).collect()
+    }
+
+    /// Writes records, all or none. `checked`: only if each still has the revision that was read.
+    pub fn write_locks(&mut self, writes: &[Held], checked: bool) -> Result<(), ()> {
+        if checked && writes.iter().any(|write| self.lock(&write.record.key, 0).revision != write.revision) {
+            return Err(());
+        }
+        for write in writes {
+            let revision = self.next();
+            let versions = self.locks.entry(write.record.key.clone()).or_default();
+            if versions.len() > 4 {
+                versions.remove(0);
+            }
+            versions.push(Held { revision, record: write.record.clone() });
+        }
+        Ok(())
+    }
+
+    /// Stores a message once. `false`: it was there already.
+    pub fn post(&mut self, once: Once, message: InboxMessage, reply: Option<crate::people::Reply>) -> bool {
+        if !self.heard.insert(once) {
+            return false;
+        }
+        let run = match &message {
+            InboxMessage::Trigger(trigger) => trigger.run,
+            InboxMessage::Command(command) => command.run,
+            InboxMessage::Report(report) => report.id.run,
+        };
+        let seq = self.next();
+        self.inbox.push(Letter { seq, run, message: Rc::new(message), reply, visible_at: 0, delivered: 0 });
+        true
+    }
+
+    /// Takes a message out of the inbox.
+    pub fn ack_letter(&mut self, seq: u64) -> Option<Letter> {
+        let at = self.inbox.iter().position(|letter| letter.seq == seq)?;
+        Some(self.inbox.remove(at))
+    }
+
+    /// A message is to come again then.
+    pub fn nak_letter(&mut self, seq: u64, at: u64) {
+        if let Some(letter) = self.inbox.iter_mut().find(|letter| letter.seq == seq) {
+            letter.visible_at = at;
+        }
+    }
+
+    /// Stores an order, or tells where it was stored before.
+    pub fn order(&mut self, order: &JobOrder) -> (u64, bool) {
+        if let Some(seq) = self.ordered.get(&order.id) {
+            return (*seq, true);
+        }
+        (self.order_again(order), false)
+    }
+
+    /// Stores an order, whatever was stored before.
+    pub fn order_again(&mut self, order: &JobOrder) -> u64 {
+        let seq = self.next();
+        self.ordered.insert(order.id, seq);
+        self.work.push(Waiting { seq, order: order.clone(), visible_at: 0 });
+        seq
+    }
+
+    /// Whether an order lies there still.
+    pub fn is_waiting(&self, seq: u64) -> bool {
+        self.work.iter().any(|waiting| waiting.seq == seq)
+    }
+
+    /// Takes an order out of the queue.
+    pub fn ack_order(&mut self, seq: u64) {
+        self.work.retain(|waiting| waiting.seq != seq);
+    }
+
+    /// An order is to come again then.
+    pub fn nak_order(&mut self, seq: u64, at: u64) {
+        if let Some(waiting) = self.work.iter_mut().find(|waiting| waiting.seq == seq) {
+            waiting.visible_at = at;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The checks bite: each bug that is planted on purpose is found within a million steps.
+
+use domain::planted::{self, Bug};
+use simulation::{
+    run::{self, Plan},
+    shell::planted::{self as shell, ShellBug},
+};
+
+/// Steps within which a bug must be found.
+const WITHIN: u64 = 1_000_000;
+/// Seeds that make that many steps and a few more.
+const SEEDS: u64 = 200;
+
+/// How many steps it took, and which rule it broke.
+fn found(prepare: impl Fn() + Sync) -> Option<(u64, String)> {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let sum = run::run(Plan { first: 1, seeds: SEEDS, steps: 5_000, jobs }, prepare);
+    sum.broken.filter(|_| sum.steps <= WITHIN).map(|(_, violation)| (sum.steps, violation))
+}
+
+#[test]
+fn every_planted_bug_is_found_within_a_million_steps() {
+    let mut missed = Vec::new();
+    let mut tell = |name: String, found: Option<(u64, String)>| match found {
+        Some((steps, violation)) => eprintln!("{name:<22} {steps:>8} steps  {violation:.110}"),
+        None => missed.push(name),
+    };
+    for bug in Bug::ALL {
+        tell(format!("{bug:?}"), found(|| planted::plant(Some(bug))));
+    }
+    for bug in ShellBug::ALL {
+        tell(format!("{bug:?}"), found(|| shell::plant(Some(bug))));
+    }
+    assert_eq!(missed, Vec::<String>::new(), "not found within {WITHIN} steps");
+}
+
+#[test]
+fn without_a_bug_there_is_nothing_to_find() {
+    assert_eq!(found(|| planted::plant(None)), None);
+}
