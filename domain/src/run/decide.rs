@@ -16,7 +16,7 @@ use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo, WorkerId,
-    message::{Failure, Trigger},
+    message::{Failure, PERMIT_LIFE_MS, Trigger},
 };
 
 /// Makes a run of a trigger: the run, and the events of its first entry.
@@ -189,6 +189,7 @@ fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
                 turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::NotStarted, result: None });
                 turn.cancel_job(no);
             }
+            JobState::Blocked if planted!(GoesOnAfterCancel) => {}
             JobState::Blocked | JobState::Waiting => turn.cancel_job(no),
             // Stopped by its worker, settled by a report or a person.
             JobState::Running | JobState::Unknown => {}
@@ -202,6 +203,11 @@ fn resolve(turn: &mut Turn<'_>, by: &str, succeeded: bool, reason: &str) -> Resu
     let settleable = |state| state == JobState::Unknown || (planted!(ResolvesAnything) && state == JobState::Running);
     let unknown = turn.run.jobs.iter().position(|job| settleable(job.state));
     let Some(no) = unknown.map(|no| JobNo(no as u32)) else { return Err(Refusal::WrongState(status(turn.run))) };
+    // The worker may hold an answer that it has not acted on yet: who looks now may see nothing run, and it starts later.
+    let lost_at = turn.run.job(no).and_then(|job| job.current()).and_then(|attempt| attempt.ended).map(|(at, _)| at);
+    if lost_at.is_some_and(|at| turn.now.duration_since(at).as_millis() < i128::from(PERMIT_LIFE_MS)) {
+        return Err(Refusal::TooSoon);
+    }
     turn.emit(Event::Resolved { job: no, by: by.to_owned(), succeeded, reason: reason.to_owned() });
     if succeeded {
         turn.succeed(no);

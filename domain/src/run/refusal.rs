@@ -32,6 +32,9 @@ pub enum Refusal {
     AlreadySo,
     #[error("the run is {}", .0.as_str())]
     WrongState(RunStatus),
+    /// See [`proto::message::PERMIT_LIFE_MS`].
+    #[error("its worker may still start what it had the word for: look again and settle it in {} s", proto::message::PERMIT_LIFE_MS / 1000)]
+    TooSoon,
     #[error("the approval expired")]
     ApprovalExpired,
     #[error("the plan waiting for approval is another one")]
@@ -59,6 +62,7 @@ impl Refusal {
             Self::NotWaitingForLocks => "not_waiting_for_locks",
             Self::AlreadySo => "already_so",
             Self::WrongState(_) => "wrong_state",
+            Self::TooSoon => "too_soon",
             Self::ApprovalExpired => "approval_expired",
             Self::PlanChanged => "plan_changed",
             Self::OtherCommit => "other_commit",

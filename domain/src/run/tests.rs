@@ -219,7 +219,10 @@ fn an_unknown_outcome_is_settled_by_a_late_report_or_by_a_person() {
     for (succeeded, expected) in [(true, RunStatus::Success), (false, RunStatus::Failed)] {
         let mut resolved = Story::applying();
         resolved.feed(Input::WorkerLost { job: APPLY, attempt: AttemptNo(1), seen: "silent".to_owned() }).expect("running");
-        resolved.feed(Input::Resolve { by: "bob".to_owned(), succeeded, reason: "looked".to_owned() }).expect("unknown");
+        let resolve = Input::Resolve { by: "bob".to_owned(), succeeded, reason: "looked".to_owned() };
+        assert_eq!(resolved.feed(resolve.clone()), Err(Refusal::TooSoon), "its worker may still start what it had the word for");
+        resolved.now += 10;
+        resolved.feed(resolve).expect("unknown");
         assert_eq!(resolved.status(), expected);
         assert_eq!(resolved.end(APPLY, 1, "w2", applied()), Err(Refusal::AttemptOver), "settled is settled");
     }

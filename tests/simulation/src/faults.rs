@@ -38,7 +38,7 @@ impl Weather {
             dropped: rate(&[0, 10, 50]),
             late: rate(&[0, 10, 100]),
             blow: rate(&[0, 3, 10, 25]),
-            lie: rate(&[0, 0, 3]),
+            lie: rate(&[0, 0, 6]),
             slow_tool: rate(&[50, 200, 600]),
         }
     }

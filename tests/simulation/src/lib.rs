@@ -8,6 +8,7 @@
 //! - [`shell`]: how a scheduler drives `domain`, step by step as in the crate `scheduler`: load, decide, commit, perform,
 //!   acknowledge;
 //! - [`worker`], [`people`]: those who ask, report late or twice, lie, approve, cancel, push and settle;
+//!   (`lies`: workers that are hostile);
 //! - [`oracle`]: what must hold after every step, judged from outside;
 //! - [`sometimes`]: proof that the hard cases were met;
 //! - [`world`]: all of it together, with crashes, pauses, partitions and jumping clocks;
@@ -18,6 +19,7 @@
 pub mod choice;
 pub mod core;
 pub mod faults;
+mod lies;
 mod notice;
 pub mod oracle;
 pub mod people;

@@ -7,12 +7,12 @@ use crate::{
     core::Core,
     tool::Tool,
 };
-use domain::run::{Entry, Event, GateState, Input, Job, JobState, LockState, Run, evolve, fold, status};
+use domain::run::{Attempt, AttemptEnd, Entry, Event, GateState, Input, Job, JobState, LockState, Run, evolve, fold, status};
 use proto::{
     JobNo, RunId, WorkerId,
     ids::AttemptId,
     lock::{LockHolder, LockRecord},
-    message::{InboxMessage, ReportWhat},
+    message::{InboxMessage, PERMIT_LIFE_MS, ReportWhat},
     view::RunStatus,
 };
 use std::{
@@ -20,8 +20,8 @@ use std::{
     rc::Rc,
 };
 
-/// Starts of one job that are too many: three, and twenty that came back unstarted (`domain::run::report`).
-const MOST_ATTEMPTS: usize = 3 + 20;
+/// Starts of one job after which it is given up (`domain::run::Policy::max_starts`).
+const MOST_STARTS: usize = 3;
 
 /// The reason of somebody who settles without having looked.
 pub const MISTAKE: &str = "a mistake";
@@ -43,6 +43,11 @@ pub struct Truth {
 #[derive(Debug, Default)]
 pub struct Oracle {
     pub truths: BTreeMap<RunId, Truth>,
+    /// When an attempt was called over (ms).
+    over_at: BTreeMap<AttemptId, u64>,
+    /// Attempts whose outcome was written down by their worker, and of which it was told.
+    pub spooled: BTreeSet<AttemptId>,
+    pub told: BTreeSet<AttemptId>,
     /// Triggers that were accepted: stored, and answered 2xx.
     pub accepted: BTreeSet<RunId>,
     /// The first thing that must not have happened.
@@ -95,6 +100,11 @@ pub fn appended(core: &Core, id: RunId, entry: &Rc<Entry>, input: Option<&Input>
     }
     let mistake = |event: &Event| matches!(event, Event::Resolved { reason, .. } if reason == MISTAKE);
     truth.mistaken |= entry.events.iter().any(mistake);
+    if let Some(Input::StartEffects { job, worker, nonce, .. }) = input {
+        let current = truth.run.job(*job).and_then(Job::current);
+        let theirs = current.is_some_and(|current| current.worker.as_ref() == Some(worker) && current.nonce.as_ref() == Some(nonce));
+        oracle.must(theirs, || format!("I6: {worker} got the last word for {job} of {id} without its permit"));
+    }
     let settled = entry.events.iter().any(|event| matches!(event, Event::Resolved { .. }));
     for event in &entry.events {
         before(core, oracle, &mut truth, event, (entry, settled));
@@ -144,8 +154,9 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
             oracle.must(run.lock != LockState::Wanted, || format!("I1: {job} of {id} was queued without locks"));
             let started = state.is_some_and(|job| job.attempts.iter().any(|attempt| attempt.effects_at.is_some()));
             oracle.must(!started, || format!("I4: {job} of {id} was queued again after side effects"));
-            let tries = state.map_or(0, |job| job.attempts.len());
-            oracle.must(tries < MOST_ATTEMPTS, || format!("I10: {job} of {id} was tried {tries} times"));
+            let unstarted = |attempt: &&Attempt| matches!(attempt.ended, Some((_, AttemptEnd::NotStarted)));
+            let tries = state.map_or(0, |job| job.attempts.iter().filter(|attempt| !unstarted(attempt)).count());
+            oracle.must(tries < MOST_STARTS, || format!("I10: {job} of {id} was started {tries} times already"));
         }
         Event::Permitted { job, attempt, .. } => {
             let queued = run.job(*job).is_some_and(|job| job.state == JobState::Queued && job.current().map(|a| a.no) == Some(*attempt));
@@ -190,12 +201,14 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
         Event::RunEnded { .. } => {
             oracle.must(run.unknown_jobs == 0, || format!("I3: {id} ended with an unknown outcome"));
         }
+        Event::AttemptEnded { job, attempt, .. } => {
+            oracle.over_at.entry(AttemptId { run: id, job: *job, attempt: *attempt }).or_insert(now);
+        }
         Event::LocksGranted
         | Event::ApprovalOpened { .. }
         | Event::ApprovalRefused { .. }
         | Event::ApprovalExpired { .. }
         | Event::PhaseEntered { .. }
-        | Event::AttemptEnded { .. }
         | Event::JobSkipped { .. }
         | Event::JobUnknown { .. }
         | Event::CancelRequested { .. } => {}
@@ -236,6 +249,7 @@ pub fn tool_starts(core: &Core, id: AttemptId, worker: &WorkerId, tool: &Tool) {
     if !tool.effects {
         return;
     }
+    word_used(oracle, id, now);
     let word = attempt.is_some_and(|attempt| attempt.effects_at.is_some());
     oracle.must(word, || format!("I6: {id} changes the world without the last word"));
     let twice = tools.0.iter().any(|(other, tool)| tool.effects && other.run == id.run && other.job == id.job);
@@ -255,13 +269,31 @@ pub fn tool_starts(core: &Core, id: AttemptId, worker: &WorkerId, tool: &Tool) {
     oracle.must(clash.is_none(), || format!("I1: {id} changes what {clash:?} changes"));
 }
 
-/// Lock records are about to be written.
+/// A worker acts on an answer (M5: not on one that is older than a permit lives).
+pub fn answer_used(core: &Core, id: AttemptId) {
+    word_used(&mut core.oracle.borrow_mut(), id, core.now.get());
+}
+
+fn word_used(oracle: &mut Oracle, id: AttemptId, now: u64) {
+    let late = oracle.over_at.get(&id).is_some_and(|at| now > at + PERMIT_LIFE_MS);
+    oracle.must(!late, || format!("M5: {id} acts on an answer long after it was called over"));
+}
+
+/// Lock records were written.
 pub fn locks_written(core: &Core, before: &[LockRecord], after: &[LockRecord]) {
     let mut oracle = core.oracle.borrow_mut();
     let oracle = &mut *oracle;
     let now = core.now.get();
     for (before, after) in before.iter().zip(after) {
         core.say(|| format!("{} is held by {:?}, before {:?}", after.key, after.holder.as_ref().map(|h| h.run), before.holder.as_ref().map(|h| h.run)));
+        if let Some(holder) = &after.holder
+            && let Some(truth) = oracle.truths.get(&holder.run).filter(|truth| !truth.run.is_over())
+        {
+            let store = core.store.borrow();
+            let all = truth.run.locks.iter().all(|key| store.lock(key, 0).record.holder.is_some_and(|other| other.run == holder.run));
+            let run = holder.run;
+            oracle.must(all, || format!("I1: {run} holds a part of its locks"));
+        }
         let loser = before.holder.as_ref().map(|holder: &LockHolder| holder.run);
         if loser.is_none() || loser == after.holder.as_ref().map(|holder| holder.run) {
             continue;

@@ -12,7 +12,7 @@ use domain::run::{JobState, status};
 use proto::{
     PoolName, RunId, ShardNo,
     ids::AttemptId,
-    message::{Command, CommandVerb, InboxMessage, RunSpec, Trigger},
+    message::{Command, CommandVerb, PERMIT_LIFE_MS, InboxMessage, RunSpec, Trigger},
     view::RunStatus,
 };
 use std::{
@@ -135,10 +135,12 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
         RunStatus::Unknown => {
             let patience = u64::from(core.draw(200_000));
             let waited = core.now.get() - truth.changed_at;
-            (waited > patience || closing).then(|| settle(ctx, truth)).flatten()
+            // Who looks earlier may see nothing run that starts in a moment (`Refusal::TooSoon`).
+            let looks = waited > PERMIT_LIFE_MS || core.draw(4) == 0;
+            (looks && (waited > patience || closing)).then(|| settle(ctx, truth)).flatten()
         }
         RunStatus::Running => match core.draw(10) {
-            0 | 1 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
+            0..=4 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
             0 if !closing => Some(CommandVerb::Cancel { force: false }),
             1 if !closing && truth.run.plan.is_some() => Some(CommandVerb::Cancel { force: false }),
             2 => Some(CommandVerb::Approve { plan_sha256: None }),
@@ -160,6 +162,9 @@ fn settle(ctx: &Ctx, truth: &crate::oracle::Truth) -> Option<CommandVerb> {
     let now = ctx.core.now.get();
     let tool = tools.0.get(&id);
     if tool.is_some_and(|tool| tool.runs(now)) {
+        return None;
+    }
+    if now - truth.changed_at <= PERMIT_LIFE_MS && tool.is_none() {
         return None;
     }
     let succeeded = tool.is_some_and(|tool| tool.succeeded(now));

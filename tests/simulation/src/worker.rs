@@ -155,6 +155,7 @@ impl Worker {
                     let unstarted = AttemptOutcome::NotStarted { reason: "too late".to_owned() };
                     self.send(&self.report(id, unstarted)).await;
                 } else {
+                    oracle::answer_used(&self.ctx.core, id);
                     self.with_disk(|disk| disk.records.insert(id, Record { work: work.clone(), effects: false, report: None }));
                     let outcome = self.perform(id, &nonce, &work, &told).await;
                     self.deliver(id, outcome).await;
@@ -346,6 +347,7 @@ impl Worker {
                 record.report = Some(report.clone());
             }
         });
+        self.ctx.core.oracle.borrow_mut().spooled.insert(id);
         self.send(&report).await;
         self.with_disk(|disk| disk.records.remove(&id));
     }
@@ -358,6 +360,7 @@ impl Worker {
         while self.post(Once::Report(report.id, 2), report.what.clone(), report.id).await.is_err() {
             self.ctx.sleep(1_000).await;
         }
+        self.ctx.core.oracle.borrow_mut().told.insert(report.id);
     }
 
     async fn post(&self, once: Once, what: ReportWhat, id: AttemptId) -> Result<(), crate::core::Away> {

@@ -4,20 +4,19 @@ use crate::{
     choice::Choices,
     core::{Core, Ctx, NodeId, Task, Wait},
     faults::Weather,
-    people,
+    lies, people,
     shell::{Shell, asks, inbox, turn::Outcome},
-    sometimes::{Case, Counts},
-    store::{ACK_WAIT, Letter, Once},
+    sometimes::Counts,
+    store::{ACK_WAIT, Letter},
     worker::{Answer, Question, Worker},
 };
 use domain::run::{Event, JobState, Policy, Run};
 use jiff::SignedDuration;
 use proto::{
-    JobNo, WorkerId,
+    WorkerId,
     ids::AttemptId,
     lock::LockKey,
-    message::{AttemptOutcome, Evidence, InboxMessage, JobResult, Report, ReportWhat, StopSignal},
-    terraform::ApplyResult,
+    message::StopSignal,
 };
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -185,7 +184,7 @@ impl World {
             return self.blow();
         }
         if !calm && self.core.chance(weather.lie) {
-            return self.lie();
+            return lies::tell(&self.core, self.workers);
         }
         let happened = match self.core.draw(20) {
             0..=11 => self.poll() || self.deliver(),
@@ -374,10 +373,16 @@ impl World {
     fn blow(&mut self) {
         let now = self.core.now.get();
         let last = self.schedulers + self.workers;
-        // Half of all blows fall where the world is being changed: there it hurts.
-        let busy = self.core.tools.borrow().0.values().find(|tool| tool.effects && tool.runs(now)).map(|tool| tool.node);
+        // Most blows fall where something is done, and most of all where the world is being changed: there it hurts.
+        let changing = self.core.tools.borrow().0.values().find(|tool| tool.effects && tool.runs(now)).map(|tool| tool.node);
+        let works = |node: &NodeId| matches!(&self.roles[*node], Some(Role::Worker(worker)) if !worker.running.borrow().is_empty());
         let anywhere = self.core.draw(last as u32) as usize;
-        let node = busy.filter(|_| self.core.draw(2) == 1).unwrap_or(anywhere);
+        let node = match self.core.draw(4) {
+            0 | 1 => None,
+            2 => (0..last).find(works),
+            _ => changing,
+        };
+        let node = node.unwrap_or(anywhere);
         if !self.core.nodes.borrow()[node].up {
             return;
         }
@@ -386,59 +391,13 @@ impl World {
         match blow {
             0 | 1 => self.crash(node, false),
             2 => self.crash(node, true),
-            3 | 4 => self.core.nodes.borrow_mut()[node].paused_until = now + u64::from(self.core.draw(90_000)),
-            5 | 6 => self.core.nodes.borrow_mut()[node].cut_until = now + u64::from(self.core.draw(90_000)),
+            3 | 4 => self.core.nodes.borrow_mut()[node].paused_until = now + u64::from(self.core.draw(150_000)),
+            5 | 6 => self.core.nodes.borrow_mut()[node].cut_until = now + u64::from(self.core.draw(150_000)),
             _ => {
                 let hours = i64::from(self.core.draw(3)) - 1;
                 self.core.nodes.borrow_mut()[node].skew = hours * 3_600_000;
             }
         }
-    }
-
-    /// A worker says something about an attempt that is not its own, or brings what its job is not for.
-    fn lie(&mut self) {
-        let liar: WorkerId = format!("w{}", self.core.draw(self.workers as u32)).parse().expect("a name");
-        let open = self.core.oracle.borrow().open();
-        if open.is_empty() {
-            return;
-        }
-        let run = open[self.core.draw(open.len() as u32) as usize];
-        let Some(id) = self.lie_about(run, &liar) else { return };
-        let what = match self.core.draw(4) {
-            0 => AttemptOutcome::Unclear { evidence: Evidence::default() },
-            1 => AttemptOutcome::NotStarted { reason: "a lie".to_owned() },
-            2 => AttemptOutcome::Stopped { clean: true, timed_out: false },
-            _ => AttemptOutcome::Succeeded { result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: None }) },
-        };
-        let owned = self.is_permitted(id, &liar);
-        let what = if owned {
-            AttemptOutcome::Succeeded { result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: None }) }
-        } else {
-            what
-        };
-        let report = Report { id, worker: liar, at: jiff::Timestamp::UNIX_EPOCH, what: ReportWhat::Ended(what) };
-        let once = Once::Never(self.core.serial());
-        self.core.store.borrow_mut().post(once, InboxMessage::Report(Box::new(report)), None);
-        self.core.met(Case::LieRefused);
-    }
-
-    /// An attempt that the liar has no authority over, or its own plan, of which it says that it was applied.
-    fn lie_about(&self, run: proto::RunId, liar: &WorkerId) -> Option<AttemptId> {
-        let oracle = self.core.oracle.borrow();
-        let run = &oracle.truths.get(&run)?.run;
-        let no = self.core.draw(run.jobs.len() as u32);
-        let job = &run.jobs[no as usize];
-        let current = job.current()?;
-        let theirs = current.worker.as_ref() == Some(liar);
-        let misfit = theirs && !job.kind.has_effects();
-        let anothers = !theirs && current.worker.is_some();
-        (anothers || misfit).then_some(AttemptId { run: run.id, job: JobNo(no), attempt: current.no })
-    }
-
-    fn is_permitted(&self, id: AttemptId, worker: &WorkerId) -> bool {
-        let oracle = self.core.oracle.borrow();
-        let current = oracle.truths.get(&id.run).and_then(|truth| truth.run.job(id.job)?.current().cloned());
-        current.is_some_and(|attempt| attempt.worker.as_ref() == Some(worker))
     }
 
     /// Nothing goes wrong any more, and nothing new begins.
@@ -465,6 +424,7 @@ impl World {
         let oracle = self.core.oracle.borrow();
         let store = self.core.store.borrow();
         oracle.open().is_empty()
+            && oracle.spooled.is_subset(&oracle.told)
             && oracle.accepted.iter().all(|run| oracle.truths.contains_key(run))
             && store.inbox.is_empty()
             && store.lock_records().iter().all(|record| record.holder.is_none() && record.queue.is_empty())
@@ -483,8 +443,9 @@ impl World {
         };
         let held: Vec<_> = store.lock_records().iter().filter_map(by).collect();
         let text = format!(
-            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; {} messages, {} orders",
+            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; {} messages, {} orders",
             oracle.open().len(),
+            oracle.spooled.difference(&oracle.told).collect::<Vec<_>>(),
             store.inbox.len(),
             store.work.len()
         );
