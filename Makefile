@@ -41,6 +41,10 @@ doc: ## the code's documentation (target/doc), warnings denied
 audit: ## known vulnerabilities in dependencies; needs cargo-deny and the network
 	@$(IN) cargo deny --locked check advisories
 
+.PHONY: sim
+sim: ## seeded histories of the core under faults; SIM_ARGS="--seeds 20000" for more
+	@$(IN) cargo run -p simulation --profile sim --locked --bin navvy-sim -- $(SIM_ARGS)
+
 .PHONY: bench
 bench: ## measure this machine with an optimised build; BENCH_ARGS=--json for numbers
 	@scripts/bench.sh $(BENCH_ARGS)

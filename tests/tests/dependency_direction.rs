@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("worker", &["proto", "bus", "service"]),
     ("navvy", &["proto", "domain", "bus", "service", "gateway", "scheduler", "worker"]),
     ("system-tests", &["proto", "bus"]),
+    ("simulation", &["proto", "domain"]),
 ];
 
 /// What the deciding crate must not be able to name: clocks, I/O, chance, async.

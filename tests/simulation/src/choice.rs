@@ -22,9 +22,10 @@ impl Choices {
         Self { record: true, ..Self::random(seed) }
     }
 
-    /// What was written down; quiet choices after its end.
+    /// What was written down; quiet choices after its end. Written down again, because what a number means depends on how
+    /// many there are to choose from.
     pub fn replaying(choices: Vec<u32>) -> Self {
-        Self { random: None, replay: choices, at: 0, record: false, recorded: Vec::new() }
+        Self { random: None, replay: choices, at: 0, record: true, recorded: Vec::new() }
     }
 
     /// From here on chance is fair and no part of the history: its end is told the same way whatever came before, so that a
@@ -36,13 +37,11 @@ impl Choices {
 
     /// A number below `below`, which is at least 1.
     pub fn draw(&mut self, below: u32) -> u32 {
-        let drawn = match &mut self.random {
-            Some(random) => random.u32(0..below),
-            None => {
-                let drawn = self.replay.get(self.at).copied().unwrap_or(0) % below;
-                self.at += 1;
-                drawn
-            }
+        let drawn = if let Some(random) = &mut self.random {
+            random.u32(0..below)
+        } else {
+            self.at += 1;
+            self.replay.get(self.at - 1).copied().unwrap_or(0) % below
         };
         if self.record {
             self.recorded.push(drawn);

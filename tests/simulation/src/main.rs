@@ -16,7 +16,7 @@ navvy-sim --trace --first SEED [--steps M]
   tells one, aloud";
 
 /// Histories that shrinking may tell.
-const SHRINK_BUDGET: u32 = 1_500;
+const SHRINK_BUDGET: u32 = 5_000;
 
 fn main() -> ExitCode {
     let asked = match plan() {
@@ -88,8 +88,7 @@ fn report(sum: &Sum, plan: Plan, seconds: f64) -> String {
 }
 
 fn shrunk(seed: u64, steps: u32) -> String {
-    let told = world::tell(Choices::recording(seed), steps);
-    match shrink::shrink(told.choices, steps, SHRINK_BUDGET) {
+    match shrink::shrink(seed, steps, SHRINK_BUDGET) {
         None => "the history did not fail when it was told again: the simulation is not deterministic".to_owned(),
         Some(shrunk) => format!(
             "shrunk to {} choices and {} steps after {} histories: {}\nfor tests/simulation/regressions.txt:\n{} {}",

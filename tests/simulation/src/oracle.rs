@@ -3,10 +3,7 @@
 //!
 //! The names I1 to I16 are those of the invariants (`docs/reference/reliability.md`).
 
-use crate::{
-    core::Core,
-    tool::Tool,
-};
+use crate::{core::Core, tool::Tool};
 use domain::run::{Attempt, AttemptEnd, Entry, Event, GateState, Input, Job, JobState, LockState, Run, evolve, fold, status};
 use proto::{
     JobNo, RunId, WorkerId,
@@ -140,12 +137,6 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
     let run = &truth.run;
     let id = run.id;
     let now = core.now.get();
-    let attempt_id = |job: JobNo| {
-        let attempt = run.job(job).and_then(Job::current);
-        attempt.map(|attempt| AttemptId { run: id, job, attempt: attempt.no })
-    };
-    let tools = core.tools.borrow();
-    let tool = |job: JobNo| attempt_id(job).and_then(|id| tools.0.get(&id));
     match event {
         Event::Accepted { .. } => oracle.violated(format!("I9: {id} was accepted twice")),
         Event::JobQueued { job, .. } => {
@@ -172,27 +163,12 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
             let held = run.locks.iter().all(|key| store.lock(key, 0).record.holder.is_some_and(|holder| holder.run == id));
             oracle.must(held, || format!("I1: {id} started its effects and its locks are not its own in the store"));
         }
-        Event::ApprovalGiven { job, .. } => {
-            let gate = run.job(*job).and_then(|job| job.gate.as_ref());
-            let waits = gate.is_some_and(|gate| gate.state == GateState::Waiting);
-            oracle.must(waits, || format!("I3: {id} was approved and did not wait for it"));
-            let in_time = gate.and_then(|gate| gate.expires_at).is_some_and(|expires_at| entry.at < expires_at);
-            oracle.must(in_time, || format!("I5: {id} was approved after the approval had expired"));
-            truth.approved = run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.clone());
-        }
+        Event::ApprovalGiven { job, .. } => approved(oracle, truth, *job, entry),
         Event::CommitPinned { commit } => {
             oracle.must(run.commit.is_none(), || format!("I5: {id} was bound to {commit} after another commit"));
         }
-        Event::JobSucceeded { job } => {
-            let kind = run.job(*job).map(|job| job.gate.is_none());
-            let really = tool(*job).is_some_and(|tool| tool.succeeded(now));
-            oracle.must(kind == Some(false) || really || settled, || format!("{job} of {id} succeeded and nothing did it"));
-        }
-        Event::JobFailed { job, .. } | Event::JobCancelled { job } => {
-            let runs = tool(*job).is_some_and(|tool| tool.effects && tool.runs(now));
-            oracle.must(!runs || truth.mistaken, || format!("I4: {job} of {id} was called over while its tool changes the world"));
-            let killed = tool(*job).is_some_and(|tool| tool.effects && tool.killed.is_some());
-            oracle.must(!killed || settled, || format!("I4: {job} of {id} was called over and nobody knows what was done"));
+        Event::JobSucceeded { .. } | Event::JobFailed { .. } | Event::JobCancelled { .. } => {
+            job_over(core, oracle, truth, event, settled);
         }
         Event::Resolved { job, .. } => {
             let unknown = run.job(*job).is_some_and(|job| job.state == JobState::Unknown);
@@ -213,6 +189,38 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
         | Event::JobUnknown { .. }
         | Event::CancelRequested { .. } => {}
     }
+}
+
+/// What must be so before an approval counts.
+fn approved(oracle: &mut Oracle, truth: &mut Truth, job: JobNo, entry: &Entry) {
+    let run = &truth.run;
+    let id = run.id;
+    let gate = run.job(job).and_then(|job| job.gate.as_ref());
+    let waits = gate.is_some_and(|gate| gate.state == GateState::Waiting);
+    oracle.must(waits, || format!("I3: {id} was approved and did not wait for it"));
+    let in_time = gate.and_then(|gate| gate.expires_at).is_some_and(|expires_at| entry.at < expires_at);
+    oracle.must(in_time, || format!("I5: {id} was approved after the approval had expired"));
+    truth.approved = run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.clone());
+}
+
+/// What must be so before a job is called over: its tool is over too, and somebody knows how.
+fn job_over(core: &Core, oracle: &mut Oracle, truth: &Truth, event: &Event, settled: bool) {
+    let (Event::JobSucceeded { job } | Event::JobFailed { job, .. } | Event::JobCancelled { job }) = event else { return };
+    let (run, now) = (&truth.run, core.now.get());
+    let id = run.id;
+    let tools = core.tools.borrow();
+    let attempt = run.job(*job).and_then(Job::current).map(|attempt| AttemptId { run: id, job: *job, attempt: attempt.no });
+    let tool = attempt.and_then(|attempt| tools.0.get(&attempt));
+    if let Event::JobSucceeded { .. } = event {
+        let gate = run.job(*job).is_some_and(|job| job.gate.is_some());
+        let really = tool.is_some_and(|tool| tool.succeeded(now));
+        oracle.must(gate || really || settled, || format!("{job} of {id} succeeded and nothing did it"));
+        return;
+    }
+    let runs = tool.is_some_and(|tool| tool.effects && tool.runs(now));
+    oracle.must(!runs || truth.mistaken, || format!("I4: {job} of {id} was called over while its tool changes the world"));
+    let killed = tool.is_some_and(|tool| tool.effects && tool.killed.is_some());
+    oracle.must(!killed || settled, || format!("I4: {job} of {id} was called over and nobody knows what was done"));
 }
 
 /// What must be so after a decision.
@@ -240,7 +248,9 @@ pub fn tool_starts(core: &Core, id: AttemptId, worker: &WorkerId, tool: &Tool) {
     let tools = core.tools.borrow();
     let now = core.now.get();
     oracle.must(!tools.0.contains_key(&id), || format!("I6: {id} was started twice"));
-    let Some(truth) = oracle.truths.get(&id.run) else { return oracle.violated(format!("I6: {id} was started and its run does not exist")) };
+    let Some(truth) = oracle.truths.get(&id.run) else {
+        return oracle.violated(format!("I6: {id} was started and its run does not exist"));
+    };
     let run = truth.run.clone();
     let approved = truth.approved.clone();
     let attempt = run.job(id.job).and_then(|job| job.attempts.iter().find(|attempt| attempt.no == id.attempt));
@@ -285,7 +295,14 @@ pub fn locks_written(core: &Core, before: &[LockRecord], after: &[LockRecord]) {
     let oracle = &mut *oracle;
     let now = core.now.get();
     for (before, after) in before.iter().zip(after) {
-        core.say(|| format!("{} is held by {:?}, before {:?}", after.key, after.holder.as_ref().map(|h| h.run), before.holder.as_ref().map(|h| h.run)));
+        core.say(|| {
+            format!(
+                "{} is held by {:?}, before {:?}",
+                after.key,
+                after.holder.as_ref().map(|h| h.run),
+                before.holder.as_ref().map(|h| h.run)
+            )
+        });
         if let Some(holder) = &after.holder
             && let Some(truth) = oracle.truths.get(&holder.run).filter(|truth| !truth.run.is_over())
         {
@@ -320,7 +337,8 @@ pub fn acknowledged(core: &Core, message: &InboxMessage) {
         InboxMessage::Report(report) => {
             let Some(truth) = oracle.truths.get(&report.id.run) else { return };
             let Some(job) = truth.run.job(report.id.job) else { return };
-            let current = job.current().filter(|attempt| attempt.no == report.id.attempt && attempt.worker.as_ref() == Some(&report.worker));
+            let current =
+                job.current().filter(|attempt| attempt.no == report.id.attempt && attempt.worker.as_ref() == Some(&report.worker));
             let unheard = job.state == JobState::Running && current.is_some_and(|attempt| attempt.ended.is_none());
             let ended = matches!(report.what, ReportWhat::Ended(_));
             oracle.must(!(unheard && ended), || format!("I2: the result of {} was acknowledged and changed nothing", report.id));

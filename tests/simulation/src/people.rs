@@ -1,18 +1,12 @@
 //! People: they submit, push, look, approve what they saw (or something else), cancel, force, settle what is unknown
 //! after they have looked whether the tool still runs. They may be slow, and two of them may do the same.
 
-use crate::{
-    core::Ctx,
-    oracle::MISTAKE,
-    shell::turn::Outcome,
-    sometimes::Case,
-    store::Once,
-};
+use crate::{core::Ctx, oracle::MISTAKE, shell::turn::Outcome, sometimes::Case, store::Once};
 use domain::run::{JobState, status};
 use proto::{
     PoolName, RunId, ShardNo,
     ids::AttemptId,
-    message::{Command, CommandVerb, PERMIT_LIFE_MS, InboxMessage, RunSpec, Trigger},
+    message::{Command, CommandVerb, InboxMessage, PERMIT_LIFE_MS, RunSpec, Trigger},
     view::RunStatus,
 };
 use std::{

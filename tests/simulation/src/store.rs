@@ -17,6 +17,10 @@ use std::{
 /// How long a delivered message may stay unacknowledged, in ms.
 pub const ACK_WAIT: u64 = 30_000;
 
+/// Somebody else wrote first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conflict;
+
 /// What a publisher says to recognise a repeat by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Once {
@@ -87,9 +91,9 @@ impl Store {
     }
 
     /// Appends to a run's log if its last sequence is the expected one.
-    pub fn commit(&mut self, run: RunId, expected: Option<u64>, entry: &Rc<Entry>) -> Result<u64, ()> {
+    pub fn commit(&mut self, run: RunId, expected: Option<u64>, entry: &Rc<Entry>) -> Result<u64, Conflict> {
         if expected.is_some_and(|expected| self.last_seq(run, 0) != expected) {
-            return Err(());
+            return Err(Conflict);
         }
         let seq = self.next();
         self.logs.entry(run).or_default().push((seq, entry.clone()));
@@ -117,10 +121,10 @@ impl Store {
     pub fn lock(&self, key: &LockKey, stale: usize) -> Held {
         let versions = self.locks.get(key).map(Vec::as_slice).unwrap_or_default();
         let shown = &versions[..versions.len().saturating_sub(stale)];
-        shown.last().cloned().unwrap_or_else(|| Held {
-            revision: 0,
-            record: LockRecord { key: key.clone(), holder: None, queue: Vec::new() },
-        })
+        shown
+            .last()
+            .cloned()
+            .unwrap_or_else(|| Held { revision: 0, record: LockRecord { key: key.clone(), holder: None, queue: Vec::new() } })
     }
 
     /// All lock records.
@@ -129,9 +133,9 @@ impl Store {
     }
 
     /// Writes records, all or none. `checked`: only if each still has the revision that was read.
-    pub fn write_locks(&mut self, writes: &[Held], checked: bool) -> Result<(), ()> {
+    pub fn write_locks(&mut self, writes: &[Held], checked: bool) -> Result<(), Conflict> {
         if checked && writes.iter().any(|write| self.lock(&write.record.key, 0).revision != write.revision) {
-            return Err(());
+            return Err(Conflict);
         }
         for write in writes {
             let revision = self.next();

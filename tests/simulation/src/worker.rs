@@ -14,9 +14,7 @@ use proto::{
     WorkerId,
     git::CommitId,
     ids::AttemptId,
-    message::{
-        AttemptOutcome, Evidence, Failure, InboxMessage, JobResult, PERMIT_LIFE_MS, Report, ReportWhat, StopMode, StopSignal, Work,
-    },
+    message::{AttemptOutcome, Evidence, Failure, InboxMessage, JobResult, PERMIT_LIFE_MS, Report, ReportWhat, StopMode, StopSignal, Work},
     terraform::{ApplyResult, PlanArtifact, PlanResult, PlanSummary, Tool as ToolKind, ToolUsed},
 };
 use std::{
@@ -235,17 +233,16 @@ impl Worker {
     }
 
     async fn plan(&self, id: AttemptId, bound: Option<CommitId>) -> AttemptOutcome {
-        let commit = match bound {
-            Some(commit) => commit,
-            None => {
-                // What the branch is at this moment; a push may come before the next attempt asks.
-                let commit = self.ctx.core.store.borrow().head();
-                let told = self.post(Once::Report(id, 1), ReportWhat::CommitResolved { commit: commit.clone() }, id).await;
-                if told.is_err() {
-                    return failed("the commit could not be told");
-                }
-                commit
+        let commit = if let Some(commit) = bound {
+            commit
+        } else {
+            // What the branch is at this moment; a push may come before the next attempt asks.
+            let commit = self.ctx.core.store.borrow().head();
+            let told = self.post(Once::Report(id, 1), ReportWhat::CommitResolved { commit: commit.clone() }, id).await;
+            if told.is_err() {
+                return failed("the commit could not be told");
             }
+            commit
         };
         let plan_sha256 = format!("plan-{id}");
         self.run(id, false, &plan_sha256, &commit).await;
@@ -310,7 +307,9 @@ impl Worker {
             (Some(false), _) => AttemptOutcome::Unclear { evidence: Evidence::default() },
             (None, End::Stopped) => AttemptOutcome::Stopped { clean: true, timed_out: false },
             (None, End::Failure) => failed("the tool failed"),
-            (None, End::Success) => AttemptOutcome::Succeeded { result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: None }) },
+            (None, End::Success) => {
+                AttemptOutcome::Succeeded { result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: None }) }
+            }
         }
     }
 

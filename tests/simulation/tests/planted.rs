@@ -2,8 +2,10 @@
 
 use domain::planted::{self, Bug};
 use simulation::{
+    choice::Choices,
     run::{self, Plan},
     shell::planted::{self as shell, ShellBug},
+    shrink, world,
 };
 
 /// Steps within which a bug must be found.
@@ -32,6 +34,18 @@ fn every_planted_bug_is_found_within_a_million_steps() {
         tell(format!("{bug:?}"), found(|| shell::plant(Some(bug))));
     }
     assert_eq!(missed, Vec::<String>::new(), "not found within {WITHIN} steps");
+}
+
+#[test]
+fn a_failing_history_is_made_short_and_still_fails() {
+    planted::plant(Some(Bug::UnknownReleasesLock));
+    let tell = |seed| world::tell(Choices::recording(seed), 5_000);
+    let (seed, before) = (1..SEEDS).map(|seed| (seed, tell(seed))).find(|(_, told)| told.violation.is_some()).expect("the bug is found");
+    let short = shrink::shrink(seed, 5_000, 1_000).expect("it fails when it is told again");
+    let (left, of) = (short.choices.len(), before.choices.len());
+    assert!(left * 4 < of, "{left} of {of} choices are left");
+    let again = world::tell(Choices::replaying(short.choices), short.steps);
+    assert_eq!(again.violation, Some(short.violation));
 }
 
 #[test]

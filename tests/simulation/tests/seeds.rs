@@ -6,15 +6,13 @@ use simulation::{
     world,
 };
 
-/// More on request: `SIM_SEEDS=200000 cargo test -p simulation --profile sim`.
-fn seeds() -> u64 {
-    std::env::var("SIM_SEEDS").map_or(2_000, |text| text.parse().expect("SIM_SEEDS is a number"))
-}
+/// More on request: `navvy-sim --seeds 200000`.
+const SEEDS: u64 = 2_000;
 
 #[test]
 fn no_history_breaks_a_rule_and_every_hard_case_is_met() {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = Plan { first: 1, seeds: seeds(), steps: 5_000, jobs };
+    let plan = Plan { first: 1, seeds: SEEDS, steps: 5_000, jobs };
     let sum = run::run(plan, || {});
     assert_eq!(sum.broken, None, "tell it aloud: navvy-sim --trace --first SEED");
     assert_eq!(sum.seeds, plan.seeds);

@@ -81,10 +81,10 @@ fn count(shell: &Shell, letter: &Letter, outcome: &Outcome) {
             let settled = oracle.truths.get(&report.id.run).is_some_and(|truth| truth.run.resolution.is_some());
             core.met(if settled { Case::LateAfterSettled } else { Case::ZombieRefused });
         }
-        (InboxMessage::Command(command), Refusal::WrongState(_)) if matches!(command.verb, CommandVerb::Cancel { .. }) => {
-            if status.is_terminal() {
-                core.met(Case::CancelLost);
-            }
+        (InboxMessage::Command(command), Refusal::WrongState(_))
+            if matches!(command.verb, CommandVerb::Cancel { .. }) && status.is_terminal() =>
+        {
+            core.met(Case::CancelLost);
         }
         (InboxMessage::Command(command), Refusal::AlreadySo) if matches!(command.verb, CommandVerb::Approve { .. }) => {
             core.met(Case::SecondApprover);

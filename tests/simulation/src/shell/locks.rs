@@ -1,7 +1,12 @@
 //! Taking and giving back locks. As in `scheduler/src/locks.rs`.
 
 use super::{Shell, planted::wrong};
-use crate::{core::Away, oracle, sometimes::Case, store::Held};
+use crate::{
+    core::Away,
+    oracle,
+    sometimes::Case,
+    store::{Conflict, Held},
+};
 use domain::{
     lock::{self, Wanted},
     run::Input,
@@ -64,14 +69,14 @@ async fn change<T>(
             let written = store.write_locks(&writes, !wrong!(LocksUnchecked));
             (written, before)
         };
-        let seen = |(written, before): &(Result<(), ()>, Vec<LockRecord>)| {
+        let seen = |(written, before): &(Result<(), Conflict>, Vec<LockRecord>)| {
             if written.is_ok() {
                 oracle::locks_written(&core, before, &records);
             }
         };
         match shell.ctx.write_seen(write, seen).await {
             Ok((Ok(()), _)) => return Ok((answer, records)),
-            Ok((Err(()), _)) => shell.ctx.core.met(Case::LockRaceLost),
+            Ok((Err(Conflict), _)) => shell.ctx.core.met(Case::LockRaceLost),
             Err(Away::Timeout) => {}
             Err(Away::Unavailable) => return Err(Away::Unavailable),
         }

@@ -12,11 +12,7 @@ pub mod turn;
 
 use crate::core::{Away, Ctx};
 use domain::run::{self, Event, Input, JobState, Run};
-use proto::{
-    AttemptNo, JobNo, RunId, WorkerId,
-    ids::AttemptId,
-    lock::LockKey,
-};
+use proto::{AttemptNo, JobNo, RunId, WorkerId, ids::AttemptId, lock::LockKey};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},

@@ -5,6 +5,7 @@ use crate::{
     core::Away,
     oracle,
     sometimes::Case,
+    store::Conflict,
     world::{Parcel, widen},
 };
 use domain::run::{self, Effect, Entry, Event, Input, Refusal, Run};
@@ -120,10 +121,7 @@ impl Shell {
         let expected = (!wrong!(CommitUnchecked)).then_some(slot.state.seq);
         let core = self.ctx.core.clone();
         let input = if let Cause::Input(input) = cause { Some(input) } else { None };
-        let apply = |store: &mut crate::store::Store| {
-            let stored = store.commit(run, expected, &entry);
-            stored
-        };
+        let apply = |store: &mut crate::store::Store| store.commit(run, expected, &entry);
         let answer = self
             .ctx
             .write_seen(apply, |stored| {
@@ -140,7 +138,7 @@ impl Shell {
                 }
                 Ok(true)
             }
-            Ok(Err(())) => {
+            Ok(Err(Conflict)) => {
                 self.ctx.core.met(Case::RaceLost);
                 slot.state.forget();
                 Ok(false)
