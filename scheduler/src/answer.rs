@@ -36,6 +36,8 @@ fn message(refusal: &Refusal, status: RunStatus) -> String {
         | Refusal::StaleAttempt { .. }
         | Refusal::AttemptOver
         | Refusal::NotYours
+        | Refusal::NotPermitted
+        | Refusal::TooSoon
         | Refusal::AlreadyPermitted
         | Refusal::NotQueued
         | Refusal::Cancelling
