@@ -7,6 +7,7 @@ use super::{
     diagnosis,
     step::Step,
 };
+use crate::git::{ModuleLogin, Source};
 use crate::tools::ResolvedTool;
 use serde::Deserialize;
 use std::io::Read as _;
@@ -53,10 +54,25 @@ pub(super) async fn init<C: Commands>(
     if !place.order.spec.init_args.is_empty() {
         commands.narrate(&format!("Using custom init flags: {}", place.order.spec.init_args.join(" "))).await;
     }
-    let command = place.command(tool, arguments(place, lock)?);
+    let mut command = place.command(tool, arguments(place, lock)?);
+    // Only this command fetches modules, so only it gets the login, and the login's files end with it.
+    let login = module_login(place)?;
+    if !login.env().is_empty() {
+        commands.narrate(&format!("Modules from {} may use the run's git_auth", place.order.spec.git_url.host())).await;
+        command.env.retain(|(name, _)| login.env().iter().all(|(ours, _)| name != ours));
+        command.env.extend(login.env().iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    }
     let ran = with_cache(commands, place, command).await?;
+    drop(login);
     Step::Init.check(name, &ran, |text| commands.mask(text))?;
     Ok(backend(place.dir()))
+}
+
+fn module_login(place: &Workplace<'_>) -> Result<ModuleLogin, Unfinished> {
+    let (setup, auth) = (place.order.setup, place.order.secrets.and_then(|secrets| secrets.git_auth.as_ref()));
+    let source = Source { url: &place.order.spec.git_url, auth };
+    ModuleLogin::prepare(source, &setup.askpass, place.order.scratch, &setup.pass_env)
+        .map_err(|error| Step::Init.failed(Some("git_auth"), &error.to_string(), "Check git_auth, or ask an operator to look at the worker."))
 }
 
 fn arguments(place: &Workplace<'_>, lock: LockFile) -> Result<Vec<String>, Unfinished> {

@@ -55,6 +55,8 @@ pub struct Setup {
     /// An operator's own configuration of the tool (a provider mirror, say), put in front of ours.
     pub cli_config: Option<PathBuf>,
     pub registry: Option<Registry>,
+    /// The program whose `main` answers git for private modules ([`crate::git::askpass`]): this binary.
+    pub askpass: PathBuf,
     /// How long plan and apply wait for a state lock that somebody else holds.
     pub lock_timeout: Duration,
 }

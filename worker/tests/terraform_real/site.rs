@@ -44,6 +44,7 @@ impl Site {
             plugin_cache: None,
             cli_config: None,
             registry: None,
+            askpass: "/nonexistent".into(),
             lock_timeout: Duration::from_secs(1),
         };
         let (env, backend_config) = (BTreeMap::new(), BTreeMap::new());
