@@ -182,6 +182,7 @@ fn terraform_setup(settings: &Settings, work_dir: &Path, own_program: &str) -> R
         cli_config: worker.cli_config.clone(),
         registry: registry.transpose().map_err(WorkerError::Registry)?,
         askpass: own_program.into(),
+        local_state_dirs: worker.local_state_dirs.iter().map(Into::into).collect(),
         lock_timeout: worker.state_lock_timeout.duration(),
     })
 }

@@ -6,7 +6,8 @@
 
 use super::bundle::{self, Bundle, Origin};
 use super::diagnosis::{self, Diagnosis};
-use super::init::{self, Backend, LockFile};
+use super::backend::Backend;
+use super::init::{self, LockFile};
 use super::plan::place_lock_file;
 use super::prepare::{storage, text};
 use super::step::{Step, Unclear, by_signal};

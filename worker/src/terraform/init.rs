@@ -3,19 +3,13 @@
 use super::prepare::{storage, text};
 use super::{
     Unfinished, Workplace,
+    backend::{self, Backend},
     commands::{Commands, Streamed, ToolCommand},
     diagnosis,
     step::Step,
 };
 use crate::git::{ModuleLogin, Source};
 use crate::tools::ResolvedTool;
-use serde::Deserialize;
-use std::io::Read as _;
-use std::path::Path;
-
-/// What the tool writes down about the backend after `init`, below the working directory.
-const BACKEND_RECORD: &str = ".terraform/terraform.tfstate";
-const MAX_RECORD: u64 = 1024 * 1024;
 
 /// Whether `init` may choose other provider versions than the lock file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +17,6 @@ pub(super) enum LockFile {
     MayChange,
     /// The one that came with the plan.
     Fixed,
-}
-
-/// Where the state is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Backend {
-    /// In the checkout, which is deleted after the job.
-    Checkout,
-    Elsewhere,
 }
 
 impl Workplace<'_> {
@@ -65,7 +51,7 @@ pub(super) async fn init<C: Commands>(
     let ran = with_cache(commands, place, command).await?;
     drop(login);
     Step::Init.check(name, &ran, |text| commands.mask(text))?;
-    Ok(backend(place.dir()))
+    backend::after_init(place)
 }
 
 fn module_login(place: &Workplace<'_>) -> Result<ModuleLogin, Unfinished> {
@@ -149,30 +135,4 @@ pub(super) async fn select_workspace<C: Commands>(
         }
         other => other,
     })
-}
-
-#[derive(Deserialize)]
-struct Record {
-    backend: Option<RecordedBackend>,
-}
-
-#[derive(Deserialize)]
-struct RecordedBackend {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-/// Read from what `init` left behind, not from the configuration: the tool knows better which block counts. Without a
-/// backend block it leaves nothing.
-fn backend(dir: &Path) -> Backend {
-    let Ok(file) = std::fs::File::open(dir.join(BACKEND_RECORD)) else { return Backend::Checkout };
-    let mut text = Vec::new();
-    let read = file.take(MAX_RECORD).read_to_end(&mut text);
-    let record = read.ok().and_then(|_| serde_json::from_slice::<Record>(&text).ok());
-    match record.map(|record| record.backend) {
-        Some(None) => Backend::Checkout,
-        Some(Some(backend)) if backend.kind == "local" => Backend::Checkout,
-        // Not readable: somebody's newer format. Only a hint depends on it.
-        Some(Some(_)) | None => Backend::Elsewhere,
-    }
 }

@@ -6,10 +6,11 @@
 //! from ([`crate::git`]), sealing and storing a plan, permits, stops and reports (the worker's loop).
 //!
 //! The map: `environment`, `cli_config`, `registry` and `prepare` set the place up; `init` and `plugin_cache` are the
-//! first command; `plan_document`, `values`, `summary` and `outputs` turn the tool's JSON into what may be shown; `bundle`
+//! first command, `backend` is what it found out about the state; `plan_document`, `values`, `summary` and `outputs` turn the tool's JSON into what may be shown; `bundle`
 //! is what a plan leaves for its apply; `diagnosis` reads errors, `step` tells how a step ended.
 
 mod apply;
+mod backend;
 mod bundle;
 mod cli_config;
 mod commands;
@@ -57,6 +58,8 @@ pub struct Setup {
     pub registry: Option<Registry>,
     /// The program whose `main` answers git for private modules ([`crate::git::askpass`]): this binary.
     pub askpass: PathBuf,
+    /// Folders outside of the checkout in which the backend `local` may keep a state.
+    pub local_state_dirs: Vec<PathBuf>,
     /// How long plan and apply wait for a state lock that somebody else holds.
     pub lock_timeout: Duration,
 }
