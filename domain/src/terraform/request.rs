@@ -184,8 +184,16 @@ impl DeployRequest {
             problems.add("tfvars_files", "more than 100 files");
             return Vec::new();
         }
-        let parsed = self.tfvars_files.iter().enumerate();
-        parsed.filter_map(|(n, file)| problems.take(&format!("tfvars_files[{n}]"), file.parse())).collect()
+        let mut files = Vec::new();
+        for (n, file) in self.tfvars_files.iter().enumerate() {
+            let field = format!("tfvars_files[{n}]");
+            match problems.take(&field, file.parse::<RepoPath>()) {
+                Some(path) if path == RepoPath::root() => problems.add(field, format!("`{file}` is a directory: name a file")),
+                Some(path) => files.push(path),
+                None => {}
+            }
+        }
+        files
     }
 
     fn timeout_minutes(&self, problems: &mut Problems) -> u32 {
