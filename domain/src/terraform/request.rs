@@ -1,6 +1,7 @@
 //! The body of `POST /deploy`, raw, and the way from it to a valid spec. Every problem is reported with its field.
 
-use super::{check_env, environment::MAX_VARIABLES, init_arguments, plan_arguments};
+use super::{init_arguments, plan_arguments};
+use proto::environment::{EnvRefused, MAX_VARIABLES, check_env};
 use proto::{
     Secret,
     git::{AllowedHosts, GitRef, GitUrl},
@@ -219,7 +220,7 @@ impl DeployRequest {
 
     fn check_variables(&self, problems: &mut Problems) {
         if self.env_vars.len() > MAX_VARIABLES {
-            problems.add("env_vars", super::EnvRefused::TooMany);
+            problems.add("env_vars", EnvRefused::TooMany);
         }
         for (name, value) in self.env_vars.iter().take(MAX_VARIABLES) {
             problems.take("env_vars", check_env(name, value.expose()));

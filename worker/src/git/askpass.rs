@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         if question == "get" {
             let mut request = String::new();
             std::io::stdin().take(MAX_REQUEST).read_to_string(&mut request).ok()?;
-            return help(&request, credentials);
+            return help(&request, &credentials);
         }
         answer(&question.to_string_lossy(), credentials)
     });
@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
 }
 
 /// git-credential(1): lines `key=value`, of which the last of its name counts.
-fn help(request: &str, credentials: Credentials) -> Option<Secret> {
+fn help(request: &str, credentials: &Credentials) -> Option<Secret> {
     let field = |wanted: &str| request.lines().rev().filter_map(|line| line.split_once('=')).find(|(key, _)| *key == wanted);
     let ((_, scheme), (_, host)) = (field("protocol")?, field("host")?);
     let usual = match scheme {
@@ -123,7 +123,7 @@ mod tests {
     fn a_helper_answers_for_one_scheme_host_and_port() {
         let asked = |origin: &str, request: &str| {
             let credentials = Credentials { origin: origin.into(), username: "ci".into(), password: Secret::new("pw") };
-            help(request, credentials).map(|answer| answer.expose().to_owned())
+            help(request, &credentials).map(|answer| answer.expose().to_owned())
         };
         let given = Some("username=ci\npassword=pw".to_owned());
         let own = "https://git.example:8443";

@@ -29,9 +29,7 @@ impl Login {
         check(source)?;
         match source.auth {
             None => Ok(Self::default()),
-            Some(GitAuth::Basic { username, password }) => {
-                Self::by_password(origin(source), (username, password), askpass, fallback)
-            }
+            Some(GitAuth::Basic { username, password }) => Self::by_password(origin(source), (username, password), askpass, fallback),
             Some(GitAuth::Token { token }) => Self::by_password(origin(source), (TOKEN_USER, token), askpass, fallback),
             Some(GitAuth::Ssh { username, private_key, known_hosts }) => {
                 let user = username.as_deref().unwrap_or("git");

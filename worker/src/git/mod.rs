@@ -18,7 +18,6 @@ mod command;
 mod entry;
 mod error;
 mod eviction;
-mod file_lock;
 mod identity;
 mod lines;
 mod login;

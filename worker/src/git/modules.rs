@@ -62,17 +62,15 @@ impl ModuleLogin {
         let credentials = Credentials { origin: origin.clone(), username: login.0.to_owned(), password: login.1.clone() };
         let file = dir.write("credentials", &serde_json::to_vec(&credentials).expect("three strings have a JSON form"))?;
         let program = dir.link(PROGRAM, helper)?;
-        let mut config = String::new();
-        if let Some(path) = operators_config {
-            config.push_str(&format!("[include]\n\tpath = \"{}\"\n", path.replace('\\', "\\\\").replace('"', "\\\"")));
-        }
+        let quoted = |path: &str| path.replace('\\', "\\\\").replace('"', "\\\"");
+        let include = operators_config.map(|path| format!("[include]\n\tpath = \"{}\"\n", quoted(path))).unwrap_or_default();
         // The empty helper first: nobody else's helper may be told these credentials to store them.
-        config.push_str(&format!(
-            "[credential \"{origin}\"]\n\thelper =\n\thelper = \"!{}={} {}\"\n\tuseHttpPath = false\n",
+        let config = format!(
+            "{include}[credential \"{origin}\"]\n\thelper =\n\thelper = \"!{}={} {}\"\n\tuseHttpPath = false\n",
             askpass::FILE,
             file.display(),
             program.display()
-        ));
+        );
         let config = dir.write("config", config.as_bytes())?;
         Ok(Self { env: vec![("GIT_CONFIG_GLOBAL", config.display().to_string())], _files: Some(dir) })
     }

@@ -31,7 +31,10 @@ fn a_password_is_behind_a_helper_for_one_origin_and_goes_with_the_login() {
     let login = prepared("https://Git.example:8443/x.git", token(), &[("GIT_CONFIG_GLOBAL", "/etc/op\"s")]);
     let [("GIT_CONFIG_GLOBAL", path)] = login.env() else { panic!("{login:?}") };
     let config = std::fs::read_to_string(path).expect("written");
-    assert!(config.starts_with("[include]\n\tpath = \"/etc/op\\\"s\"\n[credential \"https://git.example:8443\"]\n\thelper =\n"), "{config}");
+    assert!(
+        config.starts_with("[include]\n\tpath = \"/etc/op\\\"s\"\n[credential \"https://git.example:8443\"]\n\thelper =\n"),
+        "{config}"
+    );
     assert!(!config.contains("s3cret") && !format!("{login:?}").contains("s3cret"), "{config}");
     let dir = PathBuf::from(path).parent().expect("a folder").to_owned();
     assert!(dir.join("credentials").exists());
@@ -47,6 +50,9 @@ fn a_key_is_for_one_host_and_port() {
     let config = std::fs::read_to_string(path).expect("written");
     assert!(config.starts_with("Match originalhost git.example exec \"test %p = 2222\"\nUser git\nIdentityFile "), "{config}");
     assert_eq!(config.matches("IdentityFile").count(), 1);
-    assert!(config.ends_with("Match originalhost git.example !exec \"test %p = 2222\"\n  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n"));
+    assert!(
+        config
+            .ends_with("Match originalhost git.example !exec \"test %p = 2222\"\n  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n")
+    );
     assert!(prepared("git@git.example:x.git", ssh(), &[("GIT_SSH_COMMAND", "ssh -i /op")]).env().is_empty(), "an operator's own stays");
 }

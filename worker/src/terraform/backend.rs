@@ -113,7 +113,9 @@ fn refused(path: &str) -> Unfinished {
     let path: String = path.chars().take(200).flat_map(char::escape_debug).collect();
     Step::Init.failed(
         Some("backend"),
-        &format!("the backend \"local\" keeps its state in `{path}`, which is outside of the repository: a job writes only into its own checkout"),
+        &format!(
+            "the backend \"local\" keeps its state in `{path}`, which is outside of the repository: a job writes only into its own checkout"
+        ),
         "Use a backend that every worker reaches (http, s3, …), or ask an operator to list the folder in worker.local_state_dirs.",
     )
 }

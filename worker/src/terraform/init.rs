@@ -57,8 +57,9 @@ pub(super) async fn init<C: Commands>(
 fn module_login(place: &Workplace<'_>) -> Result<ModuleLogin, Unfinished> {
     let (setup, auth) = (place.order.setup, place.order.secrets.and_then(|secrets| secrets.git_auth.as_ref()));
     let source = Source { url: &place.order.spec.git_url, auth };
-    ModuleLogin::prepare(source, &setup.askpass, place.order.scratch, &setup.pass_env)
-        .map_err(|error| Step::Init.failed(Some("git_auth"), &error.to_string(), "Check git_auth, or ask an operator to look at the worker."))
+    ModuleLogin::prepare(source, &setup.askpass, place.order.scratch, &setup.pass_env).map_err(|error| {
+        Step::Init.failed(Some("git_auth"), &error.to_string(), "Check git_auth, or ask an operator to look at the worker.")
+    })
 }
 
 fn arguments(place: &Workplace<'_>, lock: LockFile) -> Result<Vec<String>, Unfinished> {

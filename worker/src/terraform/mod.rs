@@ -69,7 +69,8 @@ impl fmt::Debug for Setup {
         let names: Vec<_> = self.pass_env.iter().map(|(name, _)| format!("{name}={MASK}")).collect();
         let mut shown = f.debug_struct("Setup");
         shown.field("search_path", &self.search_path).field("pass_env", &names).field("plugin_cache", &self.plugin_cache);
-        shown.field("cli_config", &self.cli_config).field("registry", &self.registry).field("lock_timeout", &self.lock_timeout).finish()
+        shown.field("cli_config", &self.cli_config).field("registry", &self.registry).field("askpass", &self.askpass);
+        shown.field("local_state_dirs", &self.local_state_dirs).field("lock_timeout", &self.lock_timeout).finish()
     }
 }
 

@@ -133,7 +133,12 @@ async fn a_local_backend_writes_into_the_checkout_or_into_a_listed_folder() {
             continue;
         }
         let told = failure(planned.expect_err("refused"));
-        assert_eq!((told.kind.as_str(), told.phase.as_str(), commands.ran()), ("backend", "init", vec!["init"]), "{value}: {}", told.message);
+        assert_eq!(
+            (told.kind.as_str(), told.phase.as_str(), commands.ran()),
+            ("backend", "init", vec!["init"]),
+            "{value}: {}",
+            told.message
+        );
         assert!(told.message.contains(value) && told.next_action.contains("worker.local_state_dirs"), "{}", told.message);
     }
     assert_eq!(std::fs::read_dir(outside.path()).expect("listed").count(), 0, "nothing was written");

@@ -43,7 +43,7 @@ pub(super) fn worker(worker: &Worker, found: &mut Findings) {
     pass_env(worker, found);
     for dir in &worker.local_state_dirs {
         let shape = ("a path that depends on where the worker was started leads anywhere", "write the absolute path of a folder, not `/`");
-        let legal = dir.starts_with('/') && dir.trim_matches('/') != "";
+        let legal = dir.starts_with('/') && !dir.trim_matches('/').is_empty();
         found.require(legal, "worker.local_state_dirs", format!("{dir:?} is no absolute path of a folder"), shape);
     }
     if let Some(registry) = &worker.registry_host {
