@@ -6,19 +6,19 @@ use std::path::PathBuf;
 
 const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n";
 
-fn prepared(url: &str, auth: Option<GitAuth>, operator: &[(&str, &str)]) -> ModuleLogin {
+fn prepared(url: &str, auth: Option<&GitAuth>, operator: &[(&str, &str)]) -> ModuleLogin {
     let url: GitUrl = url.parse().expect("an address");
     let operator: Vec<_> = operator.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let source = Source { url: &url, auth: auth.as_ref() };
+    let source = Source { url: &url, auth };
     ModuleLogin::prepare(source, Path::new("/proc/1/exe"), &std::env::temp_dir(), &operator).expect("prepared")
 }
 
-fn token() -> Option<GitAuth> {
-    Some(GitAuth::Token { token: Secret::new("s3cret-token") })
+fn token() -> GitAuth {
+    GitAuth::Token { token: Secret::new("s3cret-token") }
 }
 
-fn ssh() -> Option<GitAuth> {
-    Some(GitAuth::Ssh { username: None, private_key: Secret::new(KEY), known_hosts: "h ssh-ed25519 AAAA".to_owned() })
+fn ssh() -> GitAuth {
+    GitAuth::Ssh { username: None, private_key: Secret::new(KEY), known_hosts: "h ssh-ed25519 AAAA".to_owned() }
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn without_credentials_nothing_is_changed() {
 
 #[test]
 fn a_password_is_behind_a_helper_for_one_origin_and_goes_with_the_login() {
-    let login = prepared("https://Git.example:8443/x.git", token(), &[("GIT_CONFIG_GLOBAL", "/etc/op\"s")]);
+    let login = prepared("https://Git.example:8443/x.git", Some(&token()), &[("GIT_CONFIG_GLOBAL", "/etc/op\"s")]);
     let [("GIT_CONFIG_GLOBAL", path)] = login.env() else { panic!("{login:?}") };
     let config = std::fs::read_to_string(path).expect("written");
     assert!(
@@ -44,7 +44,7 @@ fn a_password_is_behind_a_helper_for_one_origin_and_goes_with_the_login() {
 
 #[test]
 fn a_key_is_for_one_host_and_port() {
-    let login = prepared("ssh://git.example:2222/x.git", ssh(), &[]);
+    let login = prepared("ssh://git.example:2222/x.git", Some(&ssh()), &[]);
     let command = &login.env()[0].1;
     let path = command.rsplit(' ').next().expect("a path");
     let config = std::fs::read_to_string(path).expect("written");
@@ -54,5 +54,8 @@ fn a_key_is_for_one_host_and_port() {
         config
             .ends_with("Match originalhost git.example !exec \"test %p = 2222\"\n  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n")
     );
-    assert!(prepared("git@git.example:x.git", ssh(), &[("GIT_SSH_COMMAND", "ssh -i /op")]).env().is_empty(), "an operator's own stays");
+    assert!(
+        prepared("git@git.example:x.git", Some(&ssh()), &[("GIT_SSH_COMMAND", "ssh -i /op")]).env().is_empty(),
+        "an operator's own stays"
+    );
 }
