@@ -90,11 +90,28 @@ fn usage(error: &clap::Error) -> Exit {
     let asked_for_json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() && asked_for_json {
         let text = error.render().to_string();
-        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Out::open(true, ColorWhen::Never).error(&CliError::usage(what, "navvy --help"));
+        Out::open(true, ColorWhen::Never).error(&CliError::usage(first_paragraph(&text), "navvy --help"));
         return Exit::Usage;
     }
     // A closed stdout or stderr is nobody's problem here.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+/// What is wrong, in one line: clap lists the arguments that are missing on lines of their own.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_command_line_says_in_one_line_what_is_missing() {
+        let error = Cli::try_parse_from(["navvy", "deploy", "--tool", "tofu"]).expect_err("arguments are missing");
+        let told = first_paragraph(&error.render().to_string());
+        assert_eq!(told, "the following required arguments were not provided: --git-url <URL> --git-ref <REF>");
+    }
 }

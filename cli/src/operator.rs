@@ -62,7 +62,12 @@ pub(crate) async fn admin(out: &Out, args: &AdminArgs) -> Result<Exit, CliError>
 pub(crate) fn completions(out: &Out, args: &CompletionsArgs) -> Result<Exit, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "navvy", &mut script);
-    out.line(String::from_utf8_lossy(&script).trim_end())?;
+    let script = String::from_utf8_lossy(&script);
+    if out.is_json() {
+        out.json(&json!({ "shell": args.shell.to_string(), "script": script }))?;
+    } else {
+        out.line(script.trim_end())?;
+    }
     Ok(Exit::Ok)
 }
 

@@ -352,7 +352,9 @@ impl AllowedHosts {
         if listed {
             return Ok(());
         }
-        let shown = url.port().map_or_else(|| url.host().to_owned(), |port| format!("{}:{port}", url.host()));
+        // As it would be written in the list.
+        let host = if url.host().contains(':') { format!("[{}]", url.host()) } else { url.host().to_owned() };
+        let shown = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
         if url.host().parse().is_ok_and(is_inside) || url.host() == "localhost" || url.host().ends_with(".localhost") {
             Err(BadGit::PrivateHost(shown))
         } else {

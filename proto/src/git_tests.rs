@@ -100,6 +100,8 @@ fn only_listed_hosts_are_permitted() {
         assert_eq!(hosts.permits(&text.parse().expect(text)).is_ok(), good, "{text}");
     }
     assert!(matches!(hosts.permits(&"http://169.254.169.254/x".parse().expect("url")), Err(BadGit::PrivateHost(_))));
+    let told = hosts.permits(&"http://[::1]:8/x".parse().expect("url")).expect_err("inside").to_string();
+    assert!(told.contains("`[::1]:8`"), "as it is written in the list: {told}");
     assert!(matches!(AllowedHosts::default().permits(&"https://github.com/a".parse().expect("url")), Err(BadGit::HostNotAllowed(_))));
 }
 

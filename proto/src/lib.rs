@@ -6,9 +6,10 @@
 //!
 //! The map: [`ids`] name things, [`message`] is what travels, [`subject`] is where it travels, [`view`] is what the
 //! scheduler shows to everybody, [`terraform`] is the vocabulary of the terraform action, [`log`] is how a job's output
-//! is cut and addressed, [`lock`] is an exclusive right and its queue.
+//! is cut and addressed, [`lock`] is an exclusive right and its queue, [`environment`] is what a run may set for its tool.
 
 pub mod codec;
+pub mod environment;
 pub mod git;
 pub mod ids;
 pub mod lock;

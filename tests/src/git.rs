@@ -36,6 +36,11 @@ impl GitServer {
         Self::start_with(&["--user", user, "--password", password])
     }
 
+    /// Asks for this login, and then sends whoever wants something below `/moved` to another server.
+    pub fn private_and_partly_moved(user: &str, password: &str, to: &str) -> anyhow::Result<Self> {
+        Self::start_with(&["--user", user, "--password", password, "--redirect-to", to, "--redirect-under", "/moved"])
+    }
+
     fn start_with(args: &[&str]) -> anyhow::Result<Self> {
         let dir = TempDir::new()?;
         let root = dir.path().join("served");
@@ -47,19 +52,24 @@ impl GitServer {
 
     /// A new repository whose branch `main` holds these files.
     pub fn repo(&self, name: &str, files: &[(&str, &str)]) -> anyhow::Result<Repo> {
-        let bare = self.dir.path().join("served").join(format!("{name}.git"));
-        let work = self.dir.path().join("work").join(name);
-        fs::create_dir_all(&work)?;
-        git(self.dir.path(), &["init", "-q", "--bare", "-b", "main", text(&bare)?])?;
-        git(&work, &["init", "-q", "-b", "main"])?;
-        git(&work, &["remote", "add", "origin", text(&bare)?])?;
-        let repo = Repo { work, url: format!("{}/{name}.git", self.server.url) };
-        repo.commit(files)?;
-        Ok(repo)
+        let url = format!("{}/{name}.git", self.server.url);
+        Repo::create(self.dir.path(), &self.dir.path().join("served").join(format!("{name}.git")), url, files)
     }
 }
 
 impl Repo {
+    /// A bare repository at `bare`, which a server shows as `url`, and a work tree below `dir`.
+    pub(crate) fn create(dir: &Path, bare: &Path, url: String, files: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let work = dir.join("work").join(bare.file_stem().context("a name")?);
+        fs::create_dir_all(&work)?;
+        git(dir, &["init", "-q", "--bare", "-b", "main", text(bare)?])?;
+        git(&work, &["init", "-q", "-b", "main"])?;
+        git(&work, &["remote", "add", "origin", text(bare)?])?;
+        let repo = Self { work, url };
+        repo.commit(files)?;
+        Ok(repo)
+    }
+
     /// Commits these files on the current branch and pushes it; the commit's id.
     pub fn commit(&self, files: &[(&str, &str)]) -> anyhow::Result<String> {
         for (path, content) in files {

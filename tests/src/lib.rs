@@ -1,7 +1,8 @@
 //! The harness of the system tests: real processes, a real nats-server, real git over HTTP, real terraform.
 //!
 //! - [`fleet`]: `navvy up`, or each role as a process of its own that can be killed and started again;
-//! - [`git`]: repositories behind `git http-backend`;
+//! - [`git`]: repositories behind `git http-backend`; [`ssh`]: the same behind an sshd;
+//! - [`listener`]: a stranger who writes down what he is told;
 //! - [`client`]: the HTTP API as a user sees it;
 //! - [`eventually`]: waiting for something to become so. Nothing here sleeps for a while and hopes.
 //!
@@ -11,6 +12,8 @@ pub mod client;
 pub mod fixture;
 pub mod fleet;
 pub mod git;
+pub mod listener;
+pub mod ssh;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

@@ -61,7 +61,7 @@ impl Crew {
         let allowed = AllowedHosts::parse(&settings.git.allowed_hosts).map_err(WorkerError::AllowedHosts)?;
         // git starts it, so `/proc/self` would be git; and the file on disk may be another version by then.
         let program = format!("/proc/{}/exe", std::process::id());
-        let mut cache = git::Settings::new(deps.work_dir.join("git"), allowed, program);
+        let mut cache = git::Settings::new(deps.work_dir.join("git"), allowed, &program);
         cache.limits.timeout = settings.git.timeout.into();
         Ok(Self {
             bus: deps.bus.clone(),
@@ -75,7 +75,7 @@ impl Crew {
             runner: deps.runner.clone(),
             git: git::Cache::open(cache).map_err(WorkerError::GitCache)?,
             tools: Arc::new(Tools::new(tool_settings(settings))),
-            terraform: terraform_setup(settings, &deps.work_dir)?,
+            terraform: terraform_setup(settings, &deps.work_dir, &program)?,
             started_at: Timestamp::now(),
             running: Mutex::default(),
             tool_names: Mutex::default(),
@@ -169,7 +169,7 @@ fn tool_settings(settings: &Settings) -> tools::Settings {
     }
 }
 
-fn terraform_setup(settings: &Settings, work_dir: &Path) -> Result<terraform::Setup, WorkerError> {
+fn terraform_setup(settings: &Settings, work_dir: &Path, own_program: &str) -> Result<terraform::Setup, WorkerError> {
     let worker = &settings.worker;
     let plugins = work_dir.join("plugins");
     let cache = PluginCache::open(&plugins, CACHE_PATIENCE).map_err(|source| WorkerError::Folder { path: plugins, source })?;
@@ -181,6 +181,8 @@ fn terraform_setup(settings: &Settings, work_dir: &Path) -> Result<terraform::Se
         plugin_cache: Some(cache),
         cli_config: worker.cli_config.clone(),
         registry: registry.transpose().map_err(WorkerError::Registry)?,
+        askpass: own_program.into(),
+        local_state_dirs: worker.local_state_dirs.iter().map(Into::into).collect(),
         lock_timeout: worker.state_lock_timeout.duration(),
     })
 }

@@ -12,6 +12,7 @@ mod attempt;
 pub mod attempt_log;
 pub mod confine;
 mod crew;
+mod file_lock;
 pub mod git;
 mod heartbeat;
 pub mod mask;

@@ -117,7 +117,7 @@ async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: 
         tool: action::tool_word(&permit.work).to_owned(),
     };
     if let Err(error) = folder.create(&record) {
-        return deliver::unspooled(crew, id, failed("worker_disk", format!("the worker cannot write its folder: {error}"))).await;
+        return deliver::unspooled(crew, id, failed("worker_disk", format!("Failed to create work directory: {error}"))).await;
     }
     let shipping = Arc::new(Shipping::default());
     let shipper = Shipper { bus: crew.bus.clone(), metrics: crew.metrics.clone(), folder: folder.clone(), shipping: shipping.clone() };

@@ -18,6 +18,9 @@ pub(super) async fn serve(process: &Process, bus: &Bus) -> Result<Option<Stage>,
         format!("cannot listen on {listen} (ops.listen)"),
         "is another process listening there? choose another port",
     ))?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "metrics and health are served");
+    }
     let asked = bus.clone();
     process.readiness.add("nats", move || {
         let bus = asked.clone();

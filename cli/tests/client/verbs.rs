@@ -104,6 +104,10 @@ async fn verbs_that_need_no_gateway_work_without_one() {
     let output =
         navvy(&["config", "check"]).env("NAVVY__GATEWAY__ADMIN_TOKEN", "canary-canary-canary-canary-canary").output().await.unwrap();
     assert!(stdout(&output).contains("***") && !stdout(&output).contains("canary"));
+    let output = navvy(&["completions", "fish", "--json"]).output().await.unwrap();
+    let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(printed["shell"], "fish");
+    assert!(printed["script"].as_str().is_some_and(|script| script.contains("complete -c navvy")), "{printed}");
 }
 
 #[tokio::test]

@@ -179,6 +179,8 @@ fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
         Some(_) | None if turn.run.unknown_jobs == turn.run.open_jobs => return Err(Refusal::WrongState(status(turn.run))),
         Some(_) | None => {}
     }
+    // The tool gets its chance to save its state first, whoever is in a hurry: force is always a second word.
+    let force = force && turn.run.cancel.is_some();
     turn.emit(Event::CancelRequested { by: by.to_owned(), force });
     for no in (0..turn.run.jobs.len() as u32).map(JobNo) {
         let Some(job) = turn.run.job(no) else { continue };

@@ -246,6 +246,16 @@ fn cancel_ends_what_waits_and_stops_what_runs() {
 }
 
 #[test]
+fn the_first_word_is_an_interrupt_even_if_it_says_force() {
+    let mut applying = Story::applying();
+    for mode in [StopMode::Interrupt, StopMode::Kill] {
+        applying.feed(Input::Cancel { by: "ada".to_owned(), force: true }).expect("open");
+        assert!(matches!(&outstanding(&applying.run)[..], [Effect::Stop { signal, .. }] if signal.mode == mode), "{mode:?}");
+    }
+    assert_eq!(applying.feed(Input::Cancel { by: "ada".to_owned(), force: true }), Err(Refusal::AlreadySo));
+}
+
+#[test]
 fn a_completion_that_beats_the_cancel_stands() {
     let mut story = Story::applying();
     story.feed(Input::Cancel { by: "ada".to_owned(), force: false }).expect("open");

@@ -1,6 +1,7 @@
 //! The body of `POST /deploy`, raw, and the way from it to a valid spec. Every problem is reported with its field.
 
-use super::{check_env, environment::MAX_VARIABLES, init_arguments, plan_arguments};
+use super::{init_arguments, plan_arguments};
+use proto::environment::{EnvRefused, MAX_VARIABLES, check_env};
 use proto::{
     Secret,
     git::{AllowedHosts, GitRef, GitUrl},
@@ -184,8 +185,16 @@ impl DeployRequest {
             problems.add("tfvars_files", "more than 100 files");
             return Vec::new();
         }
-        let parsed = self.tfvars_files.iter().enumerate();
-        parsed.filter_map(|(n, file)| problems.take(&format!("tfvars_files[{n}]"), file.parse())).collect()
+        let mut files = Vec::new();
+        for (n, file) in self.tfvars_files.iter().enumerate() {
+            let field = format!("tfvars_files[{n}]");
+            match problems.take(&field, file.parse::<RepoPath>()) {
+                Some(path) if path == RepoPath::root() => problems.add(field, format!("`{file}` is a directory: name a file")),
+                Some(path) => files.push(path),
+                None => {}
+            }
+        }
+        files
     }
 
     fn timeout_minutes(&self, problems: &mut Problems) -> u32 {
@@ -211,7 +220,7 @@ impl DeployRequest {
 
     fn check_variables(&self, problems: &mut Problems) {
         if self.env_vars.len() > MAX_VARIABLES {
-            problems.add("env_vars", super::EnvRefused::TooMany);
+            problems.add("env_vars", EnvRefused::TooMany);
         }
         for (name, value) in self.env_vars.iter().take(MAX_VARIABLES) {
             problems.take("env_vars", check_env(name, value.expose()));

@@ -44,6 +44,8 @@ fn each_bad_field_is_named() {
         (json!({"path": "../x"}), "path"),
         (json!({"path": "/etc"}), "path"),
         (json!({"tfvars_files": ["ok.tfvars", "../x"]}), "tfvars_files[1]"),
+        (json!({"tfvars_files": [""]}), "tfvars_files[0]"),
+        (json!({"tfvars_files": ["./."]}), "tfvars_files[0]"),
         (json!({"init_flags": "-plugin-dir=x"}), "init_flags"),
         (json!({"plan_flags": "-out=x"}), "plan_flags"),
         (json!({"plan_flags": "'open"}), "plan_flags"),

@@ -4,10 +4,13 @@
 
 use crate::answers::Refusal;
 use axum::{
-    extract::{FromRequestParts, Query},
-    http::request::Parts,
+    extract::{FromRequestParts, Query, Request, State},
+    http::{Uri, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
 };
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// The parameters of a request.
 #[derive(Debug, Clone)]
@@ -22,9 +25,26 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
+/// Lets a request through whose parameters are all among those that its route reads, whether it has a type for them or none.
+pub(crate) async fn only_known(State(known): State<Arc<[&'static str]>>, request: Request, next: Next) -> Response {
+    match unknown(request.uri(), &known) {
+        Some(name) => Refusal::field(printable(&name), "is not known here").into_response(),
+        None => next.run(request).await,
+    }
+}
+
+fn unknown(uri: &Uri, known: &[&str]) -> Option<String> {
+    // What cannot be read at all is refused where it is read.
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
+    pairs.into_iter().map(|(name, _)| name).find(|name| !known.contains(&name.as_str()))
+}
+
+fn printable(name: &str) -> String {
+    name.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
 fn refusal(told: &str) -> Refusal {
     let named = |before: &str| told.split_once(before).and_then(|(_, rest)| rest.split_once('`')).map(|(name, _)| name);
-    let printable = |name: &str| name.chars().take(80).flat_map(char::escape_debug).collect::<String>();
     match (named("unknown field `"), named("duplicate field `")) {
         (Some(name), _) => Refusal::field(printable(name), "is not known here"),
         (None, Some(name)) => Refusal::field(printable(name), "is there twice"),
@@ -47,6 +67,15 @@ mod tests {
     async fn read(uri: &str) -> Result<Option<String>, String> {
         let (mut parts, ()) = Request::builder().uri(uri).body(()).unwrap().into_parts();
         Params::<Sample>::from_request_parts(&mut parts, &()).await.map(|params| params.0.after).map_err(|refusal| refusal.text())
+    }
+
+    #[test]
+    fn a_route_knows_its_parameters() {
+        let asked = |uri: &str| unknown(&uri.parse().unwrap(), &["limit"]);
+        assert_eq!(asked("/x"), None);
+        assert_eq!(asked("/x?"), None);
+        assert_eq!(asked("/x?limit=1&limit=2"), None);
+        assert_eq!(asked("/x?limit=1&tok%65n=a"), Some("token".into()));
     }
 
     #[tokio::test]

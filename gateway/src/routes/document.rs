@@ -21,12 +21,14 @@ const ABOUT: &str = "Runs Terraform and OpenTofu on a fleet: start a run, watch 
 pub(crate) struct Doc {
     operation: OperationBuilder,
     schemas: Vec<(String, RefOr<Schema>)>,
+    /// The query parameters it reads; others are refused.
+    pub(crate) queries: Vec<&'static str>,
 }
 
 impl Doc {
     /// A route and what it is for.
     pub(crate) fn new(tag: &str, summary: &str) -> Self {
-        Self { operation: OperationBuilder::new().tag(tag).summary(Some(summary)), schemas: Vec::new() }
+        Self { operation: OperationBuilder::new().tag(tag).summary(Some(summary)), schemas: Vec::new(), queries: Vec::new() }
     }
 
     /// It takes this as its body.
@@ -69,7 +71,8 @@ impl Doc {
     }
 
     /// It reads a query parameter.
-    pub(crate) fn query(self, name: &str, about: &str) -> Self {
+    pub(crate) fn query(mut self, name: &'static str, about: &str) -> Self {
+        self.queries.push(name);
         self.parameter(name, ParameterIn::Query, about)
     }
 

@@ -9,10 +9,19 @@ mod table;
 use crate::{
     answers::Refusal,
     app::App,
-    auth::layer::{Guard, guard},
+    auth::{
+        Access,
+        layer::{Guard, guard},
+    },
     door,
 };
-use axum::{Json, Router, extract::State, middleware};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{Method, StatusCode},
+    middleware,
+    response::IntoResponse as _,
+};
 use std::sync::{Arc, LazyLock};
 use utoipa::openapi::OpenApi;
 
@@ -26,11 +35,21 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
     for route in table() {
         let guard_state = Guard { app: Arc::clone(app), access: route.access };
-        router = router.route(route.path, route.handler.route_layer(middleware::from_fn_with_state(guard_state, guard)));
+        let mut handler = route.handler;
+        // Who needs no key is a probe or a scraper, and may come with parameters of its own.
+        if matches!(route.access, Access::Needs(_) | Access::AnyKey) {
+            let known: Arc<[&'static str]> = route.doc.queries.into();
+            handler = handler.route_layer(middleware::from_fn_with_state(known, door::query::only_known));
+        }
+        // Added last, so asked first: a stranger learns nothing about parameters.
+        router = router.route(route.path, handler.route_layer(middleware::from_fn_with_state(guard_state, guard)));
     }
     router
         .fallback(|| async { Refusal::NoSuchPath })
-        .method_not_allowed_fallback(|| async { Refusal::MethodNotAllowed })
+        .method_not_allowed_fallback(|method: Method| async move {
+            // The router adds the Allow header to both.
+            if method == Method::OPTIONS { StatusCode::NO_CONTENT.into_response() } else { Refusal::MethodNotAllowed.into_response() }
+        })
         .layer(middleware::from_fn_with_state(Arc::clone(app), door::shell))
         .with_state(Arc::clone(app))
 }

@@ -74,12 +74,27 @@ async fn odd_paths_and_methods_lead_nowhere() {
         ("POST /health", "405"),
         ("GET /health", "200"),
         ("HEAD /health", "200"),
+        ("OPTIONS /deploy", "204"),
+        ("OPTIONS /nothing", "404"),
     ] {
         assert_eq!(raw(head).await, status, "{head}");
     }
     let refused = soon(world.gateway.request(Method::PUT, "/deploy").header("x-http-method-override", "POST").send()).await.unwrap();
     assert_eq!((refused.status().as_u16(), refused.headers()["allow"].to_str().unwrap()), (405, "POST"));
     assert_eq!(json(refused).await["code"].as_str(), Some("method_not_allowed"));
+}
+
+#[tokio::test]
+async fn a_parameter_that_a_route_does_not_read_is_refused_by_name() {
+    let world = World::start().await;
+    for path in ["/v1/locks", "/v1/workers", "/v1/queues", "/v1/whoami", "/v1/keys", "/v1/runs", "/deploy/x/status"] {
+        let (status, answer) = told(world.gateway.get(&format!("{path}?pol=x"))).await;
+        assert_eq!((status, answer["field"].as_str()), (400, Some("pol")), "{path}");
+        assert_eq!(told(world.gateway.bare(Method::GET, &format!("{path}?pol=x"))).await.0, 401, "{path}");
+    }
+    let (status, answer) = told(world.gateway.post("/deploy?dry_run=1").json(&json!({}))).await;
+    assert_eq!((status, answer["field"].as_str()), (400, Some("dry_run")));
+    assert_eq!(told(world.gateway.bare(Method::GET, "/health?from=a-balancer")).await.0, 200);
 }
 
 #[tokio::test]

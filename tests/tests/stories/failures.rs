@@ -25,6 +25,10 @@ async fn each_step_that_fails_is_named() -> anyhow::Result<()> {
         assert_eq!((status["phase"].as_str(), status["failed_phase"].as_str()), (Some("completed"), Some(phase)), "{name}: {status:#}");
         assert!(status["error"].as_str().is_some_and(|error| error.starts_with(prefix)), "{name}: {}", status["error"]);
     }
+    let absent = with(request(&git.repo("no-tool", HELLO)?), json!({"tool_version": "9.9.9"}));
+    let status = fleet.client.wait_for(&fleet.client.deploy(&absent).await?, "failed").await?;
+    assert_eq!(status["failed_phase"], "init", "{status:#}");
+    assert!(status["error"].as_str().is_some_and(|error| error.contains("terraform 9.9.9")), "{status:#}");
     let repo = git.repo("bad-version", &[("main.tf", bad_init)])?;
     let id = fleet.client.deploy(&request(&repo)).await?;
     let status = fleet.client.wait_for(&id, "failed").await?;

@@ -11,9 +11,11 @@ mod keys;
 mod kill_sweep;
 mod locks;
 mod logs;
+mod modules;
 mod observability;
 mod references;
 mod secrets;
+mod ssh;
 mod two_schedulers;
 mod versions;
 

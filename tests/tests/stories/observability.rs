@@ -41,6 +41,46 @@ async fn a_deployment_is_counted_under_the_names_of_the_replaced_runner() -> any
     Ok(())
 }
 
+/// Where a process serves its metrics and health, as its own log says.
+async fn ops_url(fleet: &Fleet, name: &str) -> anyhow::Result<String> {
+    eventually(&format!("{name} to say where it serves its metrics"), || async {
+        let log = std::fs::read_to_string(fleet.log_path(name)).unwrap_or_default();
+        let line = log.lines().find(|line| line.contains("metrics and health are served"));
+        let address = line.and_then(|line| line.split("address=").nth(1)?.split_whitespace().next().map(str::to_owned));
+        Ok(address.map(|address| format!("http://{address}")))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_scheduler_and_a_worker_serve_their_metrics_and_a_health_that_asks_nats() -> anyhow::Result<()> {
+    let git = GitServer::start()?;
+    let repo = git.repo("infra", HELLO)?;
+    let wishes = Wishes::git(git.server.host()).set("NAVVY__OPS__LISTEN", "127.0.0.1:0");
+    let fleet = Fleet::apart(wishes, &["w1"]).await?;
+    let id = fleet.client.deploy(&with(request(&repo), json!({"auto_approve": true}))).await?;
+    fleet.client.wait_for(&id, "success").await?;
+    let mut urls = Vec::new();
+    for (role, line) in [("scheduler", "iac_runner_deployments_total{status=\"success\"} 1"), ("w1", "navvy_worker_slots 2")] {
+        let url = ops_url(&fleet, role).await?;
+        let metrics = reqwest::get(format!("{url}/metrics")).await?.text().await?;
+        assert!(metrics.lines().any(|have| have == line), "{line} is missing in {role}'s\n{metrics}");
+        assert!(!metrics.contains(&id), "no run id in a label");
+        assert_eq!(reqwest::get(format!("{url}/readyz")).await?.status(), StatusCode::OK, "{role}");
+        urls.push((role, url));
+    }
+    fleet.kill_nats()?;
+    for (role, url) in urls {
+        eventually(&format!("{role} not to be ready"), || async {
+            let ready = reqwest::get(format!("{url}/readyz")).await?.status();
+            Ok((ready == StatusCode::SERVICE_UNAVAILABLE).then_some(()))
+        })
+        .await?;
+        assert_eq!(reqwest::get(format!("{url}/livez")).await?.status(), StatusCode::OK, "{role}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_callers_trace_reaches_the_tool() -> anyhow::Result<()> {
     let config = "resource \"terraform_data\" \"x\" {\n  provisioner \"local-exec\" {\n    command = \"echo trace=$TRACEPARENT\"\n  }\n}\n";

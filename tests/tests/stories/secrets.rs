@@ -10,16 +10,18 @@ use system_tests::{
 
 const CANARY: &str = "canary-4f2b9c-do-not-show";
 
-/// Files below `dir` that hold the canary, raw or in base64. Deleted and ignored files are not there to be found.
-fn holders(dir: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
-    let needles = [CANARY.as_bytes().to_vec(), b"Y2FuYXJ5LTRmMmI5Yy1kby1ub3Qtc2hvd".to_vec()];
+/// The canary raw and in base64.
+const NEEDLES: [&[u8]; 2] = [CANARY.as_bytes(), b"Y2FuYXJ5LTRmMmI5Yy1kby1ub3Qtc2hvd"];
+
+/// Files below `dir` that hold one of the needles. Deleted and ignored files are not there to be found.
+pub(crate) fn holders(dir: &Path, needles: &[&[u8]], found: &mut Vec<String>) -> anyhow::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
-            holders(&path, found)?;
+            holders(&path, needles, found)?;
         } else if path.is_file() {
             let bytes = fs::read(&path)?;
-            if needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == needle)) {
+            if needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == *needle)) {
                 found.push(path.display().to_string());
             }
         }
@@ -28,7 +30,7 @@ fn holders(dir: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
 }
 
 /// Command lines of every process of this machine.
-fn command_lines() -> Vec<String> {
+pub(crate) fn command_lines() -> Vec<String> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let read = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     processes.flatten().filter_map(read).collect()
@@ -87,7 +89,7 @@ output "open" { value = "seen" }
 
     // Every stream, bucket, object, folder and log of the fleet lies below its folder.
     let mut found = Vec::new();
-    holders(fleet.dir.path(), &mut found)?;
+    holders(fleet.dir.path(), &NEEDLES, &mut found)?;
     assert_eq!(found, Vec::<String>::new(), "on disk");
     Ok(())
 }

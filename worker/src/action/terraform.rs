@@ -23,6 +23,8 @@ const MAX_PLAN_BYTES: u64 = 512 * 1024 * 1024;
 pub(super) async fn plan(stage: &mut Stage, spec: &TerraformSpec, commit: Option<CommitId>, secrets: SecretBundle) -> AttemptOutcome {
     let made = async {
         let (commit, root) = checkout(stage, spec, secrets.git_auth.as_ref(), commit).await?;
+        // The clone is done: what goes wrong from here on, a tool that is not there included, is not the clone's fault.
+        stage.phase("init").await;
         let scratch = stage.folder.room("scratch").map_err(|error| disk(stage, &error))?;
         let setup = stage.crew.terraform.clone();
         let traceparent = stage.traceparent.clone();

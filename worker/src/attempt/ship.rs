@@ -23,6 +23,9 @@ const LINGER: Duration = Duration::from_millis(25);
 /// The file is looked at even if nobody says that it has grown.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// While a log is busy, how far it is stored is written down only so often, in bytes: a worker that starts again sends at
+/// most this much twice.
+const NOTE_EVERY: u64 = 1 << 20;
 
 /// What the shipper and those who write the log tell one another.
 #[derive(Debug, Default)]
@@ -97,8 +100,9 @@ impl Shipper {
         let mut sent = from;
         let mut window: VecDeque<(u64, PendingAck)> = VecDeque::new();
         let mut last_sent: Option<Instant> = None;
+        let mut log = None;
         loop {
-            let len = self.length()?;
+            let len = self.length(&mut log)?;
             let end = self.shipping.lock().end;
             if sent < len {
                 let full = len - sent >= CHUNK_BYTES as u64;
@@ -108,7 +112,7 @@ impl Shipper {
                     tokio::time::sleep_until(last + LINGER).await;
                     continue;
                 }
-                let (phase, bytes) = self.read(sent, len)?;
+                let (phase, bytes) = self.read(log.as_ref(), sent, len)?;
                 let next = sent + bytes.len() as u64;
                 self.metrics.logged(bytes.len() as u64);
                 window.push_back((next, self.publish(id, sent, &phase, bytes, None).await?));
@@ -137,29 +141,36 @@ impl Shipper {
         if window.len() <= keep {
             return Ok(());
         }
+        let before = *acked;
         while window.len() > keep {
             let Some((offset, pending)) = window.pop_front() else { break };
             pending.wait().await?;
             *acked = offset;
         }
-        self.folder.note_shipped(*acked);
+        if window.is_empty() || before / NOTE_EVERY != *acked / NOTE_EVERY {
+            self.folder.note_shipped(*acked);
+        }
         Ok(())
     }
 
-    fn length(&self) -> io::Result<u64> {
-        match std::fs::metadata(self.folder.log()) {
-            Ok(metadata) => Ok(metadata.len()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error),
+    /// The log's length; opens it as soon as it is there. It is only ever appended to, so one handle serves to the end.
+    fn length(&self, log: &mut Option<File>) -> io::Result<u64> {
+        if log.is_none() {
+            *log = match File::open(self.folder.log()) {
+                Ok(file) => Some(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
         }
+        log.as_ref().map_or(Ok(0), |log| Ok(log.metadata()?.len()))
     }
 
     /// The next chunk: up to the chunk size, and not across a phase.
-    fn read(&self, from: u64, len: u64) -> io::Result<(String, Bytes)> {
+    fn read(&self, log: Option<&File>, from: u64, len: u64) -> io::Result<(String, Bytes)> {
         let (phase, next) = owned(phase_at(&self.shipping.marks(), from));
         let until = next.unwrap_or(u64::MAX).min(len).min(from + CHUNK_BYTES as u64).max(from + 1);
         let mut bytes = vec![0; (until - from) as usize];
-        File::open(self.folder.log())?.read_exact_at(&mut bytes, from)?;
+        log.ok_or(io::ErrorKind::NotFound)?.read_exact_at(&mut bytes, from)?;
         Ok((phase, Bytes::from(bytes)))
     }
 }

@@ -3,10 +3,10 @@
 //! `tip.git` holds single commits without history, fetched by id. `full.git` holds all branches and tags; it is made only
 //! when a server does not give commits by id, or when a shortened id has to be looked up.
 
-use super::file_lock::{FileLock, Hold};
 use super::remote::{Fetched, Remote, Want};
 use super::store::Store;
 use super::{GitError, Settings, Sink};
+use crate::file_lock::{FileLock, Hold};
 use proto::git::{CommitId, GitRef};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -33,12 +33,15 @@ impl Entry {
     }
 
     pub(super) async fn hold(&self, hold: Hold, settings: &Settings) -> Result<FileLock, GitError> {
-        FileLock::acquire(&self.lock, hold, settings.limits.timeout).await
+        let limit = settings.limits.timeout;
+        let held = FileLock::acquire(&self.lock, hold, limit).await.map_err(GitError::storage("lock", &self.lock))?;
+        let operation = "waiting for another attempt that fetches the same repository";
+        held.ok_or(GitError::TimedOut { operation, seconds: limit.as_secs() })
     }
 
     /// The lock for changing, unless somebody holds it.
     pub(super) fn try_hold(&self) -> Result<Option<FileLock>, GitError> {
-        FileLock::try_acquire(&self.lock, Hold::Change)
+        FileLock::try_acquire(&self.lock, Hold::Change).map_err(GitError::storage("lock", &self.lock))
     }
 
     fn tip(&self) -> Store {

@@ -29,10 +29,8 @@ impl Login {
         check(source)?;
         match source.auth {
             None => Ok(Self::default()),
-            Some(GitAuth::Basic { username, password }) => {
-                Self::by_password(origin(source, endpoint), (username, password), askpass, fallback)
-            }
-            Some(GitAuth::Token { token }) => Self::by_password(origin(source, endpoint), (TOKEN_USER, token), askpass, fallback),
+            Some(GitAuth::Basic { username, password }) => Self::by_password(origin(source), (username, password), askpass, fallback),
+            Some(GitAuth::Token { token }) => Self::by_password(origin(source), (TOKEN_USER, token), askpass, fallback),
             Some(GitAuth::Ssh { username, private_key, known_hosts }) => {
                 let user = username.as_deref().unwrap_or("git");
                 Self::by_key(endpoint, (user, private_key), known_hosts, fallback)
@@ -52,12 +50,7 @@ impl Login {
 
     fn by_key(endpoint: &Endpoint, login: (&str, &Secret), known_hosts: &str, fallback: &Path) -> Result<Self, GitError> {
         let dir = PrivateDir::create(fallback)?;
-        let mut key = login.1.expose().replace("\r\n", "\n");
-        if !key.ends_with('\n') {
-            key.push('\n');
-        }
-        dir.write("key", key.as_bytes())?;
-        dir.write("known_hosts", format!("{}\n", known_hosts.replace("\r\n", "\n")).as_bytes())?;
+        write_key(&dir, login.1, known_hosts)?;
         let config = dir.write("ssh_config", ssh_config(endpoint, login.0, dir.path())?.as_bytes())?;
         // git hands this to a shell. The path is ours and `ssh_config` has checked its characters.
         let command = format!("ssh -F {}", config.display());
@@ -65,8 +58,19 @@ impl Login {
     }
 }
 
+/// Writes what [`ssh_settings`] names: a key and the host keys it may be offered to.
+pub(super) fn write_key(dir: &PrivateDir, key: &Secret, known_hosts: &str) -> Result<(), GitError> {
+    let mut key = key.expose().replace("\r\n", "\n");
+    if !key.ends_with('\n') {
+        key.push('\n');
+    }
+    dir.write("key", key.as_bytes())?;
+    dir.write("known_hosts", format!("{}\n", known_hosts.replace("\r\n", "\n")).as_bytes())?;
+    Ok(())
+}
+
 /// Whether the credentials can belong to the address, and hold nothing that would turn into syntax.
-fn check(source: Source<'_>) -> Result<(), GitError> {
+pub(super) fn check(source: Source<'_>) -> Result<(), GitError> {
     let url = || source.url.to_string();
     match (source.url.scheme(), source.auth) {
         (Scheme::Http | Scheme::Https, None) => Ok(()),
@@ -103,13 +107,13 @@ fn one_line(field: &'static str, value: &str) -> Result<(), GitError> {
 }
 
 /// Scheme, host and port as git repeats them in its question.
-fn origin(source: Source<'_>, endpoint: &Endpoint) -> String {
+pub(super) fn origin(source: Source<'_>) -> String {
     let scheme = match source.url.scheme() {
         Scheme::Http => "http",
         Scheme::Https => "https",
         Scheme::Ssh => "ssh",
     };
-    format!("{scheme}://{}", authority(&endpoint.host, source.url.port()))
+    format!("{scheme}://{}", authority(source.url.host(), source.url.port()))
 }
 
 /// `host[:port]`, with an IPv6 address in brackets.
@@ -124,19 +128,19 @@ pub(super) fn authority(host: &str, port: Option<u16>) -> String {
 /// Everything ssh may do, in place of the system's and the user's configuration. It connects to the checked address and
 /// looks for the host key under the name that the user knows.
 fn ssh_config(endpoint: &Endpoint, user: &str, dir: &Path) -> Result<String, GitError> {
-    let dir = dir.display().to_string();
-    if !dir.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) {
-        return Err(GitError::Storage {
-            operation: "name in ssh's configuration (use a data directory with plain characters)",
-            path: dir.into(),
-            source: std::io::ErrorKind::InvalidInput.into(),
-        });
-    }
+    let settings = ssh_settings(user, dir)?;
     let alias = if endpoint.port == 22 { endpoint.host.clone() } else { format!("[{}]:{}", endpoint.host, endpoint.port) };
     let address = endpoint.addresses.first().expect("an endpoint has an address");
+    Ok(format!("Host *\nHostName {address}\nHostKeyAlias {alias}\n{settings}"))
+}
+
+/// How ssh logs in with the key in `dir`: to a server whose key is pinned there, with nothing else, and with no way back
+/// into this machine.
+pub(super) fn ssh_settings(user: &str, dir: &Path) -> Result<String, GitError> {
+    plain_path(dir, "name in ssh's configuration (use a data directory with plain characters)")?;
+    let dir = dir.display();
     Ok(format!(
-        "Host *\n\
-         HostName {address}\nHostKeyAlias {alias}\nUser {user}\n\
+        "User {user}\n\
          IdentityFile {dir}/key\nIdentitiesOnly yes\nIdentityAgent none\n\
          UserKnownHostsFile {dir}/known_hosts\nGlobalKnownHostsFile /dev/null\n\
          StrictHostKeyChecking yes\nUpdateHostKeys no\nCheckHostIP no\nVerifyHostKeyDNS no\n\
@@ -147,6 +151,14 @@ fn ssh_config(endpoint: &Endpoint, user: &str, dir: &Path) -> Result<String, Git
          ProxyCommand none\nControlMaster no\nControlPath none\nCanonicalizeHostname no\n\
          AddKeysToAgent no\nLogLevel ERROR\n"
     ))
+}
+
+/// Whether a path can stand in a configuration and in a shell's line as it is.
+pub(super) fn plain_path(path: &Path, operation: &'static str) -> Result<(), GitError> {
+    if path.to_str().is_some_and(|text| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))) {
+        return Ok(());
+    }
+    Err(GitError::Storage { operation, path: path.to_owned(), source: std::io::ErrorKind::InvalidInput.into() })
 }
 
 #[cfg(test)]

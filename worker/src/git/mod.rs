@@ -6,7 +6,8 @@
 //! Which paths inside a checkout a job may use is decided in [`crate::confine`], not here.
 //!
 //! The map: `address` says which machines may be reached, `login` carries credentials, `command` runs git, `remote` asks
-//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `checkout` writes files.
+//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `checkout` writes files. `modules` lends
+//! the credentials to a git that somebody else starts.
 
 mod address;
 pub mod askpass;
@@ -17,10 +18,10 @@ mod command;
 mod entry;
 mod error;
 mod eviction;
-mod file_lock;
 mod identity;
 mod lines;
 mod login;
+mod modules;
 mod private_dir;
 mod redact;
 mod remote;
@@ -31,6 +32,7 @@ pub use cache::Cache;
 pub use checkout::Checkout;
 pub use error::GitError;
 pub use eviction::Evicted;
+pub use modules::ModuleLogin;
 pub use resolve::Resolved;
 
 use proto::git::{AllowedHosts, GitUrl};

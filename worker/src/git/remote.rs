@@ -3,12 +3,12 @@
 use super::address::Endpoint;
 use super::classify::{Subject, classify};
 use super::command::{Ended, Invocation, Watch, git};
-use super::file_lock::FileLock;
 use super::login::{Login, TOKEN_USER, authority};
 use super::redact::Redactor;
 use super::resolve::{RemoteRef, parse_refs};
 use super::store::Store;
 use super::{GitError, Settings, Sink, Source};
+use crate::file_lock::FileLock;
 use proto::git::{CommitId, GitRef, Scheme};
 use proto::terraform::GitAuth;
 use std::ffi::OsString;

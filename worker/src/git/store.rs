@@ -4,9 +4,9 @@
 //! read are blocking.
 
 use super::command::{Invocation, git};
-use super::file_lock::FileLock;
 use super::redact::Redactor;
 use super::{GitError, Settings};
+use crate::file_lock::FileLock;
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
 use proto::git::CommitId;
 use std::path::{Path, PathBuf};

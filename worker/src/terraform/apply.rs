@@ -4,9 +4,10 @@
 //! question is only whether anybody can say what was done. Exit codes 0 and 1 say so (terraform saves its state before it
 //! ends with either); a signal, any other code, or a state that could not be saved do not.
 
+use super::backend::Backend;
 use super::bundle::{self, Bundle, Origin};
 use super::diagnosis::{self, Diagnosis};
-use super::init::{self, Backend, LockFile};
+use super::init::{self, LockFile};
 use super::plan::place_lock_file;
 use super::prepare::{storage, text};
 use super::step::{Step, Unclear, by_signal};

@@ -3,25 +3,10 @@
 //! In this order, later ones win where they may: ours that can be changed, the operator's (`worker.pass_env`), the run's.
 //! Ours that cannot be changed are put in last, and a run that names one of them is refused, not overruled in silence.
 
+use proto::environment::check_env;
 use proto::message::Failure;
 use proto::terraform::SecretBundle;
 use std::collections::BTreeMap;
-
-/// A second look at what the gateway has already refused, by its full list (`domain::terraform::check_env`): names with
-/// which a program could be made to run other code or to take other arguments. Beginnings, compared in upper case.
-const NEVER: &[&str] = &[
-    "LD_",
-    "DYLD_",
-    "TF_CLI_",
-    "TOFU_CLI_",
-    "TF_REATTACH_PROVIDERS",
-    "TF_PLUGIN_CACHE",
-    "GIT_",
-    "BASH_ENV",
-    "BASH_FUNC_",
-    "NATS_",
-    "NAVVY",
-];
 
 /// What an operator may not set either: they would change the arguments that are relied on.
 const NOT_BY_OPERATORS: &[&str] = &["TF_CLI_ARGS", "TOFU_CLI_ARGS", "TF_REATTACH_PROVIDERS"];
@@ -52,9 +37,8 @@ pub(super) fn build(
         all.insert(name.clone(), value.clone());
     }
     for (name, value) in secrets.iter().flat_map(|secrets| &secrets.env) {
-        let upper = name.to_ascii_uppercase();
-        let legal = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !value.expose().contains('\0');
-        if !legal || fixed.contains_key(upper.as_str()) || NEVER.iter().any(|never| upper.starts_with(never)) {
+        // A second look at what the gateway has refused by the same table already, and at what is only known here.
+        if check_env(name, value.expose()).is_err() || fixed.contains_key(name.to_ascii_uppercase().as_str()) {
             return Err(refused("env_vars", name, "Take it out of env_vars."));
         }
         all.insert(name.clone(), value.expose().to_owned());

@@ -3,18 +3,13 @@
 use super::prepare::{storage, text};
 use super::{
     Unfinished, Workplace,
+    backend::{self, Backend},
     commands::{Commands, Streamed, ToolCommand},
     diagnosis,
     step::Step,
 };
+use crate::git::{ModuleLogin, Source};
 use crate::tools::ResolvedTool;
-use serde::Deserialize;
-use std::io::Read as _;
-use std::path::Path;
-
-/// What the tool writes down about the backend after `init`, below the working directory.
-const BACKEND_RECORD: &str = ".terraform/terraform.tfstate";
-const MAX_RECORD: u64 = 1024 * 1024;
 
 /// Whether `init` may choose other provider versions than the lock file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,14 +17,6 @@ pub(super) enum LockFile {
     MayChange,
     /// The one that came with the plan.
     Fixed,
-}
-
-/// Where the state is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Backend {
-    /// In the checkout, which is deleted after the job.
-    Checkout,
-    Elsewhere,
 }
 
 impl Workplace<'_> {
@@ -53,10 +40,26 @@ pub(super) async fn init<C: Commands>(
     if !place.order.spec.init_args.is_empty() {
         commands.narrate(&format!("Using custom init flags: {}", place.order.spec.init_args.join(" "))).await;
     }
-    let command = place.command(tool, arguments(place, lock)?);
+    let mut command = place.command(tool, arguments(place, lock)?);
+    // Only this command fetches modules, so only it gets the login, and the login's files end with it.
+    let login = module_login(place)?;
+    if !login.env().is_empty() {
+        commands.narrate(&format!("Modules from {} may use the run's git_auth", place.order.spec.git_url.host())).await;
+        command.env.retain(|(name, _)| login.env().iter().all(|(ours, _)| name != ours));
+        command.env.extend(login.env().iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    }
     let ran = with_cache(commands, place, command).await?;
+    drop(login);
     Step::Init.check(name, &ran, |text| commands.mask(text))?;
-    Ok(backend(place.dir()))
+    backend::after_init(place)
+}
+
+fn module_login(place: &Workplace<'_>) -> Result<ModuleLogin, Unfinished> {
+    let (setup, auth) = (place.order.setup, place.order.secrets.and_then(|secrets| secrets.git_auth.as_ref()));
+    let source = Source { url: &place.order.spec.git_url, auth };
+    ModuleLogin::prepare(source, &setup.askpass, place.order.scratch, &setup.pass_env).map_err(|error| {
+        Step::Init.failed(Some("git_auth"), &error.to_string(), "Check git_auth, or ask an operator to look at the worker.")
+    })
 }
 
 fn arguments(place: &Workplace<'_>, lock: LockFile) -> Result<Vec<String>, Unfinished> {
@@ -133,30 +136,4 @@ pub(super) async fn select_workspace<C: Commands>(
         }
         other => other,
     })
-}
-
-#[derive(Deserialize)]
-struct Record {
-    backend: Option<RecordedBackend>,
-}
-
-#[derive(Deserialize)]
-struct RecordedBackend {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-/// Read from what `init` left behind, not from the configuration: the tool knows better which block counts. Without a
-/// backend block it leaves nothing.
-fn backend(dir: &Path) -> Backend {
-    let Ok(file) = std::fs::File::open(dir.join(BACKEND_RECORD)) else { return Backend::Checkout };
-    let mut text = Vec::new();
-    let read = file.take(MAX_RECORD).read_to_end(&mut text);
-    let record = read.ok().and_then(|_| serde_json::from_slice::<Record>(&text).ok());
-    match record.map(|record| record.backend) {
-        Some(None) => Backend::Checkout,
-        Some(Some(backend)) if backend.kind == "local" => Backend::Checkout,
-        // Not readable: somebody's newer format. Only a hint depends on it.
-        Some(Some(_)) | None => Backend::Elsewhere,
-    }
 }

@@ -6,10 +6,11 @@
 //! from ([`crate::git`]), sealing and storing a plan, permits, stops and reports (the worker's loop).
 //!
 //! The map: `environment`, `cli_config`, `registry` and `prepare` set the place up; `init` and `plugin_cache` are the
-//! first command; `plan_document`, `values`, `summary` and `outputs` turn the tool's JSON into what may be shown; `bundle`
+//! first command, `backend` is what it found out about the state; `plan_document`, `values`, `summary` and `outputs` turn the tool's JSON into what may be shown; `bundle`
 //! is what a plan leaves for its apply; `diagnosis` reads errors, `step` tells how a step ended.
 
 mod apply;
+mod backend;
 mod bundle;
 mod cli_config;
 mod commands;
@@ -55,6 +56,10 @@ pub struct Setup {
     /// An operator's own configuration of the tool (a provider mirror, say), put in front of ours.
     pub cli_config: Option<PathBuf>,
     pub registry: Option<Registry>,
+    /// The program whose `main` answers git for private modules ([`crate::git::askpass`]): this binary.
+    pub askpass: PathBuf,
+    /// Folders outside of the checkout in which the backend `local` may keep a state.
+    pub local_state_dirs: Vec<PathBuf>,
     /// How long plan and apply wait for a state lock that somebody else holds.
     pub lock_timeout: Duration,
 }
@@ -64,7 +69,8 @@ impl fmt::Debug for Setup {
         let names: Vec<_> = self.pass_env.iter().map(|(name, _)| format!("{name}={MASK}")).collect();
         let mut shown = f.debug_struct("Setup");
         shown.field("search_path", &self.search_path).field("pass_env", &names).field("plugin_cache", &self.plugin_cache);
-        shown.field("cli_config", &self.cli_config).field("registry", &self.registry).field("lock_timeout", &self.lock_timeout).finish()
+        shown.field("cli_config", &self.cli_config).field("registry", &self.registry).field("askpass", &self.askpass);
+        shown.field("local_state_dirs", &self.local_state_dirs).field("lock_timeout", &self.lock_timeout).finish()
     }
 }
 

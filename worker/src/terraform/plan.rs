@@ -1,7 +1,8 @@
 //! The plan job: `init`, `plan` into a file, and what people and the apply need of it.
 
+use super::backend::Backend;
 use super::bundle::{self, Origin};
-use super::init::{self, Backend, LockFile};
+use super::init::{self, LockFile};
 use super::prepare::{storage, text};
 use super::{Unfinished, Workplace, commands::Commands, private_file, step::Step, summary};
 use crate::tools::ResolvedTool;

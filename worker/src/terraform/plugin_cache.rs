@@ -6,7 +6,7 @@
 //! and a job that damages its own copy damages nobody else's. The price is a copy of each provider per attempt, which is
 //! what `init` without a cache costs too, less the download.
 
-use crate::tools::file_lock::FileLock;
+use crate::file_lock::{FileLock, Hold};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -50,7 +50,7 @@ impl PluginCache {
     pub(super) async fn turn(&self) -> Option<Turn> {
         let within = tokio::time::timeout(self.patience, self.turn.clone().lock_owned()).await.ok()?;
         let lock = self.dir.join(".navvy-lock");
-        match FileLock::acquire(&lock, self.patience).await {
+        match FileLock::acquire(&lock, Hold::Change, self.patience).await {
             Ok(between) => Some(Turn { _within: within, _between: between? }),
             Err(error) => {
                 tracing::error!(path = %lock.display(), %error, "the lock of the provider cache cannot be taken; init goes on without the cache");

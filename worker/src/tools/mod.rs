@@ -12,7 +12,6 @@ mod asked;
 mod choice;
 mod configuration;
 mod error;
-pub(crate) mod file_lock;
 mod installed;
 mod mirror;
 mod release;

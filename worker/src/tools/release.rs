@@ -7,11 +7,11 @@
 use super::{
     Settings, archive,
     error::ToolError,
-    file_lock::FileLock,
     installed,
     mirror::{Mirror, Release},
     signature,
 };
+use crate::file_lock::{FileLock, Hold};
 use proto::terraform::Tool;
 use semver::Version;
 use std::fs::DirBuilder;
@@ -34,7 +34,7 @@ pub(super) async fn install(settings: &Settings, tool: Tool, version: &Version) 
     let parent = settings.dir.join(tool.as_str());
     DirBuilder::new().recursive(true).mode(0o755).create(&parent).map_err(ToolError::storage("make the folder", &parent))?;
     let lock = parent.join(format!(".fetch-{version}.lock"));
-    let held = FileLock::acquire(&lock, TURN).await.map_err(ToolError::storage("lock", &lock))?;
+    let held = FileLock::acquire(&lock, Hold::Change, TURN).await.map_err(ToolError::storage("lock", &lock))?;
     let why = || "another fetch of the same version did not end in time".to_owned();
     let _held = held.ok_or_else(|| ToolError::Fetch { tool, version: version.to_string(), why: why() })?;
     if program.exists() {

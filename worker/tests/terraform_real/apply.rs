@@ -156,6 +156,7 @@ async fn a_workspace_is_made_by_the_plan_and_used_by_the_apply() {
         let config = CONFIG.replace("\"http\"", "\"local\"");
         let mut site = Site::new(&[("main.tf", config.as_str())]).await.with_backend(backend.clone());
         site.spec.workspace = "stage".to_owned();
+        site.setup.local_state_dirs = vec![shared.path().to_owned()];
         site
     };
     let planned = site().await.plan(&mut Plain::new(&[])).await.expect("planned");

@@ -108,3 +108,38 @@ async fn a_tool_that_is_not_there_or_is_killed_is_told() {
     let told = failure(site.plan(&mut Plain::new(&[])).await.expect_err("failed"));
     assert_eq!((told.kind.as_str(), told.phase.as_str()), ("killed", "init"));
 }
+
+#[tokio::test]
+async fn a_local_backend_writes_into_the_checkout_or_into_a_listed_folder() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let (absolute, folder) = (outside.path().join("x.tfstate").display().to_string(), outside.path().display().to_string());
+    let config = "terraform {\n  backend \"local\" {}\n}\nresource \"terraform_data\" \"x\" {}\n";
+    for (key, value, allowed) in [
+        ("path", absolute.as_str(), false),
+        ("path", "../../../../x.tfstate", false),
+        ("path", "missing/../../../x.tfstate", false),
+        ("path", "../link/x.tfstate", false),
+        ("workspace_dir", folder.as_str(), false),
+        ("path", "state/x.tfstate", true),
+        ("path", "../state/x.tfstate", true),
+    ] {
+        let mut site = Site::new(&[("net/main.tf", config)]).await.with_backend(vec![(key.to_owned(), value.to_owned())]);
+        site.spec.path = "net".parse().expect("a path");
+        std::os::unix::fs::symlink(outside.path(), site.checkout.join("link")).expect("linked");
+        let mut commands = Plain::new(&[]);
+        let planned = site.plan(&mut commands).await;
+        if allowed {
+            assert!(planned.is_ok(), "{value}: {planned:?}");
+            continue;
+        }
+        let told = failure(planned.expect_err("refused"));
+        assert_eq!(
+            (told.kind.as_str(), told.phase.as_str(), commands.ran()),
+            ("backend", "init", vec!["init"]),
+            "{value}: {}",
+            told.message
+        );
+        assert!(told.message.contains(value) && told.next_action.contains("worker.local_state_dirs"), "{}", told.message);
+    }
+    assert_eq!(std::fs::read_dir(outside.path()).expect("listed").count(), 0, "nothing was written");
+}

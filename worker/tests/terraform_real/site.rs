@@ -44,6 +44,8 @@ impl Site {
             plugin_cache: None,
             cli_config: None,
             registry: None,
+            askpass: "/nonexistent".into(),
+            local_state_dirs: Vec::new(),
             lock_timeout: Duration::from_secs(1),
         };
         let (env, backend_config) = (BTreeMap::new(), BTreeMap::new());

@@ -41,6 +41,11 @@ pub(super) fn worker(worker: &Worker, found: &mut Findings) {
     found.require((1..=1024).contains(&slots), "worker.slots", format!("is {slots}"), room);
     found.positive("worker.log_limit_bytes", worker.log_limit_bytes);
     pass_env(worker, found);
+    for dir in &worker.local_state_dirs {
+        let shape = ("a path that depends on where the worker was started leads anywhere", "write the absolute path of a folder, not `/`");
+        let legal = dir.starts_with('/') && !dir.trim_matches('/').is_empty();
+        found.require(legal, "worker.local_state_dirs", format!("{dir:?} is no absolute path of a folder"), shape);
+    }
     if let Some(registry) = &worker.registry_host {
         let fix = "write https://host; http:// only to this machine";
         found.url("worker.registry_host", address::guarded_url(registry).err(), fix);

@@ -82,6 +82,8 @@ worker.name=a b | letters
 worker.pass_env=NAVVY__NATS__TOKEN | secret
 worker.pass_env=A=B | name
 worker.pass_env=1A | name
+worker.local_state_dirs=state | absolute
+worker.local_state_dirs=/ | absolute
 worker.log_limit_bytes=0 | larger
 worker.registry_host=http://registry.example | https
 worker.registry_host=registry.example | https

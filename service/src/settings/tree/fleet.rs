@@ -75,6 +75,8 @@ section! {
         cli_config: Option<PathBuf> = None,
         /// How long plan and apply wait for a state lock that somebody outside the fleet holds.
         state_lock_timeout: Period = Period::seconds(60),
+        /// Folders outside of the checkout in which the backend `local` may keep a state, such as one that all workers share. Empty: none; such a job fails.
+        local_state_dirs: Vec<String> = Vec::new(),
         /// Address of a private module and provider registry, such as `https://registry.example.com`. Also read from `REGISTRY_HOST`.
         registry_host: Option<String> = None,
         /// Fail a job when the registry gives no token, instead of going on without one.

@@ -1,5 +1,6 @@
-//! Which environment variables a run may set for its tool. Programs read more from their environment than users know:
-//! what loads code, moves files we rely on, or changes how git and terraform are called is refused by name.
+//! Which environment variables a run may set for its tool: asked at the gateway, and again by the worker that sets them.
+//! Programs read more from their environment than users know: what loads code, moves files we rely on, or changes how git
+//! and terraform are called is refused by name.
 
 /// Why a variable is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum EnvRefused {
 }
 
 /// Most variables a run may set.
-pub(super) const MAX_VARIABLES: usize = 500;
+pub const MAX_VARIABLES: usize = 500;
 const MAX_VALUE: usize = 64 * 1024;
 
 const LOADS_CODE: &str = "it makes programs load or run other code";
@@ -36,17 +37,15 @@ const NAMES: &[(&str, &str)] = &[
     ("TEMP", OURS),
     ("TERM", OURS),
     ("TRACEPARENT", OURS),
-    ("TF_CLI_CONFIG_FILE", OURS),
     ("TERRAFORM_CONFIG", OURS),
-    ("TOFU_CLI_CONFIG_FILE", OURS),
-    ("TF_PLUGIN_CACHE_DIR", OURS),
-    ("TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", OURS),
     ("TF_DATA_DIR", OURS),
     ("TF_WORKSPACE", "use the field workspace"),
     ("TF_INPUT", OURS),
     ("TF_IN_AUTOMATION", OURS),
     ("TF_LOG_PATH", "it writes a file outside the job's log"),
     ("TF_LOG_PROVIDER_PATH", "it writes a file outside the job's log"),
+    ("TF_TEMP_LOG_PATH", "it writes a file outside the job's log"),
+    ("TF_LOG_SDK_PROTO_DATA_DIR", "it writes files outside the job's log"),
     ("TF_REATTACH_PROVIDERS", LOADS_CODE),
     ("TF_FORK", OURS),
     ("CHECKPOINT_DISABLE", OURS),
@@ -82,6 +81,9 @@ const PREFIXES: &[(&str, &str)] = &[
     ("GLIBC_", LOADS_CODE),
     ("TF_CLI_ARGS", ARGUMENTS),
     ("TOFU_CLI_ARGS", ARGUMENTS),
+    ("TF_CLI_", OURS),
+    ("TOFU_CLI_", OURS),
+    ("TF_PLUGIN_CACHE", OURS),
     ("GIT_", GIT),
     ("SSH_", GIT),
     ("XDG_", "it moves where programs look for their settings"),
@@ -138,6 +140,9 @@ mod tests {
             "TF_CLI_ARGS_apply",
             "TF_CLI_CONFIG_FILE",
             "TF_REATTACH_PROVIDERS",
+            "TF_TEMP_LOG_PATH",
+            "TF_PLUGIN_CACHE_DIR",
+            "TOFU_CLI_CONFIG_FILE",
             "GIT_SSH_COMMAND",
             "BASH_ENV",
             "PYTHONPATH",
