@@ -15,6 +15,7 @@ use std::time::Duration;
 
 /// Messages a pull; they wait in memory, and their time to be acknowledged runs meanwhile.
 const AT_ONCE: usize = 64;
+const MESSAGE_ID: &str = "Nats-Msg-Id";
 const WAIT: Duration = Duration::from_secs(30);
 /// A run's trigger is its first message; a few commands for a run that is not there yet may stand before it.
 const LOOK_AT: usize = 32;
@@ -55,7 +56,7 @@ impl Inbox {
         if message_id.is_empty() || message_id.chars().any(char::is_control) {
             return Err(BusError::invalid(op, "a message id is a text without control characters"));
         }
-        let mut headers = headers(&[("Nats-Msg-Id", message_id)]);
+        let mut headers = headers(&[(MESSAGE_ID, message_id)]);
         if let Some(context) = traceparent.filter(|context| context.chars().all(|c| c.is_ascii_graphic())) {
             headers.insert(TRACEPARENT_HEADER, context);
         }
@@ -151,6 +152,7 @@ impl InboxDeliveries {
             seq: delivery.place.seq,
             delivered: delivery.place.delivered,
             traceparent: traceparent(message),
+            message_id: message.headers.as_ref().and_then(|headers| headers.get(MESSAGE_ID)).map(|id| id.as_str().to_owned()),
             delivery,
         })
     }
@@ -169,6 +171,8 @@ pub struct InboxDelivery {
     /// How often it was delivered, this time included.
     pub delivered: u64,
     pub traceparent: Option<String>,
+    /// The id it was stored under: the same for every delivery of one message, and for no other message.
+    pub message_id: Option<String>,
     delivery: Delivery,
 }
 

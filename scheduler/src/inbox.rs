@@ -92,21 +92,12 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
         }
         return;
     }
-    match feed(shard, delivery.run, &message).await {
-        Ok(outcome) => {
-            if let InboxMessage::Command(Command { reply_to: Some(reply_to), .. }) = &message {
-                // Who has the answer and looks at the run sees what was decided.
-                views::show(shard, delivery.run).await;
-                // Whoever asked may have gone; the run shows what was decided.
-                if let Err(error) = shard.bus.inbox().answer(reply_to, &answer::to_command(&outcome)).await {
-                    tracing::debug!(run = %delivery.run, %error, "an answer did not go out");
-                }
-            }
-            note_refused_report(&message, &outcome);
-            if let Err(error) = delivery.ack().await {
-                tracing::debug!(run = %delivery.run, %error, "not acknowledged; it comes again and finds its work done");
-            }
+    match feed(shard, &delivery, &message).await {
+        Ok(Outcome::NoSuchRun) if is_ahead_of_its_trigger(shard, &message).await => {
+            tracing::debug!(run = %delivery.run, "a command came before its run's trigger was decided; it comes again");
+            give_back(&delivery, away(delivery.delivered)).await;
         }
+        Ok(outcome) => settle(shard, &delivery, &message, &outcome).await,
         Err(error) => {
             tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a turn could not be made; the message will come again");
             give_back(&delivery, away(delivery.delivered)).await;
@@ -141,16 +132,63 @@ async fn give_back(delivery: &InboxDelivery, away: Duration) {
     }
 }
 
-async fn feed(shard: &Shard, run: RunId, message: &InboxMessage) -> Result<Outcome, TurnError> {
+/// Acknowledges what was decided, and answers whoever asked.
+async fn settle(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage, outcome: &Outcome) {
+    note_refused_report(message, outcome);
+    let reply_to = match message {
+        InboxMessage::Command(command) => command.reply_to.as_deref(),
+        InboxMessage::Trigger(_) | InboxMessage::Report(_) => None,
+    };
+    // A "no" is said only when it is sure that the command cannot come again: delivered once more, later, it might be
+    // a "yes" that nobody wants any more. A "yes" is recognised when it comes again.
+    let is_no = match outcome {
+        Outcome::Decided => false,
+        Outcome::Refused { .. } | Outcome::NoSuchRun => true,
+    };
+    if !is_no {
+        answer(shard, delivery.run, reply_to, outcome).await;
+    }
+    match delivery.ack().await {
+        Ok(()) if is_no => answer(shard, delivery.run, reply_to, outcome).await,
+        Ok(()) => {}
+        Err(error) => tracing::debug!(run = %delivery.run, %error, "not acknowledged; it comes again and finds its work done"),
+    }
+}
+
+async fn answer(shard: &Shard, run: RunId, reply_to: Option<&str>, outcome: &Outcome) {
+    let Some(reply_to) = reply_to else { return };
+    // Who has the answer and looks at the run sees what was decided.
+    views::show(shard, run).await;
+    // Whoever asked may have gone; the run shows what was decided.
+    if let Err(error) = shard.bus.inbox().answer(reply_to, &answer::to_command(outcome)).await {
+        tracing::debug!(%run, %error, "an answer did not go out");
+    }
+}
+
+/// Whether a command is for a run that was accepted and is not decided yet: its trigger could not be handled just now and
+/// comes again. In doubt it is: the command is looked at again as well.
+async fn is_ahead_of_its_trigger(shard: &Shard, message: &InboxMessage) -> bool {
+    match message {
+        InboxMessage::Command(command) => {
+            shard.bus.inbox().first_trigger(command.run).await.map_or(true, |trigger| trigger.is_some_and(|t| t.run == command.run))
+        }
+        InboxMessage::Trigger(_) | InboxMessage::Report(_) => false,
+    }
+}
+
+async fn feed(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage) -> Result<Outcome, TurnError> {
     let cause = match message {
         InboxMessage::Trigger(trigger) => Cause::Trigger(trigger.clone()),
-        InboxMessage::Command(command) => Cause::Input(input_of(command)),
+        InboxMessage::Command(command) => match &delivery.message_id {
+            Some(id) => Cause::Command { id: id.clone(), input: input_of(command) },
+            None => Cause::Input(input_of(command)),
+        },
         InboxMessage::Report(report) => {
             let Report { id, worker, what, .. } = &**report;
             Cause::Input(Input::Report { job: id.job, attempt: id.attempt, worker: worker.clone(), what: what.clone() })
         }
     };
-    shard.turn(run, cause).await
+    shard.turn(delivery.run, cause).await
 }
 
 fn input_of(command: &Command) -> Input {

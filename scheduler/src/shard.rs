@@ -54,6 +54,8 @@ pub(crate) struct Slot {
     pub(crate) in_line: bool,
     /// Where in WORK the orders of queued attempts lie, as far as this process published them.
     pub(crate) orders: BTreeMap<(JobNo, AttemptNo), u64>,
+    /// Commands that had their effect.
+    pub(crate) causes: BTreeSet<String>,
 }
 
 /// What has to be looked at regularly.
@@ -224,6 +226,8 @@ impl Slot {
         }
         self.seq = stored.last().map_or(0, |(seq, _)| *seq);
         self.run = run::fold(&entries);
+        let told = entries.iter().flat_map(|entry| entry.before.iter().chain(std::iter::once(entry)));
+        self.causes = told.filter_map(|entry| entry.cause.clone()).collect();
         self.loaded = true;
         if let Some(run) = &self.run {
             shard.note_loaded(run);

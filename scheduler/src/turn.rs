@@ -16,6 +16,8 @@ pub(crate) enum Cause {
     Trigger(Box<Trigger>),
     /// Something happened to a run.
     Input(Input),
+    /// A person wants something of a run. The id tells the same command delivered again from a second one.
+    Command { id: String, input: Input },
     /// Nothing happened; what is due is done again.
     Again,
 }
@@ -100,8 +102,10 @@ impl Shard {
                     Ok(events)
                 }
                 (Some(_), Cause::Trigger(_)) => Err(Refusal::AlreadySo),
-                (Some(state), Cause::Input(input)) => run::decide(state, input, now, &self.policy),
-                (None, Cause::Input(_) | Cause::Again) | (Some(_), Cause::Again) => {
+                // Its effect stands in the log: what has happened since then does not make it a "no".
+                (Some(_), Cause::Command { id, .. }) if slot.causes.contains(id) => return Ok(Err(None)),
+                (Some(state), Cause::Input(input) | Cause::Command { input, .. }) => run::decide(state, input, now, &self.policy),
+                (None, Cause::Input(_) | Cause::Command { .. } | Cause::Again) | (Some(_), Cause::Again) => {
                     if slot.is_current(self, run).await? {
                         return Ok(Err(None));
                     }
@@ -109,7 +113,7 @@ impl Shard {
                 }
             };
             match decided {
-                Ok(events) if self.commit(slot, run, now, &events).await? => return Ok(Ok(events)),
+                Ok(events) if self.commit(slot, run, entry_of(now, &events, cause)).await? => return Ok(Ok(events)),
                 Ok(_) => {}
                 // A "no" is an answer only if it was given to what is so now.
                 Err(refusal) if slot.is_current(self, run).await? => return Ok(Err(Some(refusal))),
@@ -120,14 +124,13 @@ impl Shard {
     }
 
     /// Appends the decision to the run's log. `false`: somebody else decided first, and the slot has forgotten the run.
-    async fn commit(&self, slot: &mut Slot, run: RunId, at: Timestamp, events: &[Event]) -> Result<bool, TurnError> {
-        let nonce = uuid::Uuid::new_v4().simple().to_string();
-        let entry = Entry { nonce: nonce.clone(), at, events: events.to_vec() };
+    async fn commit(&self, slot: &mut Slot, run: RunId, entry: Entry) -> Result<bool, TurnError> {
         let bytes = codec::encode(&entry).inspect_err(|_| slot.forget())?;
         let open = slot.run.as_ref().is_some_and(|run| !run.is_over());
         match self.bus.run_log().commit(run, slot.seq, bytes, open).await {
             Ok(seq) => {
                 slot.seq = seq;
+                slot.causes.extend(entry.cause);
                 Ok(true)
             }
             Err(BusError::Conflict { .. }) => {
@@ -140,7 +143,7 @@ impl Shard {
                 if !matches!(error, BusError::Timeout { .. }) {
                     return Err(error.into());
                 }
-                self.was_committed(slot, run, &nonce).await
+                self.was_committed(slot, run, &entry.nonce).await
             }
         }
     }
@@ -157,4 +160,13 @@ impl Shard {
             effects::count(&self.metrics, run, event);
         }
     }
+}
+
+/// The entry of a decision, with a name of its own to recognise it by.
+fn entry_of(at: Timestamp, events: &[Event], cause: &Cause) -> Entry {
+    let cause = match cause {
+        Cause::Command { id, .. } => Some(id.clone()),
+        Cause::Trigger(_) | Cause::Input(_) | Cause::Again => None,
+    };
+    Entry { cause, ..Entry::new(uuid::Uuid::new_v4().simple().to_string(), at, events.to_vec()) }
 }

@@ -50,7 +50,7 @@ impl Story {
     fn new(trigger: &Trigger) -> Self {
         let policy = Policy::default();
         let (run, events) = accept(trigger, at(0), &policy);
-        Self { run, log: vec![Entry { nonce: String::new(), at: at(0), events }], now: 0, policy }
+        Self { run, log: vec![Entry::new(String::new(), at(0), events)], now: 0, policy }
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "stories read better without a & before every input")]
@@ -60,7 +60,7 @@ impl Story {
         let decided = decide(&mut self.run, &input, at(self.now), &self.policy);
         match decided {
             Ok(events) => {
-                self.log.push(Entry { nonce: String::new(), at: at(self.now), events });
+                self.log.push(Entry::new(String::new(), at(self.now), events));
                 Ok(())
             }
             Err(refusal) => {

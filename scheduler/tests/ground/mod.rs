@@ -137,11 +137,22 @@ impl Ground {
     }
 
     pub async fn command(&self, run: RunId, verb: CommandVerb) -> Option<CommandAnswer> {
+        self.command_as(run, verb, &uuid::Uuid::new_v4().to_string()).await
+    }
+
+    /// A command under a message id of the test's choice.
+    pub async fn command_as(&self, run: RunId, verb: CommandVerb, id: &str) -> Option<CommandAnswer> {
         let answer = self.bus.inbox().reply_box().await.unwrap();
         let reply_to = Some(answer.subject.clone());
         let command = InboxMessage::Command(Command { run, by: "ada".to_owned(), at: Timestamp::now(), verb, reply_to });
-        self.bus.inbox().publish(run, &command, &uuid::Uuid::new_v4().to_string(), None).await.unwrap();
+        self.bus.inbox().publish(run, &command, id, None).await.unwrap();
         answer.wait(GENEROUS).await
+    }
+
+    /// Whether a trigger or a command for the run stands in the INBOX.
+    pub async fn is_stored(&self, run: RunId) -> bool {
+        let inbox = self.raw().await.get_stream("INBOX").await.unwrap();
+        inbox.get_last_raw_message_by_subject(&proto::subject::inbox(run)).await.is_ok()
     }
 
     pub async fn report(&self, id: AttemptId, worker: &str, what: ReportWhat) {
@@ -214,16 +225,22 @@ impl Ground {
     pub async fn wrote(&self, trigger: &Trigger, inputs: &[Input]) -> (Run, u64) {
         let policy = Policy::default();
         let (mut run, events) = accept(trigger, Timestamp::now(), &policy);
-        let mut seq = self.append(&run, 0, events).await;
+        let mut seq = self.append(&run, 0, events, None).await;
         for input in inputs {
             let events = decide(&mut run, input, Timestamp::now(), &policy).unwrap();
-            seq = self.append(&run, seq, events).await;
+            seq = self.append(&run, seq, events, None).await;
         }
         (run, seq)
     }
 
-    async fn append(&self, run: &Run, after: u64, events: Vec<Event>) -> u64 {
-        let entry = Entry { nonce: uuid::Uuid::new_v4().to_string(), at: Timestamp::now(), events };
+    /// Writes one more decision by hand, that follows the command of this id.
+    pub async fn wrote_for(&self, (run, seq): (&mut Run, u64), input: &Input, command: &str) -> u64 {
+        let events = decide(run, input, Timestamp::now(), &Policy::default()).unwrap();
+        self.append(run, seq, events, Some(command.to_owned())).await
+    }
+
+    async fn append(&self, run: &Run, after: u64, events: Vec<Event>, cause: Option<String>) -> u64 {
+        let entry = Entry { cause, ..Entry::new(uuid::Uuid::new_v4().to_string(), Timestamp::now(), events) };
         self.bus.run_log().commit(run.id, after, codec::encode(&entry).unwrap(), !run.is_over()).await.unwrap()
     }
 
