@@ -48,7 +48,7 @@ pub use keys::Keys;
 pub use layout::{Layout, STORED_PREFIX, table as layout_table};
 pub use locks::{Held, Locks};
 pub use logs::{LogChunk, Logs, PendingAck, Wake};
-pub use run_log::RunLog;
+pub use run_log::{Decided, Looked, RunLog};
 pub use seal::{BlobKey, KeyPair, SealError, seal_to};
 pub use sealed::SealedSecrets;
 pub use server::{Server, ServerError, ServerOptions};

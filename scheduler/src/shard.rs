@@ -1,9 +1,9 @@
 //! One shard in memory. Everything here is a cache or an index: losing it costs a read.
 
-use crate::{Deps, views::Pictures};
-use bus::{Bus, BusError, KeyPair};
-use domain::run::{self, Entry, Event, Input, Policy, Run};
-use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec, ids::AttemptId};
+use crate::{Deps, lock_watch::LockWatch, views::Pictures};
+use bus::{Bus, BusError, KeyPair, Looked};
+use domain::run::{self, Entry, Event, Input, LockState, Policy, Run};
+use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec, ids::AttemptId, lock::LockKey};
 use service::metrics::{Metrics, SchedulerMetrics};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,6 +29,9 @@ pub(crate) struct Shard {
     pub(crate) pictures: Pictures,
     /// Lock records are changed by one turn of this process at a time: many that want one lock would only lose races.
     pub(crate) lock_desk: tokio::sync::Mutex<()>,
+    pub(crate) lock_watch: LockWatch,
+    /// How far the decisions of the shard were looked through for what other schedulers decided.
+    pub(crate) looked: tokio::sync::Mutex<Looked>,
 }
 
 /// Something to feed to another run, found while working on one: done after it, never inside it, so that two runs that
@@ -71,14 +74,40 @@ pub(crate) struct Index {
     pub(crate) unfinished: BTreeSet<RunId>,
     /// Pools that runs have named since this process started.
     pub(crate) pools: BTreeSet<PoolName>,
+    /// The locks that open runs hold by their logs.
+    pub(crate) held: BTreeMap<RunId, Vec<LockKey>>,
+    /// The same by lock.
+    pub(crate) holders: BTreeMap<LockKey, RunId>,
 }
 
 impl Index {
     /// The run needs no watching any more.
     pub(crate) fn forget(&mut self, run: RunId) {
         self.open.remove(&run);
+        for key in self.held.remove(&run).unwrap_or_default() {
+            if self.holders.get(&key) == Some(&run) {
+                self.holders.remove(&key);
+            }
+        }
         self.stopping.remove(&run);
         self.running.retain(|id, _| id.run != run);
+    }
+}
+
+impl Index {
+    /// The run is open: what it holds and where it runs.
+    fn note_open(&mut self, run: &Run) {
+        self.open.insert(run.id);
+        if !self.pools.contains(&run.pool) {
+            self.pools.insert(run.pool.clone());
+        }
+        if run.cancel.is_some() {
+            self.stopping.insert(run.id);
+        }
+        if run.lock == LockState::Held && !self.held.contains_key(&run.id) {
+            self.held.insert(run.id, run.locks.clone());
+            self.holders.extend(run.locks.iter().map(|key| (key.clone(), run.id)));
+        }
     }
 }
 
@@ -106,6 +135,8 @@ impl Shard {
             wakes,
             pictures: Pictures::default(),
             lock_desk: tokio::sync::Mutex::default(),
+            lock_watch: LockWatch::default(),
+            looked: tokio::sync::Mutex::default(),
         };
         (shard, receiver)
     }
@@ -146,13 +177,7 @@ impl Shard {
             index.forget(run.id);
             return;
         }
-        index.open.insert(run.id);
-        if !index.pools.contains(&run.pool) {
-            index.pools.insert(run.pool.clone());
-        }
-        if run.cancel.is_some() {
-            index.stopping.insert(run.id);
-        }
+        index.note_open(run);
         for event in events {
             match event {
                 Event::Permitted { job, attempt, worker, .. } => {
@@ -191,13 +216,7 @@ impl Shard {
             index.forget(run.id);
             return;
         }
-        index.open.insert(run.id);
-        if !index.pools.contains(&run.pool) {
-            index.pools.insert(run.pool.clone());
-        }
-        if run.cancel.is_some() {
-            index.stopping.insert(run.id);
-        }
+        index.note_open(run);
         for (no, job) in (0_u32..).zip(&run.jobs) {
             let Some(attempt) = job.current().filter(|attempt| job.state == run::JobState::Running && attempt.ended.is_none()) else {
                 continue;
@@ -215,17 +234,8 @@ impl Slot {
         if self.loaded {
             return Ok(());
         }
-        let stored = shard.bus.run_log().load(run).await?;
-        let mut entries = Vec::with_capacity(stored.len());
-        for (seq, bytes) in &stored {
-            let entry: Entry = codec::decode(bytes).map_err(|source| BusError::Corrupt {
-                what: format!("entry {seq} of the log of run {run}"),
-                source: Some(source.into()),
-            })?;
-            entries.push(entry);
-        }
-        self.seq = stored.last().map_or(0, |(seq, _)| *seq);
-        self.run = run::fold(&entries);
+        let entries;
+        (self.run, self.seq, entries) = read_run(&shard.bus, run).await?;
         let told = entries.iter().flat_map(|entry| entry.before.iter().chain(std::iter::once(entry)));
         self.causes = told.filter_map(|entry| entry.cause.clone()).collect();
         self.loaded = true;
@@ -258,4 +268,16 @@ impl Slot {
         let orders = std::mem::take(&mut self.orders);
         *self = Self { orders, shown: self.shown, ..Self::default() };
     }
+}
+
+/// A run as its log in the store tells it, with the log's last sequence and the log itself.
+pub(crate) async fn read_run(bus: &Bus, run: RunId) -> Result<(Option<Run>, u64, Vec<Entry>), BusError> {
+    let stored = bus.run_log().load(run).await?;
+    let mut entries = Vec::with_capacity(stored.len());
+    for (seq, bytes) in &stored {
+        let entry: Entry = codec::decode(bytes)
+            .map_err(|source| BusError::Corrupt { what: format!("entry {seq} of the log of run {run}"), source: Some(source.into()) })?;
+        entries.push(entry);
+    }
+    Ok((run::fold(&entries), stored.last().map_or(0, |(seq, _)| *seq), entries))
 }

@@ -73,10 +73,9 @@ impl Shard {
             }
             Err(None) => (run::outstanding(state), Outcome::Decided),
         };
-        let granted = effects::perform(self, slot, due).await?;
-        if granted {
-            // The locks were free: go on at once, in the same hold of the slot.
-            return Box::pin(self.turn_in(slot, run, Cause::Input(Input::LocksGranted))).await.map(|_| outcome);
+        if let Some(found) = effects::perform(self, slot, due).await? {
+            // The locks were free, say: go on at once, in the same hold of the slot.
+            return Box::pin(self.turn_in(slot, run, Cause::Input(found))).await.map(|_| outcome);
         }
         if slot.shown < slot.seq {
             self.pictures.ask(run);

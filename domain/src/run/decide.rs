@@ -12,6 +12,7 @@ use super::{
     turn::Turn,
     view::status,
 };
+use crate::lock;
 use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo, WorkerId,
@@ -35,6 +36,7 @@ pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> 
     let mut turn = Turn::new(run, now, policy);
     match input {
         Input::LocksGranted => locks_granted(&mut turn)?,
+        Input::LockLineFull => lock_line_full(&mut turn)?,
         Input::Begin { job, attempt, worker, nonce } => begin(&mut turn, *job, *attempt, worker, nonce)?,
         Input::StartEffects { job, attempt, worker, nonce } => start_effects(&mut turn, *job, *attempt, worker, nonce)?,
         Input::Report { job, attempt, worker, what } => report::reported(&mut turn, *job, *attempt, worker, what)?,
@@ -57,6 +59,27 @@ fn locks_granted(turn: &mut Turn<'_>) -> Result<(), Refusal> {
         }
         LockState::Wanted | LockState::NotNeeded | LockState::Held => Err(Refusal::NotWaitingForLocks),
     }
+}
+
+/// The run cannot even wait: it ends, and says so, instead of standing nowhere for ever.
+fn lock_line_full(turn: &mut Turn<'_>) -> Result<(), Refusal> {
+    if turn.run.lock != LockState::Wanted || turn.run.is_over() {
+        return Err(Refusal::NotWaitingForLocks);
+    }
+    let mut failure = Some(Failure {
+        kind: "lock_line_full".to_owned(),
+        phase: turn.run.phase.clone(),
+        message: format!("{} runs wait for a lock of this run already; it was not put behind them", lock::LONGEST_LINE),
+        next_action: "`navvy locks` shows who holds what and who waits; cancel what nobody needs, then submit again".to_owned(),
+    });
+    for no in (0..turn.run.jobs.len() as u32).map(JobNo) {
+        let may_start = turn.run.job(no).is_some_and(|job| job.state == JobState::Blocked && job.unmet == 0);
+        match failure.take_if(|_| may_start) {
+            Some(failure) => turn.fail(no, failure),
+            None => turn.cancel_job(no),
+        }
+    }
+    Ok(())
 }
 
 /// I6: a permit is granted at most once per attempt. The same worker with the same nonce may ask again (its answer was

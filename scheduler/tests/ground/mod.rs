@@ -17,6 +17,7 @@ use proto::{
 };
 use service::{
     metrics::Metrics,
+    ops::Readiness,
     settings::{Period, Settings},
     shutdown::{Reason, Shutdown, Tasks},
 };
@@ -53,6 +54,7 @@ pub struct Ground {
 /// A scheduler on a thread and runtime of its own: ending those is as near to SIGKILL as one process allows.
 pub struct Scheduler {
     pub metrics: Metrics,
+    pub readiness: Readiness,
     pub shutdown: Shutdown,
     kill: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -107,16 +109,17 @@ impl Ground {
         let mut settings = Settings::default();
         settings.scheduler.lease = Period::seconds(wish.lease);
         settings.scheduler.sweep = Period::seconds(wish.sweep);
-        let (metrics, shutdown) = (Metrics::new("0", "0"), Shutdown::new());
+        let (metrics, readiness, shutdown) = (Metrics::new("0", "0"), Readiness::new(), Shutdown::new());
         let (kill, killed) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let handle = runtime.handle().clone();
-        let (tasks, counted) = (Tasks::new(shutdown.clone()), metrics.clone());
+        let (tasks, counted, probed) = (Tasks::new(shutdown.clone()), metrics.clone(), readiness.clone());
         let thread = std::thread::spawn(move || {
             runtime.block_on(async move {
                 let run = async {
                     let bus = Bus::connect(options).await.unwrap();
-                    let deps = scheduler::Deps { bus, settings: Arc::new(settings), metrics: counted, sealing, tasks: tasks.clone() };
+                    let settings = Arc::new(settings);
+                    let deps = scheduler::Deps { bus, settings, metrics: counted, readiness: probed, sealing, tasks: tasks.clone() };
                     if let Err(error) = scheduler::run(deps).await {
                         tasks.shutdown().begin(Reason::Failed(error.to_string()));
                     }
@@ -128,7 +131,7 @@ impl Ground {
             });
             runtime.shutdown_background();
         });
-        Scheduler { metrics, shutdown, kill: Some(kill), thread: Some(thread), handle }
+        Scheduler { metrics, readiness, shutdown, kill: Some(kill), thread: Some(thread), handle }
     }
 
     pub async fn submit(&self, trigger: &Trigger) {

@@ -21,7 +21,10 @@ async fn a_command_that_had_its_effect_is_answered_yes_again_when_the_run_has_en
     assert_eq!(ground.command_as(trigger.run, CANCEL, "the command").await, Some(CommandAnswer::Done));
     // Another one is another one.
     let other = ground.command_as(trigger.run, CANCEL, "another command").await;
-    assert!(matches!(&other, Some(CommandAnswer::Refused { code, status, .. }) if code == "wrong_state" && status == "cancelled"), "{other:?}");
+    assert!(
+        matches!(&other, Some(CommandAnswer::Refused { code, status, .. }) if code == "wrong_state" && status == "cancelled"),
+        "{other:?}"
+    );
     let asked = ground.log(trigger.run).await.iter().filter(|event| matches!(event, Event::CancelRequested { .. })).count();
     assert_eq!(asked, 1);
 }

@@ -1,3 +1,5 @@
 //! One mechanism a file, each under the fault it is there for.
 
 mod commands;
+mod lost_locks;
+mod views;
