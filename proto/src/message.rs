@@ -229,7 +229,12 @@ pub enum AskWhat {
     /// May I begin? `public_key`: the attempt's own HPKE key (hex) that the secrets are sealed to.
     Begin { public_key: String },
     /// May I start the side effects now? The last word before the tool changes the world.
-    StartEffects,
+    StartEffects {
+        /// State serial before the side effects, when it could be read: kept with the word, because a worker that is lost
+        /// after it cannot tell any more.
+        #[serde(default)]
+        serial_before: Option<u64>,
+    },
 }
 
 /// The scheduler's answer.

@@ -47,7 +47,7 @@ pub(crate) async fn serve(shard: Arc<Shard>, tasks: Tasks, drain: CancellationTo
 async fn answer(shard: &Shard, ask: &Ask) -> AskAnswer {
     let result = match &ask.what {
         AskWhat::Begin { public_key } => begin(shard, ask, public_key).await,
-        AskWhat::StartEffects => start_effects(shard, ask).await,
+        AskWhat::StartEffects { serial_before } => start_effects(shard, ask, *serial_before).await,
     };
     result.unwrap_or_else(|error| {
         tracing::warn!(attempt = %ask.id, worker = %ask.worker, %error, "a worker's question could not be answered");
@@ -121,7 +121,7 @@ async fn holds_its_locks(shard: &Shard, run: RunId) -> Result<bool, TurnError> {
     Ok(records.iter().all(|record| record.value.holder.as_ref().is_some_and(|holder| holder.run == run)))
 }
 
-async fn start_effects(shard: &Shard, ask: &Ask) -> Result<AskAnswer, TurnError> {
+async fn start_effects(shard: &Shard, ask: &Ask, serial_before: Option<u64>) -> Result<AskAnswer, TurnError> {
     let AttemptId { run, job, attempt } = ask.id;
     if shard.lock_watch.trouble().is_some() {
         return Ok(AskAnswer::Later { reason: LOCKS_LOST.to_owned() });
@@ -130,7 +130,7 @@ async fn start_effects(shard: &Shard, ask: &Ask) -> Result<AskAnswer, TurnError>
         tracing::error!(attempt = %ask.id, "the run's locks are not held by it in the store: nothing may start; look at the bucket LOCKS");
         return Ok(AskAnswer::Later { reason: "the run's locks are not held by it in the store".to_owned() });
     }
-    let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone() };
+    let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone(), serial_before };
     Ok(match shard.turn(run, Cause::Input(input)).await? {
         Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => AskAnswer::Go,
         Outcome::Refused { refusal, .. } => AskAnswer::Refused { reason: refusal.to_string() },

@@ -146,7 +146,7 @@ async fn a_scheduler_and_a_worker_can_turn_the_ring_together() {
     let ordered = scheduler.work().publish(&order(run)).await.unwrap();
     let mut orders = worker.work().pull(&pool).await.unwrap();
     let taken = orders.next(GENEROUS).await.unwrap().unwrap();
-    let ask = Ask { id: taken.order.id, worker: id.clone(), nonce: "n".to_owned(), what: AskWhat::StartEffects };
+    let ask = Ask { id: taken.order.id, worker: id.clone(), nonce: "n".to_owned(), what: AskWhat::StartEffects { serial_before: None } };
     let answering = async { soon("the question", asks.next()).await.unwrap().answer(&AskAnswer::Go).await.unwrap() };
     let asking = worker.asks();
     let (answer, ()) = tokio::join!(asking.ask(&ask, GENEROUS), answering);

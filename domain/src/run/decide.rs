@@ -38,7 +38,9 @@ pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> 
         Input::LocksGranted => locks_granted(&mut turn)?,
         Input::LockLineFull => lock_line_full(&mut turn)?,
         Input::Begin { job, attempt, worker, nonce } => begin(&mut turn, *job, *attempt, worker, nonce)?,
-        Input::StartEffects { job, attempt, worker, nonce } => start_effects(&mut turn, *job, *attempt, worker, nonce)?,
+        Input::StartEffects { job, attempt, worker, nonce, serial_before } => {
+            start_effects(&mut turn, (*job, *attempt), worker, nonce, *serial_before)?;
+        }
         Input::Report { job, attempt, worker, what } => report::reported(&mut turn, *job, *attempt, worker, what)?,
         Input::WorkerLost { job, attempt, seen } => report::worker_lost(&mut turn, *job, *attempt, seen)?,
         Input::Approve { by, plan_sha256 } => approve(&mut turn, by, plan_sha256.as_deref())?,
@@ -112,7 +114,13 @@ fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, no
 }
 
 /// The last word before the tool changes the world. Until here a lost worker costs a retry; from here on, certainty.
-fn start_effects(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, nonce: &str) -> Result<(), Refusal> {
+fn start_effects(
+    turn: &mut Turn<'_>,
+    (no, given): (JobNo, AttemptNo),
+    worker: &WorkerId,
+    nonce: &str,
+    serial_before: Option<u64>,
+) -> Result<(), Refusal> {
     let job = turn.run.job(no).ok_or(Refusal::NoSuchJob)?;
     let current = job.current().ok_or(Refusal::NotQueued)?;
     if current.no != given {
@@ -136,7 +144,7 @@ fn start_effects(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &Work
     if current.effects_at.is_some() {
         return Err(Refusal::AlreadySo);
     }
-    turn.emit(Event::EffectsStarted { job: no, attempt: given });
+    turn.emit(Event::EffectsStarted { job: no, attempt: given, serial_before });
     Ok(())
 }
 

@@ -82,6 +82,8 @@ pub enum Event {
     EffectsStarted {
         job: JobNo,
         attempt: AttemptNo,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial_before: Option<u64>,
     },
     PhaseEntered {
         job: JobNo,

@@ -23,6 +23,8 @@ pub enum Input {
         attempt: AttemptNo,
         worker: WorkerId,
         nonce: String,
+        /// State serial before the side effects, when the worker knows it.
+        serial_before: Option<u64>,
     },
     /// A worker tells.
     Report {

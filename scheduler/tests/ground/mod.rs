@@ -182,7 +182,7 @@ impl Ground {
     }
 
     pub async fn start_effects(&self, id: AttemptId, worker: &str) -> Option<AskAnswer> {
-        self.ask(id, worker, worker, AskWhat::StartEffects).await
+        self.ask(id, worker, worker, AskWhat::StartEffects { serial_before: Some(7) }).await
     }
 
     pub async fn beat(&self, worker: &str, running: Vec<AttemptId>) {
