@@ -1,7 +1,7 @@
 //! INBOX: triggers, commands and reports on their way to the scheduler, and the answers to commands on their way back.
 
 use crate::connect::INBOX_PREFIX;
-use crate::delivery::{Delivery, traceparent};
+use crate::delivery::{self, Delivery, traceparent};
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
 use crate::pull::{Pulled, Puller};
@@ -128,6 +128,11 @@ impl InboxDeliveries {
                 }
             }
         }
+    }
+
+    /// Nothing more is wanted. What was on its way goes back at once, for whoever consumes after this.
+    pub async fn close(self) {
+        delivery::give_back(&self.link, self.puller.close().await).await;
     }
 
     async fn read(&self, message: &Message) -> Option<InboxDelivery> {

@@ -1,6 +1,6 @@
 //! WORK: job orders. One durable consumer a pool; a worker takes one order at a time when it has a free slot.
 
-use crate::delivery::Delivery;
+use crate::delivery::{self, Delivery};
 use crate::error::{BusError, Op};
 use crate::inbox::Stored;
 use crate::link::{Link, headers};
@@ -73,7 +73,7 @@ pub struct Orders {
 
 impl Orders {
     /// The next order, waiting up to `wait` for one. Dropping the future loses nothing: what it would have brought, the
-    /// next call brings. Drop the whole of it when no order is wanted any more.
+    /// next call brings. [`Orders::close`] it when no order is wanted any more.
     pub async fn next(&mut self, wait: Duration) -> Result<Option<Order>, BusError> {
         let until = Instant::now() + wait;
         loop {
@@ -87,6 +87,11 @@ impl Orders {
                 }
             }
         }
+    }
+
+    /// No order is wanted any more. One that was on its way goes back at once, instead of waiting for this worker.
+    pub async fn close(self) {
+        delivery::give_back(&self.link, self.puller.close().await).await;
     }
 
     async fn read(&self, message: &Message) -> Option<Order> {

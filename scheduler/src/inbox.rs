@@ -34,7 +34,11 @@ pub(crate) async fn consume(shard: Arc<Shard>, tasks: Tasks, drain: Cancellation
     let mut deliveries = shard.bus.inbox().consume(shard.number).await?;
     loop {
         let next = tokio::select! {
-            () = drain.cancelled() => return Ok(()),
+            biased;
+            () = drain.cancelled() => {
+                deliveries.close().await;
+                return Ok(());
+            }
             next = deliveries.next() => next,
         };
         match next {

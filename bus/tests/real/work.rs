@@ -126,3 +126,34 @@ async fn an_order_that_cannot_be_read_does_not_block_the_queue() {
     assert_eq!(orders.next(GENEROUS).await.unwrap().unwrap().order, good);
     assert!(!work.is_waiting(bad.sequence).await.unwrap());
 }
+
+#[tokio::test]
+async fn an_order_that_was_on_its_way_to_a_closed_reader_goes_to_another_at_once() {
+    let ground = Ground::new().await;
+    let (work, pool) = (ground.bus.work(), PoolName::default());
+    let mut first = work.pull(&pool).await.unwrap();
+    // Its request is under way, and is answered while nobody reads.
+    assert!(tokio::time::timeout(Duration::from_millis(50), first.next(GENEROUS)).await.is_err());
+    let order = order(run());
+    work.publish(&order).await.unwrap();
+    eventually("the order to be handed out", || async { ground.is_handed_out(&pool).await.then_some(()) }).await;
+    let mut second = ground.connect().await.work().pull(&pool).await.unwrap();
+    first.close().await;
+    // Well before its time to be acknowledged (30 s) is over.
+    let again = second.next(Duration::from_secs(10)).await.unwrap().expect("given back");
+    assert_eq!((again.order, again.delivered), (order, 2));
+}
+
+#[tokio::test]
+async fn a_closed_reader_s_request_takes_no_order_any_more() {
+    let ground = Ground::new().await;
+    let (work, pool) = (ground.bus.work(), PoolName::default());
+    let mut first = work.pull(&pool).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), first.next(GENEROUS)).await.is_err());
+    first.close().await;
+    let order = order(run());
+    work.publish(&order).await.unwrap();
+    let mut second = work.pull(&pool).await.unwrap();
+    let taken = second.next(Duration::from_secs(10)).await.unwrap().expect("nobody else has it");
+    assert_eq!((taken.order, taken.delivered), (order, 1));
+}
