@@ -1,6 +1,7 @@
 //! INBOX: triggers, commands and reports on their way to the scheduler, and the answers to commands on their way back.
 
 use crate::connect::INBOX_PREFIX;
+use crate::dead_letters::{self, DeadLetters};
 use crate::delivery::{self, Delivery, traceparent};
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
@@ -144,8 +145,13 @@ impl InboxDeliveries {
             _ => None,
         };
         let Some((run, from_worker)) = place else {
-            tracing::warn!(subject = %message.subject, "a message for no run is thrown away");
-            if let Err(error) = delivery.term("its subject names no run").await {
+            let why = "its subject names no run";
+            tracing::error!(subject = %message.subject, why, "a message is thrown away");
+            let about = dead_letters::about(subject::INBOX, message, (delivery.place.seq, delivery.place.delivered), why);
+            if let Err(error) = DeadLetters::new(self.link.clone()).bury(&about, message.payload.clone()).await {
+                tracing::warn!(%error, "a message that is thrown away could not be kept for people");
+            }
+            if let Err(error) = delivery.term(why).await {
                 tracing::warn!(%error, "it will come again");
             }
             return None;
@@ -158,6 +164,8 @@ impl InboxDeliveries {
             delivered: delivery.place.delivered,
             traceparent: traceparent(message),
             message_id: message.headers.as_ref().and_then(|headers| headers.get(MESSAGE_ID)).map(|id| id.as_str().to_owned()),
+            link: self.link.clone(),
+            raw: message.clone(),
             delivery,
         })
     }
@@ -178,6 +186,8 @@ pub struct InboxDelivery {
     pub traceparent: Option<String>,
     /// The id it was stored under: the same for every delivery of one message, and for no other message.
     pub message_id: Option<String>,
+    link: Link,
+    raw: Message,
     delivery: Delivery,
 }
 
@@ -195,6 +205,13 @@ impl InboxDelivery {
     /// Still at it: 30 s more.
     pub async fn progress(&self) -> Result<(), BusError> {
         self.delivery.progress().await
+    }
+
+    /// Keeps it for people, because it could not be handled: in DEAD, once. It is not settled by this.
+    pub async fn bury(&self, why: &str) -> Result<(), BusError> {
+        let place = (self.seq, self.delivered);
+        let about = dead_letters::about(subject::INBOX, &self.raw, place, why);
+        DeadLetters::new(self.link.clone()).bury(&about, self.raw.payload.clone()).await
     }
 
     /// Never again.

@@ -309,6 +309,22 @@ pub struct PublicSealingKey {
     pub key_id: String,
 }
 
+/// What is known about a message that nobody could handle. Kept in DEAD beside the message itself, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The stream it came from: `INBOX` or `WORK`.
+    pub stream: String,
+    /// The subject it came over.
+    pub subject: String,
+    /// Its sequence in that stream.
+    pub seq: u64,
+    /// How often it had been delivered.
+    pub deliveries: u64,
+    pub at: Timestamp,
+    /// Why it could not be handled.
+    pub why: String,
+}
+
 /// Tells a worker to stop an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopSignal {

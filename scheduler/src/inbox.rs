@@ -8,6 +8,7 @@ use crate::{
 };
 use bus::{BusError, InboxDelivery};
 use domain::run::Input;
+use futures_util::FutureExt as _;
 use proto::{
     RunId,
     message::{Command, CommandVerb, InboxMessage, Report},
@@ -25,6 +26,10 @@ use tokio_util::sync::CancellationToken;
 const LANES: usize = 64;
 /// Messages waiting in a lane before the consumer stops taking more.
 const LANE_DEPTH: usize = 32;
+/// After so many deliveries a message that cannot be handled is kept for people.
+const POISON_AFTER: u64 = 4;
+/// How long it then stays away.
+const POISON_AWAY: Duration = Duration::from_mins(10);
 /// How long a message whose turn could not be made stays away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -83,30 +88,75 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
     let message = match &delivery.message {
         Ok(message) => message.clone(),
         Err(error) => {
-            // Written by a newer version, perhaps: leave it to one who can read it, loudly.
+            // Written by a newer version, perhaps: left to one who can read it, loudly.
             tracing::error!(run = %delivery.run, seq = delivery.seq, %error, "a message in the inbox cannot be read; leaving it for later");
-            give_back(&delivery, Duration::from_secs(30)).await;
+            give_up_for_now(&delivery, &error.to_string()).await;
             return;
         }
     };
     if let Some(why) = misplaced(shard, &delivery, &message) {
         tracing::error!(run = %delivery.run, seq = delivery.seq, why, "a message is thrown away");
+        if let Err(error) = delivery.bury(why).await {
+            tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a message that is thrown away could not be kept for people");
+        }
         if let Err(error) = delivery.term(why).await {
             tracing::debug!(%error, "it comes again, and is thrown away again");
         }
         return;
     }
-    match feed(shard, &delivery, &message).await {
+    match caught(shard, delivery.run, feed(shard, &delivery, &message)).await {
         Ok(Outcome::NoSuchRun) if is_ahead_of_its_trigger(shard, &message).await => {
             tracing::debug!(run = %delivery.run, "a command came before its run's trigger was decided; it comes again");
             give_back(&delivery, away(delivery.delivered)).await;
         }
         Ok(outcome) => settle(shard, &delivery, &message, &outcome).await,
+        Err(error) if error.is_poison() => {
+            tracing::error!(run = %delivery.run, seq = delivery.seq, %error, "a message cannot be handled; leaving it for later");
+            give_up_for_now(&delivery, &with_causes(&error)).await;
+        }
         Err(error) => {
             tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a turn could not be made; the message will come again");
             give_back(&delivery, away(delivery.delivered)).await;
         }
     }
+}
+
+/// Poison: a message that cannot be handled, whoever tries. It is kept for people, and comes back rarely, until it has
+/// aged out: what stands in its way may be mended (a newer version, a repaired log), and a report must not be lost.
+async fn give_up_for_now(delivery: &InboxDelivery, why: &str) {
+    if delivery.delivered < POISON_AFTER {
+        return give_back(delivery, away(delivery.delivered)).await;
+    }
+    let away = match delivery.bury(why).await {
+        Ok(()) => POISON_AWAY,
+        Err(error) => {
+            tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a message that cannot be handled could not be kept for people");
+            away(delivery.delivered)
+        }
+    };
+    give_back(delivery, away).await;
+}
+
+/// A panic in a turn is the turn's error, not the end of the process: the message would come again and end the next one.
+async fn caught(shard: &Shard, run: RunId, turn: impl Future<Output = Result<Outcome, TurnError>>) -> Result<Outcome, TurnError> {
+    match std::panic::AssertUnwindSafe(turn).catch_unwind().await {
+        Ok(done) => done,
+        Err(_panic) => {
+            // What it left in memory is worth nothing.
+            shard.slot(run).lock().await.forget();
+            Err(TurnError::Panicked)
+        }
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Why a message is not to be believed: it stands where only others may write, or under another run's name.

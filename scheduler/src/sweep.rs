@@ -107,6 +107,10 @@ async fn sweep(shard: &Shard) -> Result<(), TurnError> {
     sweep_locks(shard, &records).await?;
     sweep_secrets(shard).await?;
     views::show_ended(shard).await;
+    match shard.bus.dead_letters().count().await {
+        Ok(count) => shard.metrics.dead_letters(count),
+        Err(error) => tracing::warn!(%error, "the dead letters cannot be counted"),
+    }
     let pools: Vec<_> = shard.index().pools.iter().cloned().collect();
     for pool in pools {
         match shard.bus.work().depth(&pool).await {

@@ -40,8 +40,33 @@ pub(crate) enum TurnError {
     Bus(#[from] BusError),
     #[error("the entry could not be written")]
     Codec(#[from] CodecError),
+    #[error("the turn panicked: a bug; see the log")]
+    Panicked,
     #[error("gave up after {0} lost races for the run's log")]
     Contended(u32),
+}
+
+impl TurnError {
+    /// Whether the fault lies in what was to be handled, so that handling it again helps nobody: not in a store that is
+    /// away or not as it must be.
+    pub(crate) fn is_poison(&self) -> bool {
+        match self {
+            Self::Codec(_) | Self::Panicked => true,
+            Self::Contended(_) => false,
+            Self::Bus(error) => match error {
+                BusError::Corrupt { .. } | BusError::TooLarge { .. } | BusError::Invalid { .. } => true,
+                BusError::Unavailable { .. }
+                | BusError::Timeout { .. }
+                | BusError::Conflict { .. }
+                | BusError::Full { .. }
+                | BusError::Denied { .. }
+                | BusError::NotFound { .. }
+                | BusError::Layout { .. }
+                | BusError::OldServer { .. }
+                | BusError::Refused { .. } => false,
+            },
+        }
+    }
 }
 
 /// Another scheduler may be at work on the same run. Races are settled by the store; this many in a row are not normal.

@@ -157,3 +157,18 @@ async fn a_closed_reader_s_request_takes_no_order_any_more() {
     let taken = second.next(Duration::from_secs(10)).await.unwrap().expect("nobody else has it");
     assert_eq!((taken.order, taken.delivered), (order, 1));
 }
+
+#[tokio::test]
+async fn an_order_that_cannot_be_read_is_kept_for_people_and_holds_up_nobody() {
+    let ground = Ground::new().await;
+    let (work, pool, order) = (ground.bus.work(), PoolName::default(), order(run()));
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    let garbage = js.publish(proto::subject::work(&pool), "garbage".into()).await.unwrap().await.unwrap();
+    work.publish(&order).await.unwrap();
+    let taken = work.pull(&pool).await.unwrap().next(GENEROUS).await.unwrap().unwrap();
+    assert_eq!(taken.order, order);
+    assert!(!work.is_waiting(garbage.sequence).await.unwrap());
+    let dead = ground.bus.dead_letters().list(0).await.unwrap();
+    assert_eq!((dead.len(), dead[0].about.seq, &dead[0].payload[..]), (1, garbage.sequence, b"garbage".as_slice()));
+    assert_eq!((dead[0].about.stream.as_str(), ground.bus.dead_letters().count().await.unwrap()), ("WORK", 1));
+}

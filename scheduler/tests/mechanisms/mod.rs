@@ -2,4 +2,5 @@
 
 mod commands;
 mod lost_locks;
+mod poison;
 mod views;
