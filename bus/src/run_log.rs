@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Header: whether the run is open after this decision.
 const OPEN_HEADER: &str = "Navvy-Run-Open";
-/// Header: sequence of the run's decision before this one, 0 for the first. Makes a log with a missing part visible.
+/// Header: sequence of the run's decision before this one, 0 where the log begins. Makes a log with a missing part visible.
 const AFTER_HEADER: &str = "Navvy-Run-After";
 
 /// The decisions about runs.
@@ -32,9 +32,19 @@ impl RunLog {
     /// [`BusError::Conflict`]: somebody else decided in between, load again. [`BusError::Timeout`]: unknown, load again
     /// and look whether the entry is there. `open`: whether the run is open after it ([`RunLog::open_runs`]).
     pub async fn commit(&self, run: RunId, expected_last: u64, entry: Vec<u8>, open: bool) -> Result<u64, BusError> {
+        self.append(run, (expected_last, expected_last), entry, open).await
+    }
+
+    /// Appends an entry that tells everything before it again, under the same condition: the log of the open run begins
+    /// there from now on, and what stands before may age out.
+    pub async fn begin_again(&self, run: RunId, expected_last: u64, entry: Vec<u8>) -> Result<u64, BusError> {
+        self.append(run, (expected_last, 0), entry, true).await
+    }
+
+    async fn append(&self, run: RunId, (expected, after): (u64, u64), entry: Vec<u8>, open: bool) -> Result<u64, BusError> {
         let open = if open { "true" } else { "false" };
-        let headers = headers(&[(OPEN_HEADER, open), (AFTER_HEADER, &expected_last.to_string())]);
-        let write = Write { subject: subject::run(run), expected: expected_last, headers, payload: entry.into() };
+        let headers = headers(&[(OPEN_HEADER, open), (AFTER_HEADER, &after.to_string())]);
+        let write = Write { subject: subject::run(run), expected, headers, payload: entry.into() };
         self.committer.commit(write).await
     }
 
@@ -128,7 +138,10 @@ impl Chain<'_> {
     fn extend(&mut self, some: &[Stored]) -> Result<(), BusError> {
         for stored in some {
             let after = stored.header(AFTER_HEADER).and_then(|text| text.parse().ok());
-            if after != Some(self.reached) {
+            if after == Some(0) {
+                // Told from its beginning: what came before may be here still, or be gone.
+                self.entries.clear();
+            } else if after != Some(self.reached) {
                 let why = format!("what stands before the decision at {} is missing", stored.seq);
                 return Err(BusError::corrupt(Op("load", self.subject), why));
             }

@@ -4,7 +4,7 @@
 //! - `shard`: one shard's state in memory (all of it can be rebuilt) and the way to one run;
 //! - `turn`: load, decide, commit, perform: the whole loop;
 //! - `effects`, `locks`, `permit`: what is performed;
-//! - `lock_watch`: whether the lock records can be believed;
+//! - `lock_watch`: whether the lock records can be believed; `retell`: so that a run that stays open does not age out;
 //! - `inbox`, `asks`, `leases`, `sweep`: what sets a turn off. A message only wakes; the sweep finds what was lost.
 //!
 //! It holds no outside credential: secrets pass through sealed, opened only to be sealed again to one attempt's key.
@@ -17,6 +17,7 @@ mod leases;
 mod lock_watch;
 mod locks;
 mod permit;
+mod retell;
 mod shard;
 mod sweep;
 mod turn;

@@ -3,6 +3,7 @@
 use crate::{Deps, lock_watch::LockWatch, views::Pictures};
 use bus::{Bus, BusError, KeyPair, Looked};
 use domain::run::{self, Entry, Event, Input, LockState, Policy, Run};
+use jiff::Timestamp;
 use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec, ids::AttemptId, lock::LockKey};
 use service::metrics::{Metrics, SchedulerMetrics};
 use std::{
@@ -23,6 +24,8 @@ pub(crate) struct Shard {
     pub(crate) all_metrics: Metrics,
     pub(crate) lease: Duration,
     pub(crate) sweep_every: Duration,
+    /// How long RUNS keeps a message.
+    pub(crate) retention: Duration,
     runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Slot>>>>,
     index: Mutex<Index>,
     wakes: mpsc::UnboundedSender<Wake>,
@@ -59,6 +62,8 @@ pub(crate) struct Slot {
     pub(crate) orders: BTreeMap<(JobNo, AttemptNo), u64>,
     /// Commands that had their effect.
     pub(crate) causes: BTreeSet<String>,
+    /// When the oldest entry of the log was written.
+    pub(crate) told_at: Option<Timestamp>,
 }
 
 /// What has to be looked at regularly.
@@ -130,6 +135,7 @@ impl Shard {
             all_metrics: deps.metrics.clone(),
             lease: deps.settings.scheduler.lease.into(),
             sweep_every: deps.settings.scheduler.sweep.into(),
+            retention: deps.settings.scheduler.run_retention.into(),
             runs: Mutex::default(),
             index: Mutex::new(Index { pools: BTreeSet::from([PoolName::default()]), ..Index::default() }),
             wakes,
@@ -237,6 +243,7 @@ impl Slot {
         let entries;
         (self.run, self.seq, entries) = read_run(&shard.bus, run).await?;
         let told = entries.iter().flat_map(|entry| entry.before.iter().chain(std::iter::once(entry)));
+        self.told_at = entries.first().map(|entry| entry.at);
         self.causes = told.filter_map(|entry| entry.cause.clone()).collect();
         self.loaded = true;
         if let Some(run) = &self.run {

@@ -2,7 +2,7 @@
 //! store does not tell.
 
 use crate::{
-    lock_watch, locks,
+    lock_watch, locks, retell,
     shard::Shard,
     turn::{Cause, Outcome, TurnError},
     views,
@@ -142,7 +142,7 @@ async fn sweep_run(shard: &Shard, run: RunId, in_records: bool) -> Result<(), Tu
     if matches!(outcome, Outcome::NoSuchRun) || slot.run.as_ref().is_some_and(run::Run::is_over) {
         shard.index().forget(run);
     }
-    Ok(())
+    retell::when_due(shard, &mut slot, run).await
 }
 
 /// Lock records whose runs have moved on: a holder or waiter that is over gives way; a holder that does not know of its

@@ -155,6 +155,7 @@ impl Shard {
             Ok(seq) => {
                 slot.seq = seq;
                 slot.causes.extend(entry.cause);
+                slot.told_at.get_or_insert(entry.at);
                 Ok(true)
             }
             Err(BusError::Conflict { .. }) => {

@@ -105,8 +105,13 @@ impl Ground {
     }
 
     pub fn scheduler(&self, wish: Wish) -> Scheduler {
+        self.scheduler_with(wish, |_| {})
+    }
+
+    pub fn scheduler_with(&self, wish: Wish, change: impl FnOnce(&mut Settings)) -> Scheduler {
         let (options, sealing) = (self.options(), self.sealing.clone());
         let mut settings = Settings::default();
+        change(&mut settings);
         settings.scheduler.lease = Period::seconds(wish.lease);
         settings.scheduler.sweep = Period::seconds(wish.sweep);
         let (metrics, readiness, shutdown) = (Metrics::new("0", "0"), Readiness::new(), Shutdown::new());

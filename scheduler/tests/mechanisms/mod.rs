@@ -3,4 +3,5 @@
 mod commands;
 mod lost_locks;
 mod poison;
+mod retold;
 mod views;
