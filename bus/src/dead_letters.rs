@@ -48,12 +48,12 @@ impl DeadLetters {
     /// Dead letters behind a sequence (0: from the first one), oldest first, as many as one request brings.
     pub async fn list(&self, after_seq: u64) -> Result<Vec<Buried>, BusError> {
         let found = self.link.many(subject::DEAD, "dead.>", after_seq.saturating_add(1)).await?;
-        let read = |stored: crate::scan::Stored| match stored.header(ABOUT_HEADER).map(|text| codec::decode(text.as_bytes())) {
-            Some(Ok(about)) => Some(Buried { seq: stored.seq, about, payload: stored.payload }),
-            Some(Err(_)) | None => {
+        let read = |stored: crate::scan::Stored| {
+            let about = stored.header(ABOUT_HEADER).and_then(|text| codec::decode(text.as_bytes()).ok());
+            if about.is_none() {
                 tracing::warn!(seq = stored.seq, "a dead letter does not say what it is");
-                None
             }
+            about.map(|about| Buried { seq: stored.seq, about, payload: stored.payload })
         };
         Ok(found.into_iter().filter_map(read).collect())
     }

@@ -9,7 +9,7 @@ async fn a_run_that_ended_before_anybody_was_shown_that_it_began_is_shown_by_the
     let ground = Ground::new().await;
     let trigger = probe();
     let cancel = Input::Cancel { by: "ada".to_owned(), force: false };
-    ground.wrote(&trigger, &[cancel.clone()]).await;
+    ground.wrote(&trigger, std::slice::from_ref(&cancel)).await;
     let _scheduler = ground.scheduler(CALM);
     ground.until_status(trigger.run, RunStatus::Cancelled).await;
     // And by the one beside it.
