@@ -6,12 +6,14 @@ use crate::delivery::{self, Delivery, traceparent};
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
 use crate::pull::{Pulled, Puller};
+use async_nats::jetstream::consumer;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 use proto::codec::{self, CodecError};
 use proto::message::{CommandAnswer, InboxMessage, Trigger};
 use proto::subject::{self, TRACEPARENT_HEADER};
 use proto::{RunId, ShardNo};
+use serde_json::json;
 use std::time::Duration;
 
 /// Messages a pull; they wait in memory, and their time to be acknowledged runs meanwhile.
@@ -86,6 +88,13 @@ impl Inbox {
     pub async fn consume(&self, shard: ShardNo) -> Result<InboxDeliveries, BusError> {
         let puller = Puller::new(&self.link, subject::INBOX, &subject::shard_consumer(shard), AT_ONCE).await?;
         Ok(InboxDeliveries { link: self.link.clone(), puller })
+    }
+
+    /// How many messages of a shard nobody has been given yet. Fails when the stream or its consumer is not there.
+    pub async fn depth(&self, shard: ShardNo) -> Result<u64, BusError> {
+        let subject = format!("CONSUMER.INFO.{}.{}", subject::INBOX, subject::shard_consumer(shard));
+        let info: consumer::Info = self.link.api(Op("look at", &subject), &json!({})).await?;
+        Ok(info.num_pending)
     }
 
     /// A place for the answer to one command. Put its subject into the command before publishing it.

@@ -80,11 +80,11 @@ pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
     Ok(())
 }
 
-/// A scheduler whose lock records cannot be believed is not ready: it grants and starts nothing.
+/// A scheduler whose lock records cannot be believed, or whose streams are not there, is not ready: it starts nothing.
 fn add_probe(readiness: &Readiness, shard: &Arc<Shard>) {
     let weak = Arc::downgrade(shard);
-    readiness.add("locks", move || {
-        let trouble = weak.upgrade().and_then(|shard| shard.lock_watch.trouble());
+    readiness.add("shard", move || {
+        let trouble = weak.upgrade().and_then(|shard| shard.trouble());
         async move { trouble.map_or(Ok(()), Err) }
     });
 }

@@ -33,6 +33,8 @@ pub(crate) struct Shard {
     /// Lock records are changed by one turn of this process at a time: many that want one lock would only lose races.
     pub(crate) lock_desk: tokio::sync::Mutex<()>,
     pub(crate) lock_watch: LockWatch,
+    /// Why the store is not as it must be, as the last sweep found it. Passing trouble is none.
+    pub(crate) store_fault: Mutex<Option<String>>,
     /// How far the decisions of the shard were looked through for what other schedulers decided.
     pub(crate) looked: tokio::sync::Mutex<Looked>,
 }
@@ -142,6 +144,7 @@ impl Shard {
             pictures: Pictures::default(),
             lock_desk: tokio::sync::Mutex::default(),
             lock_watch: LockWatch::default(),
+            store_fault: Mutex::default(),
             looked: tokio::sync::Mutex::default(),
         };
         (shard, receiver)
@@ -161,6 +164,15 @@ impl Shard {
 
     pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note_store(&self, fault: Option<String>) {
+        *self.store_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Why this shard cannot work, for a reason that does not pass by itself.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.lock_watch.trouble().or_else(|| self.store_fault.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     pub(crate) fn wake(&self, run: RunId, input: Input) {

@@ -54,8 +54,13 @@ pub(crate) async fn repeat(shard: Arc<Shard>, drain: CancellationToken) -> Resul
             () = drain.cancelled() => return Ok(()),
             _ = every.tick() => {}
         }
-        if let Err(error) = sweep(&shard).await {
-            tracing::warn!(%error, "a sweep was cut short; the next one goes on");
+        match sweep(&shard).await {
+            Ok(()) => shard.note_store(None),
+            Err(TurnError::Bus(error)) if !error.retryable() => {
+                tracing::error!(%error, "the store is not as it must be; does `navvy admin migrate --check` say what is missing?");
+                shard.note_store(Some(error.to_string()));
+            }
+            Err(error) => tracing::warn!(%error, "a sweep was cut short; the next one goes on"),
         }
     }
 }
@@ -91,6 +96,7 @@ async fn note_unshown(shard: &Shard, ended: Vec<Decided>) {
 }
 
 async fn sweep(shard: &Shard) -> Result<(), TurnError> {
+    shard.bus.inbox().depth(shard.number).await?;
     // Asked of the store, not of memory: a run that another scheduler took on and died with is known nowhere else.
     let decided = shard.bus.run_log().decided_since(shard.number, &mut *shard.looked.lock().await).await?;
     let (found, ended): (Vec<Decided>, Vec<Decided>) = decided.into_iter().partition(|decided| decided.open);

@@ -18,7 +18,7 @@ const NO_SWEEP: Wish = Wish { lease: 600, sweep: 600 };
 async fn until_ready(scheduler: &Scheduler, ready: bool) {
     eventually(&format!("ready: {ready}"), || async {
         let report = scheduler.readiness.check().await;
-        (report.probes.iter().any(|probe| probe.name == "locks") && report.ready == ready).then_some(())
+        (report.probes.iter().any(|probe| probe.name == "shard") && report.ready == ready).then_some(())
     })
     .await;
 }
@@ -120,6 +120,21 @@ async fn without_the_bucket_nothing_starts_and_the_process_is_not_ready() {
     let begun = ground.begin(attempt(trigger.run, PLAN, 1), "w1", "w1").await;
     assert!(!matches!(begun, Some(AskAnswer::Permit(_))), "{begun:?}");
     assert_eq!(scheduler.shutdown.reason(), None, "what needs no lock goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_streams_a_scheduler_is_not_ready_and_is_again_when_they_are_back() {
+    let ground = Ground::new().await;
+    let scheduler = ground.scheduler(CALM);
+    until_ready(&scheduler, true).await;
+    for stream in ["RUNS", "INBOX"] {
+        ground.raw().await.delete_stream(stream).await.unwrap();
+        until_ready(&scheduler, false).await;
+        ground.bus.migrate(&bus::Layout::default()).await.unwrap();
+        until_ready(&scheduler, true).await;
+    }
+    ground.probe_done().await;
+    assert_eq!(scheduler.shutdown.reason(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
