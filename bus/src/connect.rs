@@ -4,8 +4,8 @@ use crate::error::{BusError, Op};
 use crate::link::Link;
 use crate::signs::Signs;
 use crate::{
-    artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, fleet::Fleet, inbox::Inbox, keys::Keys, locks::Locks,
-    logs::Logs, run_log::RunLog, sealed::SealedSecrets, views::Views, work::WorkQueue,
+    artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, dead_letters::DeadLetters, fleet::Fleet, inbox::Inbox,
+    keys::Keys, locks::Locks, logs::Logs, run_log::RunLog, sealed::SealedSecrets, views::Views, work::WorkQueue,
 };
 use async_nats::ConnectErrorKind;
 use async_nats::jetstream::context::ContextBuilder;
@@ -160,7 +160,12 @@ impl Bus {
         Keys::new(self.link.clone())
     }
 
-    /// Plans, archived logs, state files that could not be saved.
+    /// Messages that nobody could handle.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(self.link.clone())
+    }
+
+    /// Sealed plans, archived logs, state files that could not be saved.
     pub fn artifacts(&self) -> Artifacts {
         Artifacts::new(self.link.clone())
     }

@@ -53,6 +53,16 @@ impl Delivery {
     }
 }
 
+/// Gives back what a closed reader never took: at once somebody else's.
+pub(crate) async fn give_back(link: &Link, messages: Vec<Message>) {
+    for message in messages {
+        let Some(delivery) = Delivery::of(link, &message) else { continue };
+        if let Err(error) = delivery.nak(None).await {
+            tracing::debug!(%error, "not given back; it comes again by itself");
+        }
+    }
+}
+
 /// The trace context that came along.
 pub(crate) fn traceparent(message: &Message) -> Option<String> {
     message.headers.as_ref()?.get(TRACEPARENT_HEADER).map(|value| value.as_str().to_owned())

@@ -1,20 +1,24 @@
 //! INBOX: triggers, commands and reports on their way to the scheduler, and the answers to commands on their way back.
 
 use crate::connect::INBOX_PREFIX;
-use crate::delivery::{Delivery, traceparent};
+use crate::dead_letters::{self, DeadLetters};
+use crate::delivery::{self, Delivery, traceparent};
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
 use crate::pull::{Pulled, Puller};
+use async_nats::jetstream::consumer;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 use proto::codec::{self, CodecError};
 use proto::message::{CommandAnswer, InboxMessage, Trigger};
 use proto::subject::{self, TRACEPARENT_HEADER};
 use proto::{RunId, ShardNo};
+use serde_json::json;
 use std::time::Duration;
 
 /// Messages a pull; they wait in memory, and their time to be acknowledged runs meanwhile.
 const AT_ONCE: usize = 64;
+const MESSAGE_ID: &str = "Nats-Msg-Id";
 const WAIT: Duration = Duration::from_secs(30);
 /// A run's trigger is its first message; a few commands for a run that is not there yet may stand before it.
 const LOOK_AT: usize = 32;
@@ -55,7 +59,7 @@ impl Inbox {
         if message_id.is_empty() || message_id.chars().any(char::is_control) {
             return Err(BusError::invalid(op, "a message id is a text without control characters"));
         }
-        let mut headers = headers(&[("Nats-Msg-Id", message_id)]);
+        let mut headers = headers(&[(MESSAGE_ID, message_id)]);
         if let Some(context) = traceparent.filter(|context| context.chars().all(|c| c.is_ascii_graphic())) {
             headers.insert(TRACEPARENT_HEADER, context);
         }
@@ -84,6 +88,13 @@ impl Inbox {
     pub async fn consume(&self, shard: ShardNo) -> Result<InboxDeliveries, BusError> {
         let puller = Puller::new(&self.link, subject::INBOX, &subject::shard_consumer(shard), AT_ONCE).await?;
         Ok(InboxDeliveries { link: self.link.clone(), puller })
+    }
+
+    /// How many messages of a shard nobody has been given yet. Fails when the stream or its consumer is not there.
+    pub async fn depth(&self, shard: ShardNo) -> Result<u64, BusError> {
+        let subject = format!("CONSUMER.INFO.{}.{}", subject::INBOX, subject::shard_consumer(shard));
+        let info: consumer::Info = self.link.api(Op("look at", &subject), &json!({})).await?;
+        Ok(info.num_pending)
     }
 
     /// A place for the answer to one command. Put its subject into the command before publishing it.
@@ -129,6 +140,11 @@ impl InboxDeliveries {
         }
     }
 
+    /// Nothing more is wanted. What was on its way goes back at once, for whoever consumes after this.
+    pub async fn close(self) {
+        delivery::give_back(&self.link, self.puller.close().await).await;
+    }
+
     async fn read(&self, message: &Message) -> Option<InboxDelivery> {
         let delivery = Delivery::of(&self.link, message)?;
         let tokens: Vec<&str> = message.subject.split('.').collect();
@@ -138,8 +154,13 @@ impl InboxDeliveries {
             _ => None,
         };
         let Some((run, from_worker)) = place else {
-            tracing::warn!(subject = %message.subject, "a message for no run is thrown away");
-            if let Err(error) = delivery.term("its subject names no run").await {
+            let why = "its subject names no run";
+            tracing::error!(subject = %message.subject, why, "a message is thrown away");
+            let about = dead_letters::about(subject::INBOX, message, (delivery.place.seq, delivery.place.delivered), why);
+            if let Err(error) = DeadLetters::new(self.link.clone()).bury(&about, message.payload.clone()).await {
+                tracing::warn!(%error, "a message that is thrown away could not be kept for people");
+            }
+            if let Err(error) = delivery.term(why).await {
                 tracing::warn!(%error, "it will come again");
             }
             return None;
@@ -151,6 +172,9 @@ impl InboxDeliveries {
             seq: delivery.place.seq,
             delivered: delivery.place.delivered,
             traceparent: traceparent(message),
+            message_id: message.headers.as_ref().and_then(|headers| headers.get(MESSAGE_ID)).map(|id| id.as_str().to_owned()),
+            link: self.link.clone(),
+            raw: message.clone(),
             delivery,
         })
     }
@@ -169,6 +193,10 @@ pub struct InboxDelivery {
     /// How often it was delivered, this time included.
     pub delivered: u64,
     pub traceparent: Option<String>,
+    /// The id it was stored under: the same for every delivery of one message, and for no other message.
+    pub message_id: Option<String>,
+    link: Link,
+    raw: Message,
     delivery: Delivery,
 }
 
@@ -186,6 +214,13 @@ impl InboxDelivery {
     /// Still at it: 30 s more.
     pub async fn progress(&self) -> Result<(), BusError> {
         self.delivery.progress().await
+    }
+
+    /// Keeps it for people, because it could not be handled: in DEAD, once. It is not settled by this.
+    pub async fn bury(&self, why: &str) -> Result<(), BusError> {
+        let place = (self.seq, self.delivered);
+        let about = dead_letters::about(subject::INBOX, &self.raw, place, why);
+        DeadLetters::new(self.link.clone()).bury(&about, self.raw.payload.clone()).await
     }
 
     /// Never again.

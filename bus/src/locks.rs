@@ -7,7 +7,7 @@ use crate::error::{BusError, Op};
 use crate::link::Link;
 use futures_util::future::try_join_all;
 use proto::lock::{LockKey, LockRecord};
-use proto::subject;
+use proto::{ShardNo, codec, subject};
 use std::collections::HashSet;
 
 /// The lock records.
@@ -43,6 +43,19 @@ impl Locks {
         Ok(Held { value, revision: entry.revision })
     }
 
+    /// Whether the bucket carries the mark of a shard. Nothing ever takes it away: a bucket without it has lost what it held.
+    pub async fn is_marked(&self, shard: ShardNo) -> Result<bool, BusError> {
+        Ok(self.bucket.get::<LockRecord>(&mark_key(shard)).await?.value.is_some())
+    }
+
+    /// Marks the bucket as one whose records are all there, as far as a shard is concerned.
+    pub async fn mark(&self, shard: ShardNo) -> Result<(), BusError> {
+        // In the form of a record that nobody holds, so that an older version reads the bucket as well.
+        let mark: LockRecord = codec::decode(format!(r#"{{"key":"{}","holder":null}}"#, mark_key(shard)).as_bytes())
+            .map_err(|error| BusError::corrupt(Op("mark", subject::LOCKS), error))?;
+        self.bucket.put(&mark_key(shard), &mark).await.map(|_| ())
+    }
+
     /// Writes these records, all or none, if each one's revision is still the last; returns the new revisions in order.
     ///
     /// [`BusError::Conflict`]: one was changed in between, nothing was written. [`BusError::Timeout`]: unknown, read again.
@@ -63,6 +76,15 @@ impl Locks {
 
     /// Every record there is, free ones included. In a cluster it may lag: good for showing, not for deciding.
     pub async fn list(&self) -> Result<Vec<LockRecord>, BusError> {
-        self.bucket.all().await?.iter().filter_map(|stored| value_of(stored).transpose()).collect()
+        let stored = self.bucket.all().await?;
+        let records = stored.iter().filter(|stored| !self.bucket.key(&stored.subject).starts_with(MARK));
+        records.filter_map(|stored| value_of(stored).transpose()).collect()
     }
+}
+
+/// Beginning of the keys that are marks. A lock's own key is a digest.
+const MARK: &str = "mark-";
+
+fn mark_key(shard: ShardNo) -> String {
+    format!("{MARK}{shard}")
 }

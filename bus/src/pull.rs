@@ -20,6 +20,9 @@ const SILENCE: Duration = Duration::from_secs(12);
 /// After an answer that would come again at once.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long the server may take to send what was under way when the pulling ended.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// What a wait brought.
 #[derive(Debug)]
 pub(crate) enum Pulled {
@@ -107,6 +110,21 @@ impl Puller {
                 }
             }
         }
+    }
+
+    /// Ends the pulling, and gives what was sent to it and never taken. Without this the server may send one more message to
+    /// the request under way, where nobody reads it, and miss it only when its time to be acknowledged is over.
+    pub(crate) async fn close(mut self) -> Vec<Message> {
+        let mut left = Vec::new();
+        // Not heard of by the server, or not in time: what it sends meanwhile comes back by itself.
+        if self.answers.drain().await.is_ok() {
+            while let Ok(Some(message)) = tokio::time::timeout(CLOSING, self.answers.next()).await {
+                if matches!(message.status, None | Some(StatusCode::OK)) {
+                    left.push(message);
+                }
+            }
+        }
+        left
     }
 
     /// Sends a request for what is left of the wait; none left is the end of it.

@@ -5,11 +5,14 @@ use crate::commit::Committer;
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
 use crate::scan::{self, Filter, Stored};
+use async_nats::jetstream::stream::Info;
 use proto::{RunId, ShardNo, subject};
+use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Header: whether the run is open after this decision.
 const OPEN_HEADER: &str = "Navvy-Run-Open";
-/// Header: sequence of the run's decision before this one, 0 for the first. Makes a log with a missing part visible.
+/// Header: sequence of the run's decision before this one, 0 where the log begins. Makes a log with a missing part visible.
 const AFTER_HEADER: &str = "Navvy-Run-After";
 
 /// The decisions about runs.
@@ -29,9 +32,19 @@ impl RunLog {
     /// [`BusError::Conflict`]: somebody else decided in between, load again. [`BusError::Timeout`]: unknown, load again
     /// and look whether the entry is there. `open`: whether the run is open after it ([`RunLog::open_runs`]).
     pub async fn commit(&self, run: RunId, expected_last: u64, entry: Vec<u8>, open: bool) -> Result<u64, BusError> {
+        self.append(run, (expected_last, expected_last), entry, open).await
+    }
+
+    /// Appends an entry that tells everything before it again, under the same condition: the log of the open run begins
+    /// there from now on, and what stands before may age out.
+    pub async fn begin_again(&self, run: RunId, expected_last: u64, entry: Vec<u8>) -> Result<u64, BusError> {
+        self.append(run, (expected_last, 0), entry, true).await
+    }
+
+    async fn append(&self, run: RunId, (expected, after): (u64, u64), entry: Vec<u8>, open: bool) -> Result<u64, BusError> {
         let open = if open { "true" } else { "false" };
-        let headers = headers(&[(OPEN_HEADER, open), (AFTER_HEADER, &expected_last.to_string())]);
-        let write = Write { subject: subject::run(run), expected: expected_last, headers, payload: entry.into() };
+        let headers = headers(&[(OPEN_HEADER, open), (AFTER_HEADER, &after.to_string())]);
+        let write = Write { subject: subject::run(run), expected, headers, payload: entry.into() };
         self.committer.commit(write).await
     }
 
@@ -62,6 +75,22 @@ impl RunLog {
         Ok(self.link.last(subject::RUNS, &subject::run(run)).await?.map_or(0, |stored| stored.seq))
     }
 
+    /// What was decided in a shard since `looked`, the last decision of each run; moves `looked` on. The first time, which
+    /// costs the server a look at every run it keeps, it is the last decision of all. In a cluster it may miss what was
+    /// decided this instant, which then comes the next time.
+    pub async fn decided_since(&self, shard: ShardNo, looked: &mut Looked) -> Result<Vec<Decided>, BusError> {
+        let info: Info = self.link.api(Op("look at", "STREAM.INFO.RUNS"), &json!({})).await?;
+        // A stream with an earlier end is another stream.
+        let from = if looked.0 > info.state.last_sequence { 0 } else { looked.0 };
+        let subjects = subject::runs_of_shard(shard);
+        let filter = Filter { stream: subject::RUNS, subjects: &subjects, headers_only: true };
+        let found =
+            if from == 0 { scan::last_of_each(&self.link, filter).await? } else { scan::all_from(&self.link, filter, from + 1).await? };
+        looked.0 = found.iter().map(|stored| stored.seq).max().unwrap_or(0).max(from);
+        let last: BTreeMap<RunId, Decided> = found.iter().filter_map(decided).map(|decided| (decided.run, decided)).collect();
+        Ok(last.into_values().collect())
+    }
+
     /// The runs of a shard whose last decision left them open. Costs the server a look at every run it keeps; made for
     /// starts and slow sweeps. In a cluster it may miss what was decided this instant.
     pub async fn open_runs(&self, shard: ShardNo) -> Result<Vec<RunId>, BusError> {
@@ -72,16 +101,30 @@ impl RunLog {
 /// The open runs among the subjects of a filter.
 pub(crate) async fn open_runs(link: &Link, subjects: &str) -> Result<Vec<RunId>, BusError> {
     let filter = Filter { stream: subject::RUNS, subjects, headers_only: true };
-    let mut open = Vec::new();
-    for stored in scan::last_of_each(link, filter).await? {
-        match (stored.header(OPEN_HEADER), stored.subject.rsplit('.').next().and_then(|token| token.parse().ok())) {
-            (Some("false"), _) => {}
-            // A message that does not say is taken for open: it is looked at, and nothing is overlooked.
-            (_, Some(run)) => open.push(run),
-            (_, None) => tracing::warn!(subject = stored.subject, "no run has this subject"),
-        }
+    let found = scan::last_of_each(link, filter).await?;
+    Ok(found.iter().filter_map(decided).filter(|decided| decided.open).map(|decided| decided.run).collect())
+}
+
+fn decided(stored: &Stored) -> Option<Decided> {
+    let run = stored.subject.rsplit('.').next().and_then(|token| token.parse().ok());
+    if run.is_none() {
+        tracing::warn!(subject = stored.subject, "no run has this subject");
     }
-    Ok(open)
+    // A message that does not say is taken for open: it is looked at, and nothing is overlooked.
+    Some(Decided { run: run?, seq: stored.seq, open: stored.header(OPEN_HEADER) != Some("false") })
+}
+
+/// How far the decisions of a shard have been looked through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Looked(u64);
+
+/// A run's last decision, as far as it can be told without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    pub run: RunId,
+    pub seq: u64,
+    /// Whether the run was open after it.
+    pub open: bool,
 }
 
 /// A run's log being read, each decision hooked into the one before it.
@@ -95,7 +138,10 @@ impl Chain<'_> {
     fn extend(&mut self, some: &[Stored]) -> Result<(), BusError> {
         for stored in some {
             let after = stored.header(AFTER_HEADER).and_then(|text| text.parse().ok());
-            if after != Some(self.reached) {
+            if after == Some(0) {
+                // Told from its beginning: what came before may be here still, or be gone.
+                self.entries.clear();
+            } else if after != Some(self.reached) {
                 let why = format!("what stands before the decision at {} is missing", stored.seq);
                 return Err(BusError::corrupt(Op("load", self.subject), why));
             }

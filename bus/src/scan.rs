@@ -41,13 +41,17 @@ pub(crate) struct Filter<'a> {
     pub(crate) headers_only: bool,
 }
 
-/// A consumer made for reading: its name, and how many messages are to come.
+/// A consumer made for reading the last message of each subject: its name, and how many messages are to come.
 pub(crate) async fn reading_consumer(link: &Link, filter: Filter<'_>) -> Result<(String, u64), BusError> {
+    consumer_from(link, filter, DeliverPolicy::LastPerSubject).await
+}
+
+async fn consumer_from(link: &Link, filter: Filter<'_>, deliver_policy: DeliverPolicy) -> Result<(String, u64), BusError> {
     let name = format!("read-{}", uuid::Uuid::new_v4().simple());
     let config = consumer::Config {
         name: Some(name.clone()),
         filter_subject: filter.subjects.to_owned(),
-        deliver_policy: DeliverPolicy::LastPerSubject,
+        deliver_policy,
         ack_policy: AckPolicy::None,
         headers_only: filter.headers_only,
         inactive_threshold: FORGOTTEN_AFTER,
@@ -63,7 +67,16 @@ pub(crate) async fn reading_consumer(link: &Link, filter: Filter<'_>) -> Result<
 
 /// The last message of every subject that the filter lets through.
 pub(crate) async fn last_of_each(link: &Link, filter: Filter<'_>) -> Result<Vec<Stored>, BusError> {
-    let (name, pending) = reading_consumer(link, filter).await?;
+    read_all(link, filter, DeliverPolicy::LastPerSubject).await
+}
+
+/// Every message that the filter lets through, from a sequence on.
+pub(crate) async fn all_from(link: &Link, filter: Filter<'_>, start_sequence: u64) -> Result<Vec<Stored>, BusError> {
+    read_all(link, filter, DeliverPolicy::ByStartSequence { start_sequence }).await
+}
+
+async fn read_all(link: &Link, filter: Filter<'_>, deliver_policy: DeliverPolicy) -> Result<Vec<Stored>, BusError> {
+    let (name, pending) = consumer_from(link, filter, deliver_policy).await?;
     if pending == 0 {
         forget(link, filter.stream, &name);
         return Ok(Vec::new());

@@ -1,6 +1,7 @@
 //! WORK: job orders. One durable consumer a pool; a worker takes one order at a time when it has a free slot.
 
-use crate::delivery::Delivery;
+use crate::dead_letters::{self, DeadLetters};
+use crate::delivery::{self, Delivery};
 use crate::error::{BusError, Op};
 use crate::inbox::Stored;
 use crate::link::{Link, headers};
@@ -73,7 +74,7 @@ pub struct Orders {
 
 impl Orders {
     /// The next order, waiting up to `wait` for one. Dropping the future loses nothing: what it would have brought, the
-    /// next call brings. Drop the whole of it when no order is wanted any more.
+    /// next call brings. [`Orders::close`] it when no order is wanted any more.
     pub async fn next(&mut self, wait: Duration) -> Result<Option<Order>, BusError> {
         let until = Instant::now() + wait;
         loop {
@@ -89,20 +90,45 @@ impl Orders {
         }
     }
 
+    /// No order is wanted any more. One that was on its way goes back at once, instead of waiting for this worker.
+    pub async fn close(self) {
+        delivery::give_back(&self.link, self.puller.close().await).await;
+    }
+
     async fn read(&self, message: &Message) -> Option<Order> {
         let delivery = Delivery::of(&self.link, message)?;
         match codec::decode(&message.payload) {
             Ok(order) => Some(Order { order, delivered: delivery.place.delivered, delivery }),
             Err(error) => {
                 tracing::warn!(seq = delivery.place.seq, %error, "an order that cannot be read is thrown away");
-                if let Err(error) = delivery.term("it cannot be read").await {
-                    tracing::warn!(%error, "it will come again");
-                }
+                self.bury(message, &delivery, &error.to_string()).await;
                 None
             }
         }
     }
 }
+
+impl Orders {
+    /// Out of the queue, because nobody can ever take it: kept for people first, or it stays.
+    async fn bury(&self, message: &Message, delivery: &Delivery, why: &str) {
+        let place = (delivery.place.seq, delivery.place.delivered);
+        let about = dead_letters::about(subject::WORK, message, place, why);
+        let buried = DeadLetters::new(self.link.clone()).bury(&about, message.payload.clone()).await;
+        let settled = match buried {
+            Ok(()) => delivery.term("it cannot be read").await,
+            Err(error) => {
+                tracing::warn!(seq = place.0, %error, "an order that cannot be read could not be kept for people; it stays in the queue");
+                delivery.nak(Some(UNREADABLE_AWAY)).await
+            }
+        };
+        if let Err(error) = settled {
+            tracing::warn!(%error, "it will come again");
+        }
+    }
+}
+
+/// How long an order stays away that can be neither read nor buried.
+const UNREADABLE_AWAY: Duration = Duration::from_secs(30);
 
 /// An order in a worker's hand, to be settled by one of the calls below; else another worker gets it after 30 s.
 #[derive(Debug)]

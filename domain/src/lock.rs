@@ -8,6 +8,10 @@ use proto::{
     lock::{LockHolder, LockKey, LockRecord, LockWaiter},
 };
 
+/// Most runs that may stand in one lock's line. A record is one message: at some length nobody could be added any more,
+/// nor anybody taken out. Reached only by a mistake, such as a loop that deploys.
+pub const LONGEST_LINE: usize = 1_000;
+
 /// What came of wanting a set of locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -15,6 +19,8 @@ pub enum Wanted {
     Granted,
     /// The run stands in line, once the changed records are written.
     InLine,
+    /// The line of one of them is as long as it may be; nothing is changed.
+    LineFull,
 }
 
 /// Takes all of `records` for the run, or puts it in line. Returns whether anything changed. `records` are all the
@@ -44,6 +50,10 @@ pub fn want(records: &mut [LockRecord], run: RunId, now: Timestamp) -> (Wanted, 
             record.holder.get_or_insert(LockHolder { run, since: now });
         }
         return (Wanted::Granted, true);
+    }
+    let in_line = |record: &LockRecord| record.queue.iter().any(|waiter| waiter.run == run);
+    if records.iter().any(|record| record.queue.len() >= LONGEST_LINE && !in_line(record)) {
+        return (Wanted::LineFull, false);
     }
     let wants: Vec<LockKey> = records.iter().map(|record| record.key.clone()).collect();
     let mut changed = false;
@@ -130,6 +140,21 @@ mod tests {
         assert_eq!(next.iter().map(|waiter| waiter.run).collect::<Vec<_>>(), [run("2")]);
         assert_eq!(want(&mut record, next[0].run, NOW), (Wanted::Granted, true));
         assert_eq!(position(&record[0], run("3")), Some(1));
+    }
+
+    #[test]
+    fn a_line_has_an_end_and_who_stands_in_it_keeps_its_place() {
+        let mut records = [free("a"), free("b")];
+        let names: Vec<String> = (0..=LONGEST_LINE).map(|n| n.to_string()).collect();
+        for name in &names {
+            want(&mut records[..1], run(name), NOW);
+        }
+        let before = records.clone();
+        assert_eq!(want(&mut records, run("late"), NOW), (Wanted::LineFull, false), "also of a set of which only one is full");
+        assert_eq!(want(&mut records[..1], run("7"), NOW), (Wanted::InLine, false));
+        assert_eq!(records, before);
+        assert!(release(&mut records[..1], run("7")));
+        assert_eq!(want(&mut records[..1], run("late"), NOW), (Wanted::InLine, true));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod answers;
 mod app;
 mod auth;
 mod commands;
+mod dead_letters;
 mod deploy;
 mod door;
 mod fleet;

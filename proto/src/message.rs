@@ -229,7 +229,12 @@ pub enum AskWhat {
     /// May I begin? `public_key`: the attempt's own HPKE key (hex) that the secrets are sealed to.
     Begin { public_key: String },
     /// May I start the side effects now? The last word before the tool changes the world.
-    StartEffects,
+    StartEffects {
+        /// State serial before the side effects, when it could be read: kept with the word, because a worker that is lost
+        /// after it cannot tell any more.
+        #[serde(default)]
+        serial_before: Option<u64>,
+    },
 }
 
 /// The scheduler's answer.
@@ -302,6 +307,22 @@ pub struct PublicSealingKey {
     pub public: String,
     /// Its short name, as in [`Sealed::key_id`].
     pub key_id: String,
+}
+
+/// What is known about a message that nobody could handle. Kept in DEAD beside the message itself, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The stream it came from: `INBOX` or `WORK`.
+    pub stream: String,
+    /// The subject it came over.
+    pub subject: String,
+    /// Its sequence in that stream.
+    pub seq: u64,
+    /// How often it had been delivered.
+    pub deliveries: u64,
+    pub at: Timestamp,
+    /// Why it could not be handled.
+    pub why: String,
 }
 
 /// Tells a worker to stop an attempt.

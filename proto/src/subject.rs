@@ -23,6 +23,9 @@ pub const KEYS: &str = "KEYS";
 /// Object store of plans and archived logs.
 pub const ARTIFACTS: &str = "ARTIFACTS";
 
+/// Messages that nobody could handle.
+pub const DEAD: &str = "DEAD";
+
 /// Header that carries the W3C trace context.
 pub const TRACEPARENT_HEADER: &str = "traceparent";
 
@@ -67,6 +70,11 @@ pub fn pool_consumer(pool: &PoolName) -> String {
 /// The durable consumer that a shard's schedulers share.
 pub fn shard_consumer(shard: ShardNo) -> String {
     format!("scheduler-{shard}")
+}
+
+/// Dead letters of a stream.
+pub fn dead(stream: &str) -> String {
+    format!("dead.{stream}")
 }
 
 /// Output of one attempt.

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// Questions worked on at a time; the rest waits in the connection.
 const MAX_AT_ONCE: usize = 256;
 
+const LOCKS_LOST: &str = "the lock records cannot be believed just now; nothing starts";
+
 /// Answers until told to drain.
 pub(crate) async fn serve(shard: Arc<Shard>, tasks: Tasks, drain: CancellationToken) -> Result<(), BusError> {
     let mut requests = shard.bus.asks().serve(shard.number).await?;
@@ -45,7 +47,7 @@ pub(crate) async fn serve(shard: Arc<Shard>, tasks: Tasks, drain: CancellationTo
 async fn answer(shard: &Shard, ask: &Ask) -> AskAnswer {
     let result = match &ask.what {
         AskWhat::Begin { public_key } => begin(shard, ask, public_key).await,
-        AskWhat::StartEffects => start_effects(shard, ask).await,
+        AskWhat::StartEffects { serial_before } => start_effects(shard, ask, *serial_before).await,
     };
     result.unwrap_or_else(|error| {
         tracing::warn!(attempt = %ask.id, worker = %ask.worker, %error, "a worker's question could not be answered");
@@ -60,6 +62,9 @@ async fn begin(shard: &Shard, ask: &Ask, public_key: &str) -> Result<AskAnswer, 
     let mut slot = slot.lock().await;
     slot.load(shard, run).await?;
     let Some(state) = slot.run.as_ref() else { return Ok(AskAnswer::Refused { reason: "there is no such run".to_owned() }) };
+    if !state.locks.is_empty() && shard.lock_watch.trouble().is_some() {
+        return Ok(AskAnswer::Later { reason: LOCKS_LOST.to_owned() });
+    }
     // Opened before the permit is committed: a permit without its secrets would be spent for nothing.
     let secrets = match permit::secrets_for(shard, state, ask.id, public_key).await {
         Ok(secrets) => secrets,
@@ -116,13 +121,16 @@ async fn holds_its_locks(shard: &Shard, run: RunId) -> Result<bool, TurnError> {
     Ok(records.iter().all(|record| record.value.holder.as_ref().is_some_and(|holder| holder.run == run)))
 }
 
-async fn start_effects(shard: &Shard, ask: &Ask) -> Result<AskAnswer, TurnError> {
+async fn start_effects(shard: &Shard, ask: &Ask, serial_before: Option<u64>) -> Result<AskAnswer, TurnError> {
     let AttemptId { run, job, attempt } = ask.id;
+    if shard.lock_watch.trouble().is_some() {
+        return Ok(AskAnswer::Later { reason: LOCKS_LOST.to_owned() });
+    }
     if !holds_its_locks(shard, run).await? {
         tracing::error!(attempt = %ask.id, "the run's locks are not held by it in the store: nothing may start; look at the bucket LOCKS");
         return Ok(AskAnswer::Later { reason: "the run's locks are not held by it in the store".to_owned() });
     }
-    let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone() };
+    let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone(), serial_before };
     Ok(match shard.turn(run, Cause::Input(input)).await? {
         Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => AskAnswer::Go,
         Outcome::Refused { refusal, .. } => AskAnswer::Refused { reason: refusal.to_string() },

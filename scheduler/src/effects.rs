@@ -1,27 +1,31 @@
 //! Doing what is due. Each effect may be done twice; none is done before the decision that asks for it is stored.
 
 use crate::{
-    locks,
+    locks::{self, Asked},
     shard::{Shard, Slot},
     turn::TurnError,
 };
-use domain::run::{self, AttemptEnd, Effect, Ending, Event, JobKind, Run};
+use domain::run::{self, AttemptEnd, Effect, Ending, Event, Input, JobKind, Run};
 use proto::{JobNo, ids::AttemptId, message::JobOrder};
 use service::metrics::{DeploymentStatus, SchedulerMetrics};
 use std::time::Duration;
 
-/// Performs effects. `true`: the run was just given the locks it wanted.
-pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) -> Result<bool, TurnError> {
-    let mut granted = false;
+/// Performs effects. What comes back was found out on the way and is to be decided at once.
+pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) -> Result<Option<Input>, TurnError> {
+    let mut found = None;
     for effect in due {
         let Some(run) = slot.run.as_ref().map(|run| run.id) else { break };
         match effect {
             // Who stands in line is woken when it is its turn; asking again would only fight over the record.
             Effect::WantLocks(_) if slot.in_line => {}
             Effect::WantLocks(keys) => {
-                let now = locks::want(shard, run, &keys).await?;
-                slot.in_line = !now;
-                granted |= now;
+                let asked = locks::want(shard, run, &keys).await?;
+                slot.in_line = asked == Asked::InLine;
+                found = match asked {
+                    Asked::Granted => Some(Input::LocksGranted),
+                    Asked::LineFull => Some(Input::LockLineFull),
+                    Asked::InLine | Asked::NotNow => None,
+                };
             }
             Effect::ReleaseLocks(keys) => locks::release(shard, run, &keys).await?,
             Effect::PublishOrder(order) => publish_order(shard, slot, &order).await?,
@@ -34,7 +38,7 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
             Effect::DeleteSecrets => shard.bus.sealed().delete(run).await?,
         }
     }
-    Ok(granted)
+    Ok(found)
 }
 
 /// Tells the pool, unless the order is known to lie there still.

@@ -8,6 +8,7 @@ use crate::{
 };
 use bus::{BusError, InboxDelivery};
 use domain::run::{Input, Refusal};
+use futures_util::FutureExt as _;
 use proto::{
     RunId,
     message::{Command, CommandVerb, InboxMessage, Report},
@@ -27,6 +28,10 @@ const LANES: usize = 64;
 const LANE_DEPTH: usize = 32;
 /// How often a report that is ahead of the log is looked at.
 const MAX_AHEAD: u64 = 6;
+/// After so many deliveries a message that cannot be handled is kept for people.
+const POISON_AFTER: u64 = 4;
+/// How long it then stays away.
+const POISON_AWAY: Duration = Duration::from_mins(10);
 /// How long a message whose turn could not be made stays away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -36,7 +41,11 @@ pub(crate) async fn consume(shard: Arc<Shard>, tasks: Tasks, drain: Cancellation
     let mut deliveries = shard.bus.inbox().consume(shard.number).await?;
     loop {
         let next = tokio::select! {
-            () = drain.cancelled() => return Ok(()),
+            biased;
+            () = drain.cancelled() => {
+                deliveries.close().await;
+                return Ok(());
+            }
             next = deliveries.next() => next,
         };
         match next {
@@ -81,43 +90,79 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
     let message = match &delivery.message {
         Ok(message) => message.clone(),
         Err(error) => {
-            // Written by a newer version, perhaps: leave it to one who can read it, loudly.
+            // Written by a newer version, perhaps: left to one who can read it, loudly.
             tracing::error!(run = %delivery.run, seq = delivery.seq, %error, "a message in the inbox cannot be read; leaving it for later");
-            give_back(&delivery, Duration::from_secs(30)).await;
+            give_up_for_now(&delivery, &error.to_string()).await;
             return;
         }
     };
     if let Some(why) = misplaced(shard, &delivery, &message) {
         tracing::error!(run = %delivery.run, seq = delivery.seq, why, "a message is thrown away");
+        if let Err(error) = delivery.bury(why).await {
+            tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a message that is thrown away could not be kept for people");
+        }
         if let Err(error) = delivery.term(why).await {
             tracing::debug!(%error, "it comes again, and is thrown away again");
         }
         return;
     }
-    match feed(shard, delivery.run, &message).await {
+    match caught(shard, delivery.run, feed(shard, &delivery, &message)).await {
         Ok(outcome) if is_ahead(&message, &outcome) && delivery.delivered < MAX_AHEAD => {
             tracing::debug!(run = %delivery.run, seq = delivery.seq, "a report is ahead of what can be read; it is looked at again");
             give_back(&delivery, away(delivery.delivered)).await;
         }
-        Ok(outcome) => {
-            if let InboxMessage::Command(Command { reply_to: Some(reply_to), .. }) = &message {
-                // Who has the answer and looks at the run sees what was decided.
-                views::show(shard, delivery.run).await;
-                // Whoever asked may have gone; the run shows what was decided.
-                if let Err(error) = shard.bus.inbox().answer(reply_to, &answer::to_command(&outcome)).await {
-                    tracing::debug!(run = %delivery.run, %error, "an answer did not go out");
-                }
-            }
-            note_refused_report(&message, &outcome);
-            if let Err(error) = delivery.ack().await {
-                tracing::debug!(run = %delivery.run, %error, "not acknowledged; it comes again and finds its work done");
-            }
+        Ok(Outcome::NoSuchRun) if is_ahead_of_its_trigger(shard, &message).await => {
+            tracing::debug!(run = %delivery.run, "a command came before its run's trigger was decided; it comes again");
+            give_back(&delivery, away(delivery.delivered)).await;
+        }
+        Ok(outcome) => settle(shard, &delivery, &message, &outcome).await,
+        Err(error) if error.is_poison() => {
+            tracing::error!(run = %delivery.run, seq = delivery.seq, %error, "a message cannot be handled; leaving it for later");
+            give_up_for_now(&delivery, &with_causes(&error)).await;
         }
         Err(error) => {
             tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a turn could not be made; the message will come again");
             give_back(&delivery, away(delivery.delivered)).await;
         }
     }
+}
+
+/// Poison: a message that cannot be handled, whoever tries. It is kept for people, and comes back rarely, until it has
+/// aged out: what stands in its way may be mended (a newer version, a repaired log), and a report must not be lost.
+async fn give_up_for_now(delivery: &InboxDelivery, why: &str) {
+    if delivery.delivered < POISON_AFTER {
+        return give_back(delivery, away(delivery.delivered)).await;
+    }
+    let away = match delivery.bury(why).await {
+        Ok(()) => POISON_AWAY,
+        Err(error) => {
+            tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a message that cannot be handled could not be kept for people");
+            away(delivery.delivered)
+        }
+    };
+    give_back(delivery, away).await;
+}
+
+/// A panic in a turn is the turn's error, not the end of the process: the message would come again and end the next one.
+async fn caught(shard: &Shard, run: RunId, turn: impl Future<Output = Result<Outcome, TurnError>>) -> Result<Outcome, TurnError> {
+    match std::panic::AssertUnwindSafe(turn).catch_unwind().await {
+        Ok(done) => done,
+        Err(_panic) => {
+            // What it left in memory is worth nothing.
+            shard.slot(run).lock().await.forget();
+            Err(TurnError::Panicked)
+        }
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Why a message is not to be believed: it stands where only others may write, or under another run's name.
@@ -154,16 +199,63 @@ async fn give_back(delivery: &InboxDelivery, away: Duration) {
     }
 }
 
-async fn feed(shard: &Shard, run: RunId, message: &InboxMessage) -> Result<Outcome, TurnError> {
+/// Acknowledges what was decided, and answers whoever asked.
+async fn settle(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage, outcome: &Outcome) {
+    note_refused_report(message, outcome);
+    let reply_to = match message {
+        InboxMessage::Command(command) => command.reply_to.as_deref(),
+        InboxMessage::Trigger(_) | InboxMessage::Report(_) => None,
+    };
+    // A "no" is said only when it is sure that the command cannot come again: delivered once more, later, it might be
+    // a "yes" that nobody wants any more. A "yes" is recognised when it comes again.
+    let is_no = match outcome {
+        Outcome::Decided => false,
+        Outcome::Refused { .. } | Outcome::NoSuchRun => true,
+    };
+    if !is_no {
+        answer(shard, delivery.run, reply_to, outcome).await;
+    }
+    match delivery.ack().await {
+        Ok(()) if is_no => answer(shard, delivery.run, reply_to, outcome).await,
+        Ok(()) => {}
+        Err(error) => tracing::debug!(run = %delivery.run, %error, "not acknowledged; it comes again and finds its work done"),
+    }
+}
+
+async fn answer(shard: &Shard, run: RunId, reply_to: Option<&str>, outcome: &Outcome) {
+    let Some(reply_to) = reply_to else { return };
+    // Who has the answer and looks at the run sees what was decided.
+    views::show(shard, run).await;
+    // Whoever asked may have gone; the run shows what was decided.
+    if let Err(error) = shard.bus.inbox().answer(reply_to, &answer::to_command(outcome)).await {
+        tracing::debug!(%run, %error, "an answer did not go out");
+    }
+}
+
+/// Whether a command is for a run that was accepted and is not decided yet: its trigger could not be handled just now and
+/// comes again. In doubt it is: the command is looked at again as well.
+async fn is_ahead_of_its_trigger(shard: &Shard, message: &InboxMessage) -> bool {
+    match message {
+        InboxMessage::Command(command) => {
+            shard.bus.inbox().first_trigger(command.run).await.map_or(true, |trigger| trigger.is_some_and(|t| t.run == command.run))
+        }
+        InboxMessage::Trigger(_) | InboxMessage::Report(_) => false,
+    }
+}
+
+async fn feed(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage) -> Result<Outcome, TurnError> {
     let cause = match message {
         InboxMessage::Trigger(trigger) => Cause::Trigger(trigger.clone()),
-        InboxMessage::Command(command) => Cause::Input(input_of(command)),
+        InboxMessage::Command(command) => match &delivery.message_id {
+            Some(id) => Cause::Command { id: id.clone(), input: input_of(command) },
+            None => Cause::Input(input_of(command)),
+        },
         InboxMessage::Report(report) => {
             let Report { id, worker, what, .. } = &**report;
             Cause::Input(Input::Report { job: id.job, attempt: id.attempt, worker: worker.clone(), what: what.clone() })
         }
     };
-    shard.turn(run, cause).await
+    shard.turn(delivery.run, cause).await
 }
 
 fn input_of(command: &Command) -> Input {

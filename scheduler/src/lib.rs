@@ -4,6 +4,7 @@
 //! - `shard`: one shard's state in memory (all of it can be rebuilt) and the way to one run;
 //! - `turn`: load, decide, commit, perform: the whole loop;
 //! - `effects`, `locks`, `permit`: what is performed;
+//! - `lock_watch`: whether the lock records can be believed; `retell`: so that a run that stays open does not age out;
 //! - `inbox`, `asks`, `leases`, `sweep`: what sets a turn off. A message only wakes; the sweep finds what was lost.
 //!
 //! It holds no outside credential: secrets pass through sealed, opened only to be sealed again to one attempt's key.
@@ -13,8 +14,10 @@ mod asks;
 mod effects;
 mod inbox;
 mod leases;
+mod lock_watch;
 mod locks;
 mod permit;
+mod retell;
 mod shard;
 mod sweep;
 mod turn;
@@ -24,7 +27,7 @@ use bus::{Bus, BusError, KeyPair};
 use domain::run::Policy;
 use jiff::SignedDuration;
 use proto::{ShardNo, message::PublicSealingKey, subject};
-use service::{metrics::Metrics, settings::Settings, shutdown::Tasks};
+use service::{metrics::Metrics, ops::Readiness, settings::Settings, shutdown::Tasks};
 use shard::Shard;
 use std::sync::Arc;
 
@@ -34,6 +37,8 @@ pub struct Deps {
     pub bus: Bus,
     pub settings: Arc<Settings>,
     pub metrics: Metrics,
+    /// Of the process; the scheduler adds its probe.
+    pub readiness: Readiness,
     /// The key that gateways seal secrets to. The same for all schedulers of a cluster.
     pub sealing: Arc<KeyPair>,
     pub tasks: Tasks,
@@ -63,6 +68,7 @@ pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
         let (shard, wakes) = Shard::open(&deps, ShardNo(number), policy);
         let shard = Arc::new(shard);
         sweep::recover(&shard).await?;
+        add_probe(&deps.readiness, &shard);
         start(&deps, &shard, wakes);
         shards.push(shard);
     }
@@ -72,6 +78,15 @@ pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
         shard.settle().await;
     }
     Ok(())
+}
+
+/// A scheduler whose lock records cannot be believed, or whose streams are not there, is not ready: it starts nothing.
+fn add_probe(readiness: &Readiness, shard: &Arc<Shard>) {
+    let weak = Arc::downgrade(shard);
+    readiness.add("shard", move || {
+        let trouble = weak.upgrade().and_then(|shard| shard.trouble());
+        async move { trouble.map_or(Ok(()), Err) }
+    });
 }
 
 fn start(deps: &Deps, shard: &Arc<Shard>, wakes: shard::Wakes) {

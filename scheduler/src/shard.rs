@@ -1,9 +1,10 @@
 //! One shard in memory. Everything here is a cache or an index: losing it costs a read.
 
-use crate::{Deps, views::Pictures};
-use bus::{Bus, BusError, KeyPair};
-use domain::run::{self, Entry, Event, Input, Policy, Run};
-use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec, ids::AttemptId};
+use crate::{Deps, lock_watch::LockWatch, views::Pictures};
+use bus::{Bus, BusError, KeyPair, Looked};
+use domain::run::{self, Entry, Event, Input, LockState, Policy, Run};
+use jiff::Timestamp;
+use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec, ids::AttemptId, lock::LockKey};
 use service::metrics::{Metrics, SchedulerMetrics};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -23,12 +24,19 @@ pub(crate) struct Shard {
     pub(crate) all_metrics: Metrics,
     pub(crate) lease: Duration,
     pub(crate) sweep_every: Duration,
+    /// How long RUNS keeps a message.
+    pub(crate) retention: Duration,
     runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Slot>>>>,
     index: Mutex<Index>,
     wakes: mpsc::UnboundedSender<Wake>,
     pub(crate) pictures: Pictures,
     /// Lock records are changed by one turn of this process at a time: many that want one lock would only lose races.
     pub(crate) lock_desk: tokio::sync::Mutex<()>,
+    pub(crate) lock_watch: LockWatch,
+    /// Why the store is not as it must be, as the last sweep found it. Passing trouble is none.
+    pub(crate) store_fault: Mutex<Option<String>>,
+    /// How far the decisions of the shard were looked through for what other schedulers decided.
+    pub(crate) looked: tokio::sync::Mutex<Looked>,
 }
 
 /// Something to feed to another run, found while working on one: done after it, never inside it, so that two runs that
@@ -54,6 +62,10 @@ pub(crate) struct Slot {
     pub(crate) in_line: bool,
     /// Where in WORK the orders of queued attempts lie, as far as this process published them.
     pub(crate) orders: BTreeMap<(JobNo, AttemptNo), u64>,
+    /// Commands that had their effect.
+    pub(crate) causes: BTreeSet<String>,
+    /// When the oldest entry of the log was written.
+    pub(crate) told_at: Option<Timestamp>,
 }
 
 /// What has to be looked at regularly.
@@ -69,14 +81,40 @@ pub(crate) struct Index {
     pub(crate) unfinished: BTreeSet<RunId>,
     /// Pools that runs have named since this process started.
     pub(crate) pools: BTreeSet<PoolName>,
+    /// The locks that open runs hold by their logs.
+    pub(crate) held: BTreeMap<RunId, Vec<LockKey>>,
+    /// The same by lock.
+    pub(crate) holders: BTreeMap<LockKey, RunId>,
 }
 
 impl Index {
     /// The run needs no watching any more.
     pub(crate) fn forget(&mut self, run: RunId) {
         self.open.remove(&run);
+        for key in self.held.remove(&run).unwrap_or_default() {
+            if self.holders.get(&key) == Some(&run) {
+                self.holders.remove(&key);
+            }
+        }
         self.stopping.remove(&run);
         self.running.retain(|id, _| id.run != run);
+    }
+}
+
+impl Index {
+    /// The run is open: what it holds and where it runs.
+    fn note_open(&mut self, run: &Run) {
+        self.open.insert(run.id);
+        if !self.pools.contains(&run.pool) {
+            self.pools.insert(run.pool.clone());
+        }
+        if run.cancel.is_some() {
+            self.stopping.insert(run.id);
+        }
+        if run.lock == LockState::Held && !self.held.contains_key(&run.id) {
+            self.held.insert(run.id, run.locks.clone());
+            self.holders.extend(run.locks.iter().map(|key| (key.clone(), run.id)));
+        }
     }
 }
 
@@ -99,11 +137,15 @@ impl Shard {
             all_metrics: deps.metrics.clone(),
             lease: deps.settings.scheduler.lease.into(),
             sweep_every: deps.settings.scheduler.sweep.into(),
+            retention: deps.settings.scheduler.run_retention.into(),
             runs: Mutex::default(),
             index: Mutex::new(Index { pools: BTreeSet::from([PoolName::default()]), ..Index::default() }),
             wakes,
             pictures: Pictures::default(),
             lock_desk: tokio::sync::Mutex::default(),
+            lock_watch: LockWatch::default(),
+            store_fault: Mutex::default(),
+            looked: tokio::sync::Mutex::default(),
         };
         (shard, receiver)
     }
@@ -122,6 +164,15 @@ impl Shard {
 
     pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note_store(&self, fault: Option<String>) {
+        *self.store_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Why this shard cannot work, for a reason that does not pass by itself.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.lock_watch.trouble().or_else(|| self.store_fault.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     pub(crate) fn wake(&self, run: RunId, input: Input) {
@@ -144,13 +195,7 @@ impl Shard {
             index.forget(run.id);
             return;
         }
-        index.open.insert(run.id);
-        if !index.pools.contains(&run.pool) {
-            index.pools.insert(run.pool.clone());
-        }
-        if run.cancel.is_some() {
-            index.stopping.insert(run.id);
-        }
+        index.note_open(run);
         for event in events {
             match event {
                 Event::Permitted { job, attempt, worker, .. } => {
@@ -189,13 +234,7 @@ impl Shard {
             index.forget(run.id);
             return;
         }
-        index.open.insert(run.id);
-        if !index.pools.contains(&run.pool) {
-            index.pools.insert(run.pool.clone());
-        }
-        if run.cancel.is_some() {
-            index.stopping.insert(run.id);
-        }
+        index.note_open(run);
         for (no, job) in (0_u32..).zip(&run.jobs) {
             let Some(attempt) = job.current().filter(|attempt| job.state == run::JobState::Running && attempt.ended.is_none()) else {
                 continue;
@@ -213,17 +252,11 @@ impl Slot {
         if self.loaded {
             return Ok(());
         }
-        let stored = shard.bus.run_log().load(run).await?;
-        let mut entries = Vec::with_capacity(stored.len());
-        for (seq, bytes) in &stored {
-            let entry: Entry = codec::decode(bytes).map_err(|source| BusError::Corrupt {
-                what: format!("entry {seq} of the log of run {run}"),
-                source: Some(source.into()),
-            })?;
-            entries.push(entry);
-        }
-        self.seq = stored.last().map_or(0, |(seq, _)| *seq);
-        self.run = run::fold(&entries);
+        let entries;
+        (self.run, self.seq, entries) = read_run(&shard.bus, run).await?;
+        let told = entries.iter().flat_map(|entry| entry.before.iter().chain(std::iter::once(entry)));
+        self.told_at = entries.first().map(|entry| entry.at);
+        self.causes = told.filter_map(|entry| entry.cause.clone()).collect();
         self.loaded = true;
         if let Some(run) = &self.run {
             shard.note_loaded(run);
@@ -254,4 +287,16 @@ impl Slot {
         let orders = std::mem::take(&mut self.orders);
         *self = Self { orders, shown: self.shown, ..Self::default() };
     }
+}
+
+/// A run as its log in the store tells it, with the log's last sequence and the log itself.
+pub(crate) async fn read_run(bus: &Bus, run: RunId) -> Result<(Option<Run>, u64, Vec<Entry>), BusError> {
+    let stored = bus.run_log().load(run).await?;
+    let mut entries = Vec::with_capacity(stored.len());
+    for (seq, bytes) in &stored {
+        let entry: Entry = codec::decode(bytes)
+            .map_err(|source| BusError::Corrupt { what: format!("entry {seq} of the log of run {run}"), source: Some(source.into()) })?;
+        entries.push(entry);
+    }
+    Ok((run::fold(&entries), stored.last().map_or(0, |(seq, _)| *seq), entries))
 }

@@ -2,15 +2,15 @@
 //! store does not tell.
 
 use crate::{
-    locks,
+    lock_watch, locks, retell,
     shard::Shard,
     turn::{Cause, Outcome, TurnError},
     views,
 };
-use bus::BusError;
+use bus::{BusError, Decided};
 use domain::{
     lock,
-    run::{Input, LockState},
+    run::{self, Input, LockState},
 };
 use proto::{RunId, lock::LockRecord};
 use service::metrics::LockWait;
@@ -19,9 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Reads what is open when a scheduler starts, so that it knows whom to watch; what is due is done by the first sweep.
 pub(crate) async fn recover(shard: &Arc<Shard>) -> Result<(), BusError> {
-    let open = shard.bus.run_log().open_runs(shard.number).await?;
+    let decided = shard.bus.run_log().decided_since(shard.number, &mut *shard.looked.lock().await).await?;
+    let (open, ended): (Vec<Decided>, Vec<Decided>) = decided.into_iter().partition(|decided| decided.open);
     let known = open.len();
-    for run in open {
+    // Also those that cannot be read: the sweep goes on asking for them.
+    shard.index().open.extend(open.iter().map(|decided| decided.run));
+    for Decided { run, .. } in open {
         let slot = shard.slot(run);
         let loaded = slot.lock().await.load(shard, run).await;
         match loaded {
@@ -31,6 +34,12 @@ pub(crate) async fn recover(shard: &Arc<Shard>) -> Result<(), BusError> {
             Err(error) => tracing::error!(%run, %error, "an open run cannot be read; it is left as it is"),
         }
     }
+    match look_at_locks(shard).await {
+        Ok(_) => {}
+        Err(TurnError::Bus(error)) if error.retryable() => return Err(error),
+        Err(error) => tracing::error!(%error, "the lock records could not be compared with the runs; the sweep tries again"),
+    }
+    note_unshown(shard, newest(ended)).await;
     shard.metrics.active_deployments(known as u64);
     tracing::info!(shard = %shard.number, open_runs = known, "recovered");
     Ok(())
@@ -45,26 +54,70 @@ pub(crate) async fn repeat(shard: Arc<Shard>, drain: CancellationToken) -> Resul
             () = drain.cancelled() => return Ok(()),
             _ = every.tick() => {}
         }
-        if let Err(error) = sweep(&shard).await {
-            tracing::warn!(%error, "a sweep was cut short; the next one goes on");
+        match sweep(&shard).await {
+            Ok(()) => shard.note_store(None),
+            Err(TurnError::Bus(error)) if !error.retryable() => {
+                tracing::error!(%error, "the store is not as it must be; does `navvy admin migrate --check` say what is missing?");
+                shard.note_store(Some(error.to_string()));
+            }
+            Err(error) => tracing::warn!(%error, "a sweep was cut short; the next one goes on"),
+        }
+    }
+}
+
+/// Ended runs whose view is looked at when a scheduler starts: more than can have been decided in the moment before the
+/// former one died.
+const NEWEST_ENDED: usize = 256;
+
+fn newest(mut ended: Vec<Decided>) -> Vec<Decided> {
+    ended.sort_unstable_by_key(|decided| std::cmp::Reverse(decided.seq));
+    ended.truncate(NEWEST_ENDED);
+    ended
+}
+
+/// Compares what runs say with the lock records. Gives the records.
+async fn look_at_locks(shard: &Shard) -> Result<Vec<LockRecord>, TurnError> {
+    let records = shard.bus.locks().list().await.inspect_err(|error| lock_watch::note_unreadable(shard, error))?;
+    lock_watch::look(shard, &records).await?;
+    Ok(records)
+}
+
+/// Ended runs that no view shows as ended, not even as running, are put on the list of those to be shown.
+async fn note_unshown(shard: &Shard, ended: Vec<Decided>) {
+    for Decided { run, seq, .. } in ended {
+        let slot = shard.slot(run);
+        let shown_here = slot.try_lock().is_ok_and(|slot| slot.shown >= seq);
+        // In doubt it is shown once more, which costs nothing but a write.
+        let shown = shown_here || shard.bus.views().get(run).await.is_ok_and(|view| view.is_some_and(|view| view.seq >= seq));
+        if !shown {
+            shard.index().unfinished.insert(run);
         }
     }
 }
 
 async fn sweep(shard: &Shard) -> Result<(), TurnError> {
+    shard.bus.inbox().depth(shard.number).await?;
+    // Asked of the store, not of memory: a run that another scheduler took on and died with is known nowhere else.
+    let decided = shard.bus.run_log().decided_since(shard.number, &mut *shard.looked.lock().await).await?;
+    let (found, ended): (Vec<Decided>, Vec<Decided>) = decided.into_iter().partition(|decided| decided.open);
+    // Noted at once: whatever cuts this sweep short, the next one does not hear of them again.
+    shard.index().open.extend(found.iter().map(|decided| decided.run));
+    note_unshown(shard, ended).await;
     shard.evict_ended();
-    let records = shard.bus.locks().list().await?;
+    let records = look_at_locks(shard).await?;
     // Not the holders: one that was never told that it holds asks again, and finds out.
     let in_line: BTreeSet<RunId> = records.iter().flat_map(|record| &record.queue).map(|waiter| waiter.run).collect();
-    // Asked of the store, not of memory: a run that another scheduler took on and died with is known nowhere else.
-    let mut open: BTreeSet<RunId> = shard.bus.run_log().open_runs(shard.number).await?.into_iter().collect();
-    open.extend(shard.index().open.iter().copied());
+    let open = shard.index().open.clone();
     for run in open {
         go_on(sweep_run(shard, run, in_line.contains(&run)).await, &run)?;
     }
     sweep_locks(shard, &records).await?;
     sweep_secrets(shard).await?;
     views::show_ended(shard).await;
+    match shard.bus.dead_letters().count().await {
+        Ok(count) => shard.metrics.dead_letters(count),
+        Err(error) => tracing::warn!(%error, "the dead letters cannot be counted"),
+    }
     let pools: Vec<_> = shard.index().pools.iter().cloned().collect();
     for pool in pools {
         match shard.bus.work().depth(&pool).await {
@@ -92,10 +145,11 @@ async fn sweep_run(shard: &Shard, run: RunId, in_line: bool) -> Result<(), TurnE
     let slot = shard.slot(run);
     let mut slot = slot.lock().await;
     slot.in_line &= in_line;
-    if let Outcome::NoSuchRun = shard.turn_in(&mut slot, run, Cause::Input(Input::Tick)).await? {
+    let outcome = shard.turn_in(&mut slot, run, Cause::Input(Input::Tick)).await?;
+    if matches!(outcome, Outcome::NoSuchRun) || slot.run.as_ref().is_some_and(run::Run::is_over) {
         shard.index().forget(run);
     }
-    Ok(())
+    retell::when_due(shard, &mut slot, run).await
 }
 
 /// Lock records whose runs have moved on: a holder or waiter that is over gives way; a holder that does not know of its

@@ -16,6 +16,8 @@ pub(crate) enum Cause {
     Trigger(Box<Trigger>),
     /// Something happened to a run.
     Input(Input),
+    /// A person wants something of a run. The id tells the same command delivered again from a second one.
+    Command { id: String, input: Input },
     /// Nothing happened; what is due is done again.
     Again,
 }
@@ -38,8 +40,33 @@ pub(crate) enum TurnError {
     Bus(#[from] BusError),
     #[error("the entry could not be written")]
     Codec(#[from] CodecError),
+    #[error("the turn panicked: a bug; see the log")]
+    Panicked,
     #[error("gave up after {0} lost races for the run's log")]
     Contended(u32),
+}
+
+impl TurnError {
+    /// Whether the fault lies in what was to be handled, so that handling it again helps nobody: not in a store that is
+    /// away or not as it must be.
+    pub(crate) fn is_poison(&self) -> bool {
+        match self {
+            Self::Codec(_) | Self::Panicked => true,
+            Self::Contended(_) => false,
+            Self::Bus(error) => match error {
+                BusError::Corrupt { .. } | BusError::TooLarge { .. } | BusError::Invalid { .. } => true,
+                BusError::Unavailable { .. }
+                | BusError::Timeout { .. }
+                | BusError::Conflict { .. }
+                | BusError::Full { .. }
+                | BusError::Denied { .. }
+                | BusError::NotFound { .. }
+                | BusError::Layout { .. }
+                | BusError::OldServer { .. }
+                | BusError::Refused { .. } => false,
+            },
+        }
+    }
 }
 
 /// Another scheduler may be at work on the same run. Races are settled by the store; this many in a row are not normal.
@@ -71,10 +98,9 @@ impl Shard {
             }
             Err(None) => (run::outstanding(state), Outcome::Decided),
         };
-        let granted = effects::perform(self, slot, due).await?;
-        if granted {
-            // The locks were free: go on at once, in the same hold of the slot.
-            return Box::pin(self.turn_in(slot, run, Cause::Input(Input::LocksGranted))).await.map(|_| outcome);
+        if let Some(found) = effects::perform(self, slot, due).await? {
+            // The locks were free, say: go on at once, in the same hold of the slot.
+            return Box::pin(self.turn_in(slot, run, Cause::Input(found))).await.map(|_| outcome);
         }
         if slot.shown < slot.seq {
             self.pictures.ask(run);
@@ -100,8 +126,10 @@ impl Shard {
                     Ok(events)
                 }
                 (Some(_), Cause::Trigger(_)) => Err(Refusal::AlreadySo),
-                (Some(state), Cause::Input(input)) => run::decide(state, input, now, &self.policy),
-                (None, Cause::Input(_) | Cause::Again) | (Some(_), Cause::Again) => {
+                // Its effect stands in the log: what has happened since then does not make it a "no".
+                (Some(_), Cause::Command { id, .. }) if slot.causes.contains(id) => return Ok(Err(None)),
+                (Some(state), Cause::Input(input) | Cause::Command { input, .. }) => run::decide(state, input, now, &self.policy),
+                (None, Cause::Input(_) | Cause::Command { .. } | Cause::Again) | (Some(_), Cause::Again) => {
                     if slot.is_current(self, run).await? {
                         return Ok(Err(None));
                     }
@@ -109,7 +137,7 @@ impl Shard {
                 }
             };
             match decided {
-                Ok(events) if self.commit(slot, run, now, &events).await? => return Ok(Ok(events)),
+                Ok(events) if self.commit(slot, run, entry_of(now, &events, cause)).await? => return Ok(Ok(events)),
                 Ok(_) => {}
                 // A "no" is an answer only if it was given to what is so now.
                 Err(refusal) if slot.is_current(self, run).await? => return Ok(Err(Some(refusal))),
@@ -120,14 +148,14 @@ impl Shard {
     }
 
     /// Appends the decision to the run's log. `false`: somebody else decided first, and the slot has forgotten the run.
-    async fn commit(&self, slot: &mut Slot, run: RunId, at: Timestamp, events: &[Event]) -> Result<bool, TurnError> {
-        let nonce = uuid::Uuid::new_v4().simple().to_string();
-        let entry = Entry { nonce: nonce.clone(), at, events: events.to_vec() };
+    async fn commit(&self, slot: &mut Slot, run: RunId, entry: Entry) -> Result<bool, TurnError> {
         let bytes = codec::encode(&entry).inspect_err(|_| slot.forget())?;
         let open = slot.run.as_ref().is_some_and(|run| !run.is_over());
         match self.bus.run_log().commit(run, slot.seq, bytes, open).await {
             Ok(seq) => {
                 slot.seq = seq;
+                slot.causes.extend(entry.cause);
+                slot.told_at.get_or_insert(entry.at);
                 Ok(true)
             }
             Err(BusError::Conflict { .. }) => {
@@ -140,7 +168,7 @@ impl Shard {
                 if !matches!(error, BusError::Timeout { .. }) {
                     return Err(error.into());
                 }
-                self.was_committed(slot, run, &nonce).await
+                self.was_committed(slot, run, &entry.nonce).await
             }
         }
     }
@@ -157,4 +185,13 @@ impl Shard {
             effects::count(&self.metrics, run, event);
         }
     }
+}
+
+/// The entry of a decision, with a name of its own to recognise it by.
+fn entry_of(at: Timestamp, events: &[Event], cause: &Cause) -> Entry {
+    let cause = match cause {
+        Cause::Command { id, .. } => Some(id.clone()),
+        Cause::Trigger(_) | Cause::Input(_) | Cause::Again => None,
+    };
+    Entry { cause, ..Entry::new(uuid::Uuid::new_v4().simple().to_string(), at, events.to_vec()) }
 }

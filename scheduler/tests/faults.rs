@@ -8,6 +8,7 @@
 )]
 
 mod ground;
+mod mechanisms;
 
 use bus::Layout;
 use domain::run::{Event, Input};

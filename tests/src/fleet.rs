@@ -111,6 +111,16 @@ impl Fleet {
 
     /// Starts a process: `up`, `gateway`, `scheduler` (or `scheduler-2` and so on), or a worker of any other name. The gateway keeps its address.
     pub async fn start(&mut self, name: &str) -> anyhow::Result<()> {
+        self.spawn(name).await?;
+        let is_worker = !["up", "gateway"].contains(&name) && !name.starts_with("scheduler");
+        if is_worker && !self.client.url.is_empty() {
+            self.wait_for_worker(name).await?;
+        }
+        Ok(())
+    }
+
+    /// The same, without waiting for a worker to be heard of.
+    pub async fn spawn(&mut self, name: &str) -> anyhow::Result<()> {
         let data = self.dir.path().join(if ["gateway", "scheduler", "up"].contains(&name) { "data" } else { name });
         let data = data.to_str().context("a readable path")?.to_owned();
         let listen = self.client.url.strip_prefix("http://").unwrap_or("127.0.0.1:0").to_owned();
@@ -129,10 +139,6 @@ impl Fleet {
         self.processes.insert(name.to_owned(), child);
         if ["up", "gateway"].contains(&name) {
             self.client.url = ready_url(stdout).await.with_context(|| format!("{name}: {}", tail(&log)))?;
-        }
-        let is_worker = !["up", "gateway"].contains(&name) && !name.starts_with("scheduler");
-        if is_worker && !self.client.url.is_empty() {
-            self.wait_for_worker(name).await?;
         }
         Ok(())
     }
@@ -156,12 +162,30 @@ impl Fleet {
 
     /// SIGTERM; returns whether the process ended well.
     pub async fn stop(&mut self, name: &str) -> anyhow::Result<bool> {
-        let mut child = self.processes.remove(name).with_context(|| format!("{name} runs"))?;
+        self.tell_to_stop(name)?;
+        self.wait(name).await
+    }
+
+    /// SIGTERM, and no waiting.
+    pub fn tell_to_stop(&self, name: &str) -> anyhow::Result<()> {
+        let child = self.processes.get(name).with_context(|| format!("{name} runs"))?;
         kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM)?;
+        Ok(())
+    }
+
+    /// A connection to this test's nats-server, to play a part of the fleet.
+    pub async fn bus(&self) -> anyhow::Result<bus::Bus> {
+        let nats = self.nats.as_ref().context("a server of this test's own")?;
+        Ok(bus::Bus::connect(nats.connect_options("test")).await?)
+    }
+
+    /// Waits until a process that was told to stop has ended; returns whether it ended well.
+    pub async fn wait(&mut self, name: &str) -> anyhow::Result<bool> {
+        let mut child = self.processes.remove(name).with_context(|| format!("{name} runs"))?;
         let waited = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(move || child.wait())).await;
         match waited {
             Ok(status) => Ok(status??.success()),
-            Err(_) => bail!("{name} did not end after SIGTERM"),
+            Err(_) => bail!("{name} did not end"),
         }
     }
 

@@ -33,7 +33,11 @@ pub(crate) async fn work(crew: Arc<Crew>, drain: CancellationToken) -> Result<()
     let mut orders = crew.bus.work().pull(&crew.pool).await?;
     loop {
         let next = tokio::select! {
-            () = drain.cancelled() => return Ok(()),
+            biased;
+            () = drain.cancelled() => {
+                orders.close().await;
+                return Ok(());
+            }
             next = orders.next(PULL_WAIT) => next,
         };
         match next {

@@ -19,6 +19,9 @@ const MAX_WAITING: i64 = 20_000;
 const INBOX_DUPLICATES: Duration = DAY;
 const WORK_DUPLICATES: Duration = HOUR;
 
+/// More dead letters than anybody reads; older ones make room.
+const MOST_DEAD: i64 = 10_000;
+
 /// A stream with the reason for it, and the consumers that live with it.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -59,6 +62,7 @@ impl Layout {
             self.secrets(),
             self.keys(),
             self.artifacts(),
+            self.dead(),
         ]
     }
 
@@ -198,6 +202,21 @@ impl Layout {
             consumers: Vec::new(),
             writer: "gateway (API keys), scheduler (its public key)",
             why: "digests of API keys and public keys, nothing secret",
+        }
+    }
+
+    fn dead(&self) -> Wanted {
+        Wanted {
+            config: Config {
+                allow_direct: true,
+                max_messages: MOST_DEAD,
+                // As long as the message itself may come again.
+                duplicate_window: self.inbox_max_age,
+                ..self.stream(subject::DEAD, "dead.>", self.run_max_age)
+            },
+            consumers: Vec::new(),
+            writer: "scheduler, workers",
+            why: "messages that nobody could handle, as they were, with the reason; for people, nothing is decided by it",
         }
     }
 

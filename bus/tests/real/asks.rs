@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 fn ask(nonce: &str) -> Ask {
-    Ask { id: attempt(run()), worker: "w".parse().unwrap(), nonce: nonce.to_owned(), what: AskWhat::StartEffects }
+    Ask { id: attempt(run()), worker: "w".parse().unwrap(), nonce: nonce.to_owned(), what: AskWhat::StartEffects { serial_before: None } }
 }
 
 /// Answers every question with its nonce and a name.

@@ -100,6 +100,7 @@ async fn a_gateway_can_take_things_in_and_show_things_and_decides_nothing() {
     assert_eq!(bus.logs().next(attempt(run), 0).await.unwrap(), None);
     bus.work().depth(&PoolName::default()).await.unwrap();
     object_through(&bus).await;
+    assert_eq!(bus.dead_letters().list(0).await.unwrap(), []);
 
     denied("decide", bus.run_log().commit(run, 0, b"{}".to_vec(), true).await);
     denied("lock", bus.locks().write_all(&[Held { value: held_by(&lock_key("b"), run), revision: 0 }]).await);
@@ -132,7 +133,10 @@ async fn a_scheduler_and_a_worker_can_turn_the_ring_together() {
     let what = ReportWhat::Phase { phase: "plan".to_owned() };
     let report = Report { id: attempt(run), worker: "w".parse().unwrap(), at: Timestamp::UNIX_EPOCH, what };
     worker.inbox().publish(run, &InboxMessage::Report(Box::new(report)), "2", None).await.unwrap();
-    soon("the message", inbox.next()).await.unwrap().unwrap().ack().await.unwrap();
+    let delivery = soon("the message", inbox.next()).await.unwrap().unwrap();
+    delivery.bury("a test").await.unwrap();
+    delivery.ack().await.unwrap();
+    assert_eq!((scheduler.dead_letters().count().await.unwrap(), scheduler.inbox().depth(SHARD).await.unwrap()), (1, 0));
     let seq = scheduler.run_log().commit(run, 0, b"{}".to_vec(), true).await.unwrap();
     assert_eq!(scheduler.run_log().load(run).await.unwrap(), [(seq, b"{}".to_vec())]);
     assert_eq!(scheduler.run_log().open_runs(SHARD).await.unwrap(), [run]);
@@ -146,7 +150,7 @@ async fn a_scheduler_and_a_worker_can_turn_the_ring_together() {
     let ordered = scheduler.work().publish(&order(run)).await.unwrap();
     let mut orders = worker.work().pull(&pool).await.unwrap();
     let taken = orders.next(GENEROUS).await.unwrap().unwrap();
-    let ask = Ask { id: taken.order.id, worker: id.clone(), nonce: "n".to_owned(), what: AskWhat::StartEffects };
+    let ask = Ask { id: taken.order.id, worker: id.clone(), nonce: "n".to_owned(), what: AskWhat::StartEffects { serial_before: None } };
     let answering = async { soon("the question", asks.next()).await.unwrap().answer(&AskAnswer::Go).await.unwrap() };
     let asking = worker.asks();
     let (answer, ()) = tokio::join!(asking.ask(&ask, GENEROUS), answering);

@@ -2,7 +2,7 @@
 
 use crate::support::words::{SHARD, run};
 use crate::support::{Ground, eventually, soon};
-use bus::{BusError, RunLog};
+use bus::{BusError, Decided, Layout, Looked, RunLog};
 use proto::RunId;
 use std::collections::HashSet;
 
@@ -217,4 +217,73 @@ async fn a_decision_longer_than_the_server_takes_is_refused() {
     let refused = ground.bus.run_log().commit(run, 0, vec![b'x'; 2 << 20], true).await;
     assert!(matches!(refused, Err(BusError::TooLarge { .. })), "{refused:?}");
     assert_eq!(ground.bus.run_log().load(run).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_was_decided_since_the_last_look_is_all_that_is_told() {
+    let ground = Ground::new().await;
+    let log = ground.bus.run_log();
+    let (first, second, third) = (run(), run(), run());
+    let mut looked = Looked::default();
+    let one = log.commit(first, 0, b"1".to_vec(), true).await.unwrap();
+    let two = log.commit(second, 0, b"2".to_vec(), true).await.unwrap();
+    let told = |run, seq, open| Decided { run, seq, open };
+    let by_seq = |mut all: Vec<Decided>| {
+        all.sort_unstable_by_key(|decided| decided.seq);
+        all
+    };
+    let all = log.decided_since(SHARD, &mut looked).await.unwrap();
+    assert_eq!(by_seq(all), [told(first, one, true), told(second, two, true)]);
+    assert_eq!(log.decided_since(SHARD, &mut looked).await.unwrap(), []);
+    log.commit(first, one, b"3".to_vec(), true).await.unwrap();
+    let four = log.commit(third, 0, b"4".to_vec(), true).await.unwrap();
+    let last = log.load(first).await.unwrap().last().unwrap().0;
+    let five = log.commit(first, last, b"5".to_vec(), false).await.unwrap();
+    let since = log.decided_since(SHARD, &mut looked).await.unwrap();
+    assert_eq!(by_seq(since), [told(third, four, true), told(first, five, false)]);
+    // Another stream of the same name is looked through from its beginning.
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    js.delete_stream("RUNS").await.unwrap();
+    ground.bus.migrate(&Layout::default()).await.unwrap();
+    let anew = log.commit(second, 0, b"6".to_vec(), true).await.unwrap();
+    assert_eq!(log.decided_since(SHARD, &mut looked).await.unwrap(), [told(second, anew, true)]);
+}
+
+#[tokio::test]
+async fn a_log_that_begins_again_is_read_from_there() {
+    let ground = Ground::new().await;
+    let (log, run) = (ground.bus.run_log(), run());
+    let one = log.commit(run, 0, b"1".to_vec(), true).await.unwrap();
+    let two = log.commit(run, one, b"2".to_vec(), true).await.unwrap();
+    assert!(matches!(log.begin_again(run, one, b"late".to_vec()).await, Err(BusError::Conflict { .. })), "somebody decided in between");
+    let again = log.begin_again(run, two, b"1 and 2".to_vec()).await.unwrap();
+    let three = log.commit(run, again, b"3".to_vec(), true).await.unwrap();
+    assert_eq!(log.load(run).await.unwrap(), [(again, b"1 and 2".to_vec()), (three, b"3".to_vec())]);
+}
+
+#[tokio::test]
+#[ignore = "a measurement: cargo test -p bus --test all look_costs -- --ignored --nocapture"]
+async fn look_costs() {
+    let ground = Ground::new().await;
+    let log = ground.bus.run_log();
+    let commits: Vec<_> = (0..24_000).map(|_| run()).collect();
+    for chunk in commits.chunks(500) {
+        futures_util::future::join_all(chunk.iter().map(|run| log.commit(*run, 0, b"x".to_vec(), false))).await;
+    }
+    let mut looked = Looked::default();
+    for what in ["first look at 24,000 runs", "next look, nothing new"] {
+        let began = std::time::Instant::now();
+        let found = log.decided_since(SHARD, &mut looked).await.unwrap().len();
+        println!("{what}: {found} found in {:?}", began.elapsed());
+    }
+    let began = std::time::Instant::now();
+    log.open_runs(SHARD).await.unwrap();
+    println!("open_runs: {:?}", began.elapsed());
+    for run in &commits[..300] {
+        let seq = log.last_seq(*run).await.unwrap();
+        log.commit(*run, seq, b"y".to_vec(), false).await.unwrap();
+    }
+    let began = std::time::Instant::now();
+    let found = log.decided_since(SHARD, &mut looked).await.unwrap().len();
+    println!("next look, {found} decided: {:?}", began.elapsed());
 }

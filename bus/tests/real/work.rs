@@ -126,3 +126,49 @@ async fn an_order_that_cannot_be_read_does_not_block_the_queue() {
     assert_eq!(orders.next(GENEROUS).await.unwrap().unwrap().order, good);
     assert!(!work.is_waiting(bad.sequence).await.unwrap());
 }
+
+#[tokio::test]
+async fn an_order_that_was_on_its_way_to_a_closed_reader_goes_to_another_at_once() {
+    let ground = Ground::new().await;
+    let (work, pool) = (ground.bus.work(), PoolName::default());
+    let mut first = work.pull(&pool).await.unwrap();
+    // Its request is under way, and is answered while nobody reads.
+    assert!(tokio::time::timeout(Duration::from_millis(50), first.next(GENEROUS)).await.is_err());
+    let order = order(run());
+    work.publish(&order).await.unwrap();
+    eventually("the order to be handed out", || async { ground.is_handed_out(&pool).await.then_some(()) }).await;
+    let mut second = ground.connect().await.work().pull(&pool).await.unwrap();
+    first.close().await;
+    // Well before its time to be acknowledged (30 s) is over.
+    let again = second.next(Duration::from_secs(10)).await.unwrap().expect("given back");
+    assert_eq!((again.order, again.delivered), (order, 2));
+}
+
+#[tokio::test]
+async fn a_closed_reader_s_request_takes_no_order_any_more() {
+    let ground = Ground::new().await;
+    let (work, pool) = (ground.bus.work(), PoolName::default());
+    let mut first = work.pull(&pool).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), first.next(GENEROUS)).await.is_err());
+    first.close().await;
+    let order = order(run());
+    work.publish(&order).await.unwrap();
+    let mut second = work.pull(&pool).await.unwrap();
+    let taken = second.next(Duration::from_secs(10)).await.unwrap().expect("nobody else has it");
+    assert_eq!((taken.order, taken.delivered), (order, 1));
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_read_is_kept_for_people_and_holds_up_nobody() {
+    let ground = Ground::new().await;
+    let (work, pool, order) = (ground.bus.work(), PoolName::default(), order(run()));
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    let garbage = js.publish(proto::subject::work(&pool), "garbage".into()).await.unwrap().await.unwrap();
+    work.publish(&order).await.unwrap();
+    let taken = work.pull(&pool).await.unwrap().next(GENEROUS).await.unwrap().unwrap();
+    assert_eq!(taken.order, order);
+    assert!(!work.is_waiting(garbage.sequence).await.unwrap());
+    let dead = ground.bus.dead_letters().list(0).await.unwrap();
+    assert_eq!((dead.len(), dead[0].about.seq, &dead[0].payload[..]), (1, garbage.sequence, b"garbage".as_slice()));
+    assert_eq!((dead[0].about.stream.as_str(), ground.bus.dead_letters().count().await.unwrap()), ("WORK", 1));
+}

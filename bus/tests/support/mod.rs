@@ -52,6 +52,14 @@ impl Ground {
         with.connect(o.url).await.unwrap()
     }
 
+    /// Whether an order of the pool is in somebody's hands, taken or not.
+    pub(crate) async fn is_handed_out(&self, pool: &proto::PoolName) -> bool {
+        let js = async_nats::jetstream::new(self.plain_client().await);
+        let consumer = proto::subject::pool_consumer(pool);
+        let info = js.get_stream("WORK").await.unwrap().consumer_info(consumer).await.unwrap();
+        info.num_ack_pending == 1
+    }
+
     /// SIGKILL, and gone.
     pub(crate) async fn kill(&mut self) {
         let mut server = self.server.take().expect("the server runs");

@@ -11,4 +11,4 @@ mod sse;
 pub(crate) use client::{Client, Page};
 pub(crate) use credentials::token;
 pub(crate) use log_stream::{LogEvent, LogStream};
-pub(crate) use run::{KeyList, LockList, Run, RunPage, WorkerList};
+pub(crate) use run::{KeyList, Known, LockList, Run, RunPage, WorkerList};

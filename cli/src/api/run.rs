@@ -45,11 +45,21 @@ pub(crate) struct Run {
     #[serde(default)]
     pub(crate) outputs: serde_json::Value,
     #[serde(default)]
-    pub(crate) evidence: Option<Evidence>,
+    pub(crate) evidence: Option<Known>,
     #[serde(default)]
     pub(crate) resolution: Option<ResolutionView>,
     #[serde(default)]
     pub(crate) jobs: Vec<JobView>,
+}
+
+/// What is known about an unknown outcome.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Known {
+    #[serde(flatten)]
+    pub(crate) evidence: Evidence,
+    /// The last lines of the attempt's log.
+    #[serde(default)]
+    pub(crate) last_lines: Vec<String>,
 }
 
 /// A page of runs, newest first.

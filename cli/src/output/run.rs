@@ -7,7 +7,7 @@ use proto::view::{ApprovalView, AttemptView, JobView, RunStatus};
 use super::style::{Ink, Style};
 use super::table::{Cell, Table};
 use super::{ansi, outputs, plan, time, words};
-use crate::api::Run;
+use crate::api::{Known, Run};
 
 /// Where values begin.
 const MARGIN: &str = "             ";
@@ -122,13 +122,18 @@ fn trouble(picture: &mut Picture, run: &Run) {
             picture.field("do", &ansi::plain(&failure.next_action));
         }
     }
-    if let Some(evidence) = &run.evidence {
+    if let Some(Known { evidence, last_lines }) = &run.evidence {
         picture.field("seen", &ansi::plain(&evidence.seen));
         let serial = evidence.serial_before.map(|serial| format!("state serial before: {serial}"));
         let lock = evidence.state_lock.as_ref().map(|id| format!("state lock: {}", ansi::plain(id)));
         let saved = evidence.errored_state.as_ref().map(|name| format!("state saved as: {}", ansi::plain(name)));
         let checks = evidence.check.iter().map(|check| format!("check: {}", ansi::plain(check)));
         picture.block(serial.into_iter().chain(lock).chain(saved).chain(checks));
+        let mut said = last_lines.iter().map(|line| ansi::plain(line));
+        if let Some(first) = said.next() {
+            picture.field("last said", &first);
+            picture.block(said);
+        }
     }
     if let Some(resolution) = &run.resolution {
         let how = if resolution.succeeded { "succeeded" } else { "failed" };

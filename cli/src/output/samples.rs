@@ -117,7 +117,8 @@ pub(super) fn unknown() -> Run {
         "cancel": {"by": "ann", "at": "2026-11-21T03:55:00Z", "force": true},
         "waiting_for": {"for": "resolution"},
         "evidence": {"seen": "the worker was killed during apply", "serial_before": 7, "state_lock": "abc-1",
-                     "errored_state": "errored-state/x", "check": ["is aws_vpc.main there?"]},
+                     "errored_state": "errored-state/x", "check": ["is aws_vpc.main there?"],
+                     "last_lines": ["aws_vpc.main: Creating...", "\u{1b}[1maws_vpc.main: Still creating...\u{1b}[0m"]},
         "jobs": jobs([("succeeded", json!([])), ("succeeded", json!([])),
                       ("unknown", json!([attempt(1, "lost", Some("2026-11-21T03:54:00Z"), None)]))])
     }))

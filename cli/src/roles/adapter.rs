@@ -40,6 +40,7 @@ pub(crate) fn scheduler(stage: &mut Stage, process: &Process, bus: Bus, sealing:
         bus,
         settings: process.settings.clone(),
         metrics: process.metrics.clone(),
+        readiness: process.readiness.clone(),
         sealing: Arc::new(sealing),
         tasks: stage.tasks.clone(),
     };

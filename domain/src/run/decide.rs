@@ -12,6 +12,7 @@ use super::{
     turn::Turn,
     view::status,
 };
+use crate::lock;
 use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
@@ -36,8 +37,11 @@ pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> 
     let mut turn = Turn::new(run, now, policy);
     match input {
         Input::LocksGranted => locks_granted(&mut turn)?,
+        Input::LockLineFull => lock_line_full(&mut turn)?,
         Input::Begin { job, attempt, worker, nonce } => begin(&mut turn, *job, *attempt, worker, nonce)?,
-        Input::StartEffects { job, attempt, worker, nonce } => start_effects(&mut turn, *job, *attempt, worker, nonce)?,
+        Input::StartEffects { job, attempt, worker, nonce, serial_before } => {
+            start_effects(&mut turn, (*job, *attempt), worker, nonce, *serial_before)?;
+        }
         Input::Report { job, attempt, worker, what } => report::reported(&mut turn, *job, *attempt, worker, what)?,
         Input::WorkerLost { job, attempt, seen } => report::worker_lost(&mut turn, *job, *attempt, seen)?,
         Input::Approve { by, plan_sha256 } => approve(&mut turn, by, plan_sha256.as_deref())?,
@@ -58,6 +62,27 @@ fn locks_granted(turn: &mut Turn<'_>) -> Result<(), Refusal> {
         }
         LockState::Wanted | LockState::NotNeeded | LockState::Held => Err(Refusal::NotWaitingForLocks),
     }
+}
+
+/// The run cannot even wait: it ends, and says so, instead of standing nowhere for ever.
+fn lock_line_full(turn: &mut Turn<'_>) -> Result<(), Refusal> {
+    if turn.run.lock != LockState::Wanted || turn.run.is_over() {
+        return Err(Refusal::NotWaitingForLocks);
+    }
+    let mut failure = Some(Failure {
+        kind: "lock_line_full".to_owned(),
+        phase: turn.run.phase.clone(),
+        message: format!("{} runs wait for a lock of this run already; it was not put behind them", lock::LONGEST_LINE),
+        next_action: "`navvy locks` shows who holds what and who waits; cancel what nobody needs, then submit again".to_owned(),
+    });
+    for no in (0..turn.run.jobs.len() as u32).map(JobNo) {
+        let may_start = turn.run.job(no).is_some_and(|job| job.state == JobState::Blocked && job.unmet == 0);
+        match failure.take_if(|_| may_start) {
+            Some(failure) => turn.fail(no, failure),
+            None => turn.cancel_job(no),
+        }
+    }
+    Ok(())
 }
 
 /// I6: a permit is granted at most once per attempt. The same worker with the same nonce may ask again (its answer was
@@ -91,7 +116,13 @@ fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, no
 }
 
 /// The last word before the tool changes the world. Until here a lost worker costs a retry; from here on, certainty.
-fn start_effects(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, nonce: &str) -> Result<(), Refusal> {
+fn start_effects(
+    turn: &mut Turn<'_>,
+    (no, given): (JobNo, AttemptNo),
+    worker: &WorkerId,
+    nonce: &str,
+    serial_before: Option<u64>,
+) -> Result<(), Refusal> {
     let job = turn.run.job(no).ok_or(Refusal::NoSuchJob)?;
     let current = job.current().ok_or(Refusal::NotQueued)?;
     if current.no != given {
@@ -116,7 +147,7 @@ fn start_effects(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &Work
     if current.effects_at.is_some() {
         return Err(Refusal::AlreadySo);
     }
-    turn.emit(Event::EffectsStarted { job: no, attempt: given });
+    turn.emit(Event::EffectsStarted { job: no, attempt: given, serial_before });
     Ok(())
 }
 

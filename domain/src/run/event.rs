@@ -20,6 +20,19 @@ pub struct Entry {
     pub nonce: String,
     pub at: Timestamp,
     pub events: Vec<Event>,
+    /// The command that it follows, by the id it was stored under. The same command delivered again is not decided again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Everything that was decided before, told again because the entries that told it first will outlive their age.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Self>,
+}
+
+impl Entry {
+    /// A decision that follows no command.
+    pub fn new(nonce: String, at: Timestamp, events: Vec<Event>) -> Self {
+        Self { nonce, at, events, cause: None, before: Vec::new() }
+    }
 }
 
 /// A job as the run was made with it.
@@ -69,6 +82,8 @@ pub enum Event {
     EffectsStarted {
         job: JobNo,
         attempt: AttemptNo,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial_before: Option<u64>,
     },
     PhaseEntered {
         job: JobNo,
@@ -121,6 +136,9 @@ pub enum Event {
 pub fn fold<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Option<Run> {
     let mut run = None;
     for entry in entries {
+        if !entry.before.is_empty() {
+            run = fold(&entry.before);
+        }
         for event in &entry.events {
             match (&mut run, event) {
                 (None, Event::Accepted { trigger, locks, jobs }) => run = Some(evolve::found(trigger, locks, jobs)),

@@ -95,7 +95,10 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
                 attempt.permitted_at = Some(at);
             });
         }
-        Event::EffectsStarted { job, attempt } => with_attempt(run, *job, *attempt, |attempt| attempt.effects_at = Some(at)),
+        Event::EffectsStarted { job, attempt, serial_before } => with_attempt(run, *job, *attempt, |attempt| {
+            attempt.effects_at = Some(at);
+            attempt.serial_before = *serial_before;
+        }),
         Event::PhaseEntered { job, attempt, phase } => {
             run.phase.clone_from(phase);
             with_attempt(run, *job, *attempt, |attempt| attempt.phase = Some(phase.clone()));
@@ -140,6 +143,7 @@ fn queued(run: &mut Run, job: JobNo, attempt: AttemptNo, at: Timestamp) {
             nonce: None,
             permitted_at: None,
             effects_at: None,
+            serial_before: None,
             phase: None,
             ended: None,
         });

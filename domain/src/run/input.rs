@@ -8,6 +8,8 @@ use proto::{AttemptNo, JobNo, WorkerId, message::ReportWhat};
 pub enum Input {
     /// The lock records name this run as holder of everything it wants.
     LocksGranted,
+    /// The line of one of the locks is as long as it may be.
+    LockLineFull,
     /// A worker asks to begin an attempt.
     Begin {
         job: JobNo,
@@ -21,6 +23,8 @@ pub enum Input {
         attempt: AttemptNo,
         worker: WorkerId,
         nonce: String,
+        /// State serial before the side effects, when the worker knows it.
+        serial_before: Option<u64>,
     },
     /// A worker tells.
     Report {

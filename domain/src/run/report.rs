@@ -66,10 +66,13 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
             turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Failed, result: None });
             turn.fail(no, failure.clone());
         }
-        // Only a genuine result settles what is unknown; more uncertainty adds nothing.
-        AttemptOutcome::Unclear { .. } | AttemptOutcome::NotStarted { .. } | AttemptOutcome::Stopped { clean: false, .. }
-            if was_unknown =>
-        {
+        // Only a genuine result settles what is unknown; what its worker saw helps whoever has to find out.
+        AttemptOutcome::Unclear { evidence } if was_unknown => {
+            let known = turn.run.evidence.clone().unwrap_or_default();
+            let evidence = with_more(known, evidence).ok_or(Refusal::AlreadySo)?;
+            turn.emit(Event::JobUnknown { job: no, evidence });
+        }
+        AttemptOutcome::NotStarted { .. } | AttemptOutcome::Stopped { clean: false, .. } if was_unknown => {
             return Err(Refusal::AlreadySo);
         }
         AttemptOutcome::Stopped { clean, timed_out } => stopped(turn, no, attempt, *clean || !effects, *timed_out),
@@ -162,7 +165,30 @@ fn stopped(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, clean: bool, time
     }
 }
 
-fn unclear(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, evidence: Evidence) {
+/// Longest account of what was seen, in bytes; what comes after it is not added.
+const MAX_SEEN: usize = 4096;
+
+/// What is known, with what is told now; `None` when that is nothing new.
+fn with_more(mut known: Evidence, told: &Evidence) -> Option<Evidence> {
+    let before = known.clone();
+    if !known.seen.contains(&told.seen) && known.seen.len() + told.seen.len() < MAX_SEEN {
+        known.seen = format!("{}; {}", known.seen, told.seen);
+    }
+    known.serial_before = known.serial_before.or(told.serial_before);
+    known.state_lock = known.state_lock.or_else(|| told.state_lock.clone());
+    known.errored_state = known.errored_state.or_else(|| told.errored_state.clone());
+    let asked = told.check.iter().filter(|check| !before.check.contains(check));
+    known.check.extend(asked.take(MAX_CHECKS.saturating_sub(before.check.len())).cloned());
+    (known != before).then_some(known)
+}
+
+/// Most things a person is asked to check.
+const MAX_CHECKS: usize = 20;
+
+fn unclear(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, mut evidence: Evidence) {
+    // Told with the word to start, because this may be all that was ever told.
+    let noted = turn.run.job(no).and_then(Job::current).and_then(|current| current.serial_before);
+    evidence.serial_before = evidence.serial_before.or(noted);
     turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Unclear, result: None });
     if planted!(UnclearIsFailed) {
         return turn.fail(no, Failure { kind: String::new(), phase: String::new(), message: evidence.seen, next_action: String::new() });

@@ -92,7 +92,7 @@ fn preparing_apply() -> Run {
 /// A run whose apply was lost in its side effects.
 fn unknown() -> Run {
     let mut run = preparing_apply();
-    let go = Input::StartEffects { job: APPLY, attempt: AttemptNo(1), worker: worker(), nonce: "n".to_owned() };
+    let go = Input::StartEffects { job: APPLY, attempt: AttemptNo(1), worker: worker(), nonce: "n".to_owned(), serial_before: Some(7) };
     feed(&mut run, &go).expect("permitted");
     feed(&mut run, &Input::WorkerLost { job: APPLY, attempt: AttemptNo(1), seen: "silent".to_owned() }).expect("running");
     assert_eq!(status(&run), RunStatus::Unknown);
@@ -118,7 +118,7 @@ fn a_plan_without_a_plan_has_not_succeeded() {
 fn an_apply_does_not_replace_the_plan_that_was_approved() {
     let mut run = preparing_apply();
     let approved = run.plan.clone();
-    let go = Input::StartEffects { job: APPLY, attempt: AttemptNo(1), worker: worker(), nonce: "n".to_owned() };
+    let go = Input::StartEffects { job: APPLY, attempt: AttemptNo(1), worker: worker(), nonce: "n".to_owned(), serial_before: Some(7) };
     feed(&mut run, &go).expect("permitted");
     let _ = feed(&mut run, &ended(APPLY, AttemptOutcome::Succeeded { result: plan_of("b") }));
     assert_eq!(run.plan, approved);
@@ -160,6 +160,33 @@ fn a_report_that_comes_before_its_permit_or_after_the_end_is_refused_and_changes
 fn a_lost_preparation_that_comes_back_may_not_start_its_side_effects() {
     let mut run = preparing_apply();
     feed(&mut run, &Input::WorkerLost { job: APPLY, attempt: AttemptNo(1), seen: "silent".to_owned() }).expect("running");
-    let go = Input::StartEffects { job: APPLY, attempt: AttemptNo(1), worker: worker(), nonce: "n".to_owned() };
+    let go = Input::StartEffects { job: APPLY, attempt: AttemptNo(1), worker: worker(), nonce: "n".to_owned(), serial_before: Some(7) };
     assert_eq!(feed(&mut run, &go), Err(Refusal::StaleAttempt { given: AttemptNo(1), current: AttemptNo(2) }));
+}
+
+#[test]
+fn the_serial_that_came_with_the_last_word_is_shown_when_the_worker_is_lost() {
+    let run = unknown();
+    assert_eq!(run.evidence.as_ref().and_then(|evidence| evidence.serial_before), Some(7));
+}
+
+#[test]
+fn a_worker_that_comes_back_and_cannot_say_either_adds_what_it_saw() {
+    let mut run = unknown();
+    let told = Evidence { seen: "the runner died".to_owned(), errored_state: Some("errored-state/x".to_owned()), ..Evidence::default() };
+    let unclear = AttemptOutcome::Unclear { evidence: told };
+    feed(&mut run, &ended(APPLY, unclear.clone())).expect("something new");
+    let evidence = run.evidence.clone().expect("still unknown");
+    assert_eq!(status(&run), RunStatus::Unknown);
+    assert!(evidence.seen.contains("silent") && evidence.seen.contains("the runner died"), "{evidence:?}");
+    assert_eq!((evidence.serial_before, evidence.errored_state.as_deref()), (Some(7), Some("errored-state/x")));
+    assert_eq!(feed(&mut run, &ended(APPLY, unclear)), Err(Refusal::AlreadySo), "told twice");
+}
+
+#[test]
+fn a_log_written_before_the_serial_was_kept_still_folds() {
+    let old: Event = serde_json::from_str(r#"{"event":"effects_started","job":1,"attempt":1}"#).expect("readable");
+    assert_eq!(old, Event::EffectsStarted { job: JobNo(1), attempt: AttemptNo(1), serial_before: None });
+    let entry: Entry = serde_json::from_str(r#"{"nonce":"n","at":"2026-01-01T00:00:00Z","events":[]}"#).expect("readable");
+    assert_eq!((entry.cause, entry.before), (None, Vec::new()));
 }

@@ -186,6 +186,8 @@ pub struct Attempt {
     pub permitted_at: Option<Timestamp>,
     /// Since when the world outside may have been changed.
     pub effects_at: Option<Timestamp>,
+    /// State serial before the side effects, as its worker knew it when it asked for the word.
+    pub serial_before: Option<u64>,
     pub phase: Option<String>,
     pub ended: Option<(Timestamp, AttemptEnd)>,
 }

@@ -50,7 +50,7 @@ impl Story {
     fn new(trigger: &Trigger) -> Self {
         let policy = Policy::default();
         let (run, events) = accept(trigger, at(0), &policy);
-        Self { run, log: vec![Entry { nonce: String::new(), at: at(0), events }], now: 0, policy }
+        Self { run, log: vec![Entry::new(String::new(), at(0), events)], now: 0, policy }
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "stories read better without a & before every input")]
@@ -60,7 +60,7 @@ impl Story {
         let decided = decide(&mut self.run, &input, at(self.now), &self.policy);
         match decided {
             Ok(events) => {
-                self.log.push(Entry { nonce: String::new(), at: at(self.now), events });
+                self.log.push(Entry::new(String::new(), at(self.now), events));
                 Ok(())
             }
             Err(refusal) => {
@@ -75,7 +75,13 @@ impl Story {
     }
 
     fn go(&mut self, attempt: u32, who: &str) -> Result<(), Refusal> {
-        self.feed(Input::StartEffects { job: APPLY, attempt: AttemptNo(attempt), worker: worker(who), nonce: who.to_owned() })
+        self.feed(Input::StartEffects {
+            job: APPLY,
+            attempt: AttemptNo(attempt),
+            worker: worker(who),
+            nonce: who.to_owned(),
+            serial_before: Some(7),
+        })
     }
 
     fn end(&mut self, job: JobNo, attempt: u32, who: &str, outcome: AttemptOutcome) -> Result<(), Refusal> {
@@ -354,7 +360,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         2 => Just(Input::LocksGranted),
         6 => place.clone().prop_map(|(j, a, w)| Input::Begin { job: JobNo(j), attempt: AttemptNo(a), worker: worker(w), nonce: w.to_owned() }),
-        4 => place.clone().prop_map(|(j, a, w)| Input::StartEffects { job: JobNo(j), attempt: AttemptNo(a), worker: worker(w), nonce: w.to_owned() }),
+        4 => place.clone().prop_map(|(j, a, w)| Input::StartEffects { job: JobNo(j), attempt: AttemptNo(a), worker: worker(w), nonce: w.to_owned(), serial_before: Some(7) }),
         6 => (place.clone(), outcome).prop_map(|((j, a, w), outcome)| Input::Report { job: JobNo(j), attempt: AttemptNo(a), worker: worker(w), what: ReportWhat::Ended(outcome) }),
         3 => place.prop_map(|(j, a, _)| Input::WorkerLost { job: JobNo(j), attempt: AttemptNo(a), seen: String::new() }),
         2 => Just(Input::Approve { by: by(), plan_sha256: None }),

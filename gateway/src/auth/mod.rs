@@ -114,9 +114,14 @@ impl Auth {
 
     /// Who calls from `client`; `None` for a caller without a token.
     pub(crate) async fn caller(&self, headers: &HeaderMap, client: Option<IpAddr>) -> Result<Option<Principal>, Refusal> {
-        let Some(token) = headers.get(header::AUTHORIZATION) else {
+        let mut tokens = headers.get_all(header::AUTHORIZATION).iter();
+        let Some(token) = tokens.next() else {
             return Ok(self.anonymous.then(Principal::anonymous));
         };
+        // Whatever stands before this gateway may look at the other one: two callers in one request are none.
+        if tokens.next().is_some() {
+            return Err(Refusal::field("Authorization", "must be sent once: this request has several"));
+        }
         let token = token.to_str().ok().and_then(bearer);
         if token.is_some_and(|token| same_secret(token, self.admin_token.expose())) {
             return Ok(Some(Principal::admin()));

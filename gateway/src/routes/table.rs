@@ -5,6 +5,7 @@ use crate::{
     app::App,
     auth::{Access, Scope},
     commands::{self, ApproveRequest, CancelRequest, MessageBody, ResolveRequest},
+    dead_letters::{self, DeadLettersBody},
     deploy::{self, DeployBody, ProbeBody, ProbeRequest, request_schema::DeploySchema},
     fleet::{self, LocksBody, QueuesBody, WorkersBody},
     health::{self, HealthBody},
@@ -181,6 +182,15 @@ fn the_fleet() -> Vec<Route> {
     vec![
         get("/v1/locks", READ, fleet::locks, Doc::new("fleet", "Locks that are held or wanted").gives::<LocksBody>(200, "As they stand.")),
         get("/v1/workers", READ, fleet::workers, Doc::new("fleet", "Workers that live").gives::<WorkersBody>(200, "As they stand.")),
+        get(
+            "/v1/dead-letters",
+            ADMIN,
+            dead_letters::list,
+            Doc::new("fleet", "Messages that nobody could handle")
+                .query("after", "`next_after` of the page before.")
+                .gives::<DeadLettersBody>(200, "Oldest first.")
+                .refuses(&[BAD]),
+        ),
         get("/v1/queues", READ, fleet::queues, Doc::new("fleet", "Queues of the pools").gives::<QueuesBody>(200, "As they stand.")),
     ]
 }

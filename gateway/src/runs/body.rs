@@ -1,11 +1,12 @@
 //! A run as JSON. The scheduler's view, without what only gateways need.
 
+use super::evidence::EvidenceBody;
 use jiff::Timestamp;
 use proto::{
     PoolName, RunId,
     git::CommitId,
     lock::LockKey,
-    message::{Evidence, Failure, RunSpec},
+    message::{Failure, RunSpec},
     terraform::PlanSummary,
     view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, RunView, WaitingFor},
 };
@@ -56,9 +57,10 @@ pub(crate) struct RunBody {
     plan_sha256: Option<String>,
     /// JSON text of the outputs, sensitive values masked; empty until applied, and in a list.
     outputs: String,
-    /// What is known about an unknown outcome.
+    /// What is known about an unknown outcome: `{seen, serial_before, state_lock, errored_state, check, last_lines}`;
+    /// `last_lines` are the last 200 of the attempt's log, in a list none.
     #[schema(value_type = Option<Object>)]
-    evidence: Option<Evidence>,
+    evidence: Option<EvidenceBody>,
     /// How a person settled an unknown outcome.
     #[schema(value_type = Option<Object>)]
     resolution: Option<ResolutionView>,
@@ -108,11 +110,16 @@ impl RunBody {
             plan: view.plan,
             plan_sha256: view.plan_sha256,
             outputs: view.outputs,
-            evidence: view.evidence,
+            evidence: view.evidence.map(EvidenceBody::bare),
             resolution: view.resolution,
             traceparent: view.traceparent,
             jobs: Some(view.jobs),
         }
+    }
+
+    /// The same, with what was found out about its unknown outcome.
+    pub(super) fn with_evidence(self, evidence: Option<EvidenceBody>) -> Self {
+        Self { evidence, ..self }
     }
 
     /// A run in a list: two hundred plans in full would be too much for one answer.

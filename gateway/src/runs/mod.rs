@@ -4,6 +4,7 @@
 
 mod body;
 mod cursor;
+pub(crate) mod evidence;
 mod filter;
 pub(crate) mod index;
 mod show;

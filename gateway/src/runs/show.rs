@@ -1,6 +1,6 @@
 //! `GET /v1/runs`, `/v1/runs/{id}` and `/v1/runs/{id}/jobs`.
 
-use super::{JobsBody, RawQuery, RunBody, RunsBody, run_id, waiting};
+use super::{JobsBody, RawQuery, RunBody, RunsBody, evidence, run_id, waiting};
 use crate::{
     answers::{Door, Refusal},
     app::{App, in_time},
@@ -45,7 +45,9 @@ pub(crate) async fn list(State(app): State<Arc<App>>, Params(query): Params<RawQ
 
 /// One run.
 pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<RunBody>, Refusal> {
-    find(&app, &id).await.map(|view| Json(RunBody::whole(view)))
+    let view = find(&app, &id).await?;
+    let evidence = evidence::of(&app, &view).await;
+    Ok(Json(RunBody::whole(view).with_evidence(evidence)))
 }
 
 /// The jobs of a run.

@@ -6,7 +6,10 @@ mod tails;
 use crate::{
     answers::{Door, Refusal, report},
     app::{App, in_time},
-    runs::{run_id, waiting},
+    runs::{
+        evidence::{self, EvidenceBody},
+        run_id, waiting,
+    },
 };
 use axum::{
     Json,
@@ -19,7 +22,7 @@ use proto::{
     ids::AttemptId,
     message::{JobAttempt, RunSpec},
     terraform::Tool,
-    view::{ApprovalView, RunStatus, RunView, WaitingFor},
+    view::{ApprovalView, ResolutionView, RunStatus, RunView, WaitingFor},
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -72,6 +75,12 @@ pub(crate) struct StatusBody {
     plan_sha256: Option<String>,
     /// What a person should do now; empty if nothing.
     next_action: String,
+    /// What is known about an unknown outcome: `{seen, serial_before, state_lock, errored_state, check, last_lines}`.
+    #[schema(value_type = Option<Object>)]
+    evidence: Option<EvidenceBody>,
+    /// How a person settled an unknown outcome: `{by, at, succeeded, reason}`.
+    #[schema(value_type = Option<Object>)]
+    resolution: Option<ResolutionView>,
     #[schema(value_type = Option<String>)]
     tool: Option<Tool>,
     /// The version that was asked for.
@@ -100,7 +109,8 @@ pub(crate) async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) 
     .await?;
     // Reading a long log may take longer than looking a run up; a store that goes away meanwhile still ends it.
     let logs = tokio::time::timeout(app.limits.request_timeout, logs(&app, &view)).await.map_err(|_| Refusal::Unavailable)??;
-    Ok(Json(StatusBody::new(view, logs)))
+    let evidence = evidence::of(&app, &view).await;
+    Ok(Json(StatusBody { evidence, ..StatusBody::new(view, logs) }))
 }
 
 /// The logs of the latest attempt of each job, by phase.
@@ -152,6 +162,8 @@ impl StatusBody {
             approval: view.approval,
             plan_sha256: view.plan_sha256,
             next_action,
+            evidence: None,
+            resolution: view.resolution,
             tool,
             tool_version,
             by: view.by,
@@ -186,6 +198,8 @@ mod tests {
             "approval": null,
             "plan_sha256": null,
             "next_action": "",
+            "evidence": null,
+            "resolution": null,
             "tool": null,
             "tool_version": null,
             "by": "admin",

@@ -101,6 +101,11 @@ impl Tails {
         self.parts[part as usize].text(|cut| report::cut_mark(run, at, cut))
     }
 
+    /// All parts, one after the other, as far as they are kept.
+    pub(crate) fn whole(&self) -> String {
+        self.parts.iter().map(|tail| tail.text(|_| String::new())).collect()
+    }
+
     /// How much memory it takes.
     pub(crate) fn size(&self) -> usize {
         self.parts.iter().map(|tail| tail.bytes.capacity()).sum()

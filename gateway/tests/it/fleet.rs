@@ -1,7 +1,7 @@
 //! Locks, workers, queues.
 
 use crate::{
-    harness::{World, told},
+    harness::{World, soon, told},
     scheduler::{at, attempt_id, run_id},
 };
 use bus::Held;
@@ -64,4 +64,26 @@ async fn queues_count_what_no_worker_has_begun() {
     world.store.bus.work().publish(&order).await.unwrap();
     let (status, answer) = told(world.gateway.get("/v1/queues")).await;
     assert_eq!((status, answer), (200, json!({ "queues": [{ "pool": "default", "depth": 1 }] })));
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_for_administrators_without_what_is_in_them() {
+    let world = World::start().await;
+    let bus = &world.store.bus;
+    let (_, probe) = told(world.gateway.post("/v1/probes").json(&json!({ "echo": "canary" }))).await;
+    let mut inbox = bus.inbox().consume(proto::ShardNo(0)).await.unwrap();
+    let delivery = soon(inbox.next()).await.unwrap().unwrap();
+    for _ in 0..2 {
+        delivery.bury("nobody can handle it").await.unwrap();
+    }
+    let (status, list) = told(world.gateway.get("/v1/dead-letters")).await;
+    assert_eq!((status, list["dead_letters"].as_array().map(Vec::len)), (200, Some(1)), "{list}");
+    let dead = &list["dead_letters"][0];
+    let subject = format!("inbox.0.{}", probe["run_id"].as_str().unwrap());
+    assert_eq!((dead["stream"].as_str(), dead["subject"].as_str()), (Some("INBOX"), Some(subject.as_str())));
+    assert!(dead["why"] == "nobody can handle it" && dead["bytes"].as_u64() > Some(0) && !list.to_string().contains("canary"), "{list}");
+    let (status, _) = told(world.gateway.get("/v1/dead-letters?after=x")).await;
+    assert_eq!(status, 400);
+    let (_, rest) = told(world.gateway.get(&format!("/v1/dead-letters?after={}", dead["place"]))).await;
+    assert_eq!((rest["dead_letters"].as_array().map(Vec::len), rest["next_after"].as_u64()), (Some(0), None));
 }

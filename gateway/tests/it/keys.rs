@@ -113,6 +113,16 @@ async fn what_is_no_key_opens_nothing() {
 }
 
 #[tokio::test]
+async fn two_authorization_headers_are_bad_input_whichever_is_good() {
+    let world = World::start().await;
+    for (first, second) in [(TOKEN, "nonsense"), ("nonsense", TOKEN), (TOKEN, TOKEN)] {
+        let request = world.gateway.bare(Method::GET, "/v1/whoami").bearer_auth(first).bearer_auth(second);
+        let (status, answer) = told(request).await;
+        assert_eq!((status, answer["field"].as_str()), (400, Some("Authorization")), "{first} {second}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn an_expired_key_opens_nothing() {
     let world = World::start().await;
     let key = make(&world, "ci", &["read"]).await;

@@ -5,7 +5,7 @@ use crate::{
     scheduler::{Output, at, attempt, attempt_id, job, run_id, running, show, succeed, view},
 };
 use proto::{
-    message::{Failure, RunSpec},
+    message::{Evidence, Failure, RunSpec},
     terraform::PlanSummary,
     view::RunStatus,
 };
@@ -105,6 +105,37 @@ async fn the_latest_attempt_counts_and_a_failure_says_where_and_why() {
     assert_eq!((&answer["error"], &answer["next_action"]), (&json!("Plan failed: no"), &json!("fix")));
     assert_eq!(answer["started_at"], json!(at(0)));
     assert!(matches!(shown.spec, RunSpec::Probe(_)) && answer["ended_at"].is_string());
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_shown_with_what_is_known_and_the_last_lines() {
+    let world = World::start().await;
+    let bus = &world.store.bus;
+    let run = run_id("nobody knows");
+    let mut shown = view(run);
+    let mut output = Output::new(bus, attempt_id(run, 0, 1));
+    for n in 0..300 {
+        output.write("apply", format!("line {n}\n")).await;
+    }
+    show(bus, &mut shown, |view| {
+        view.jobs = vec![running(0)];
+        view.jobs[0].status = "unknown".into();
+        view.jobs[0].attempts[0].ended_at = Some(at(9));
+        view.status = RunStatus::Unknown;
+        let check = vec!["whether the tool still runs".into()];
+        view.evidence = Some(Evidence { seen: "silent".into(), serial_before: Some(7), check, ..Evidence::default() });
+    })
+    .await;
+    for path in [format!("/deploy/{run}/status"), format!("/v1/runs/{run}")] {
+        let (_, answer) = told(world.gateway.get(&path)).await;
+        let evidence = &answer["evidence"];
+        assert_eq!((&evidence["seen"], &evidence["serial_before"]), (&json!("silent"), &json!(7)), "{path}");
+        assert_eq!(evidence["check"], json!(["whether the tool still runs"]), "{path}");
+        let lines = evidence["last_lines"].as_array().unwrap();
+        assert_eq!((lines.len(), &lines[0], &lines[199]), (200, &json!("line 100"), &json!("line 299")), "{path}");
+    }
+    let (_, list) = told(world.gateway.get("/v1/runs?status=unknown")).await;
+    assert_eq!(list["runs"][0]["evidence"]["last_lines"], json!([]), "a list is short");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use proto::{
 };
 use service::{
     metrics::Metrics,
+    ops::Readiness,
     settings::{Period, Settings},
     shutdown::{Reason, Shutdown, Tasks},
 };
@@ -53,6 +54,7 @@ pub struct Ground {
 /// A scheduler on a thread and runtime of its own: ending those is as near to SIGKILL as one process allows.
 pub struct Scheduler {
     pub metrics: Metrics,
+    pub readiness: Readiness,
     pub shutdown: Shutdown,
     kill: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -103,20 +105,26 @@ impl Ground {
     }
 
     pub fn scheduler(&self, wish: Wish) -> Scheduler {
+        self.scheduler_with(wish, |_| {})
+    }
+
+    pub fn scheduler_with(&self, wish: Wish, change: impl FnOnce(&mut Settings)) -> Scheduler {
         let (options, sealing) = (self.options(), self.sealing.clone());
         let mut settings = Settings::default();
+        change(&mut settings);
         settings.scheduler.lease = Period::seconds(wish.lease);
         settings.scheduler.sweep = Period::seconds(wish.sweep);
-        let (metrics, shutdown) = (Metrics::new("0", "0"), Shutdown::new());
+        let (metrics, readiness, shutdown) = (Metrics::new("0", "0"), Readiness::new(), Shutdown::new());
         let (kill, killed) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let handle = runtime.handle().clone();
-        let (tasks, counted) = (Tasks::new(shutdown.clone()), metrics.clone());
+        let (tasks, counted, probed) = (Tasks::new(shutdown.clone()), metrics.clone(), readiness.clone());
         let thread = std::thread::spawn(move || {
             runtime.block_on(async move {
                 let run = async {
                     let bus = Bus::connect(options).await.unwrap();
-                    let deps = scheduler::Deps { bus, settings: Arc::new(settings), metrics: counted, sealing, tasks: tasks.clone() };
+                    let settings = Arc::new(settings);
+                    let deps = scheduler::Deps { bus, settings, metrics: counted, readiness: probed, sealing, tasks: tasks.clone() };
                     if let Err(error) = scheduler::run(deps).await {
                         tasks.shutdown().begin(Reason::Failed(error.to_string()));
                     }
@@ -128,7 +136,7 @@ impl Ground {
             });
             runtime.shutdown_background();
         });
-        Scheduler { metrics, shutdown, kill: Some(kill), thread: Some(thread), handle }
+        Scheduler { metrics, readiness, shutdown, kill: Some(kill), thread: Some(thread), handle }
     }
 
     pub async fn submit(&self, trigger: &Trigger) {
@@ -137,11 +145,22 @@ impl Ground {
     }
 
     pub async fn command(&self, run: RunId, verb: CommandVerb) -> Option<CommandAnswer> {
+        self.command_as(run, verb, &uuid::Uuid::new_v4().to_string()).await
+    }
+
+    /// A command under a message id of the test's choice.
+    pub async fn command_as(&self, run: RunId, verb: CommandVerb, id: &str) -> Option<CommandAnswer> {
         let answer = self.bus.inbox().reply_box().await.unwrap();
         let reply_to = Some(answer.subject.clone());
         let command = InboxMessage::Command(Command { run, by: "ada".to_owned(), at: Timestamp::now(), verb, reply_to });
-        self.bus.inbox().publish(run, &command, &uuid::Uuid::new_v4().to_string(), None).await.unwrap();
+        self.bus.inbox().publish(run, &command, id, None).await.unwrap();
         answer.wait(GENEROUS).await
+    }
+
+    /// Whether a trigger or a command for the run stands in the INBOX.
+    pub async fn is_stored(&self, run: RunId) -> bool {
+        let inbox = self.raw().await.get_stream("INBOX").await.unwrap();
+        inbox.get_last_raw_message_by_subject(&proto::subject::inbox(run)).await.is_ok()
     }
 
     pub async fn report(&self, id: AttemptId, worker: &str, what: ReportWhat) {
@@ -168,7 +187,7 @@ impl Ground {
     }
 
     pub async fn start_effects(&self, id: AttemptId, worker: &str) -> Option<AskAnswer> {
-        self.ask(id, worker, worker, AskWhat::StartEffects).await
+        self.ask(id, worker, worker, AskWhat::StartEffects { serial_before: Some(7) }).await
     }
 
     pub async fn beat(&self, worker: &str, running: Vec<AttemptId>) {
@@ -214,16 +233,22 @@ impl Ground {
     pub async fn wrote(&self, trigger: &Trigger, inputs: &[Input]) -> (Run, u64) {
         let policy = Policy::default();
         let (mut run, events) = accept(trigger, Timestamp::now(), &policy);
-        let mut seq = self.append(&run, 0, events).await;
+        let mut seq = self.append(&run, 0, events, None).await;
         for input in inputs {
             let events = decide(&mut run, input, Timestamp::now(), &policy).unwrap();
-            seq = self.append(&run, seq, events).await;
+            seq = self.append(&run, seq, events, None).await;
         }
         (run, seq)
     }
 
-    async fn append(&self, run: &Run, after: u64, events: Vec<Event>) -> u64 {
-        let entry = Entry { nonce: uuid::Uuid::new_v4().to_string(), at: Timestamp::now(), events };
+    /// Writes one more decision by hand, that follows the command of this id.
+    pub async fn wrote_for(&self, (run, seq): (&mut Run, u64), input: &Input, command: &str) -> u64 {
+        let events = decide(run, input, Timestamp::now(), &Policy::default()).unwrap();
+        self.append(run, seq, events, Some(command.to_owned())).await
+    }
+
+    async fn append(&self, run: &Run, after: u64, events: Vec<Event>, cause: Option<String>) -> u64 {
+        let entry = Entry { cause, ..Entry::new(uuid::Uuid::new_v4().to_string(), Timestamp::now(), events) };
         self.bus.run_log().commit(run.id, after, codec::encode(&entry).unwrap(), !run.is_over()).await.unwrap()
     }
 

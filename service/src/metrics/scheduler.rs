@@ -41,6 +41,8 @@ pub struct SchedulerMetrics {
     lock_wait: Histogram,
     locks_held: IntGauge,
     lock_waiters: IntGauge,
+    locks_lost: IntGauge,
+    dead_letters: IntGauge,
     attempts: IntCounterVec,
     lease_losses: IntCounter,
 }
@@ -66,6 +68,8 @@ impl SchedulerMetrics {
             lock_wait: register.seconds("navvy_lock_wait_seconds", lock_wait, &WAIT_SECONDS),
             locks_held: register.gauge("navvy_locks_held", "Locks that a run holds."),
             lock_waiters: register.gauge("navvy_lock_waiters", "Runs that wait for a lock."),
+            locks_lost: register.gauge("navvy_lock_records_lost", "Open runs whose locks no record names them for: nothing is started."),
+            dead_letters: register.gauge("navvy_dead_letters", "Messages that nobody could handle, kept for people to look at."),
             attempts: register.counters("navvy_attempts_total", attempts, &["action", "result"]),
             lease_losses: register.counter("navvy_lease_losses_total", "Attempts whose worker fell silent."),
         }
@@ -110,6 +114,16 @@ impl SchedulerMetrics {
     pub fn locks(&self, now: LockWait) {
         self.locks_held.set(i64::try_from(now.held).unwrap_or(i64::MAX));
         self.lock_waiters.set(i64::try_from(now.waiting).unwrap_or(i64::MAX));
+    }
+
+    /// How many open runs hold locks that no record names them for.
+    pub fn locks_lost(&self, runs: u64) {
+        self.locks_lost.set(i64::try_from(runs).unwrap_or(i64::MAX));
+    }
+
+    /// How many messages that nobody could handle are kept.
+    pub fn dead_letters(&self, number: u64) {
+        self.dead_letters.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// An attempt ended. Words outside the known ones count as `other`; the known results are `succeeded`, `failed`,

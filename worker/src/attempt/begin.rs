@@ -63,10 +63,10 @@ impl Asking {
     ///
     /// There is no giving up on a silent scheduler: a yes may have been stored and its answer lost, and an attempt that has
     /// the word and does not use it is `unknown` to everybody else.
-    pub(crate) async fn start_effects(&self, crew: &Crew, stop: &Stop) -> Result<(), String> {
+    pub(crate) async fn start_effects(&self, crew: &Crew, stop: &Stop, serial_before: Option<u64>) -> Result<(), String> {
         loop {
             let asked = since_boot();
-            match self.ask(crew, AskWhat::StartEffects).await {
+            match self.ask(crew, AskWhat::StartEffects { serial_before }).await {
                 // M5: an old yes is a no. The machine may have slept in between; the same question gets the same yes.
                 Some(AskAnswer::Go) if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) => {}
                 Some(AskAnswer::Go) => return Ok(()),

@@ -207,7 +207,7 @@ impl Stage {
         // believe that nothing was allowed.
         self.record.effects = true;
         self.folder.write_record(&self.record).map_err(|error| format!("the attempt's folder cannot be written: {error}"))?;
-        if let Err(reason) = self.asking.start_effects(&self.crew, &self.stop).await {
+        if let Err(reason) = self.asking.start_effects(&self.crew, &self.stop, self.record.serial_before).await {
             self.record.effects = false;
             let _ = self.folder.write_record(&self.record);
             return Err(reason);

@@ -1,0 +1,9 @@
+//! One mechanism a file, each under the fault it is there for.
+
+mod commands;
+mod expiry;
+mod full;
+mod lost_locks;
+mod poison;
+mod retold;
+mod views;
