@@ -108,6 +108,7 @@ fn every_route_asks_for_the_right_scope() {
         "post /v1/runs/{id}/resolve admin",
         "get /v1/locks read",
         "get /v1/workers read",
+        "get /v1/dead-letters admin",
         "get /v1/queues read",
         "post /v1/keys admin",
         "get /v1/keys admin",
