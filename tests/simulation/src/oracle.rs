@@ -45,6 +45,10 @@ pub struct Oracle {
     /// Attempts whose outcome was written down by their worker, and of which it was told.
     pub spooled: BTreeSet<AttemptId>,
     pub told: BTreeSet<AttemptId>,
+    /// Commands that had an effect, and those that were answered with a "no".
+    decided: BTreeSet<String>,
+    /// With the moment at which it was said.
+    refused: BTreeMap<String, u64>,
     /// Triggers that were accepted: stored, and answered 2xx.
     pub accepted: BTreeSet<RunId>,
     /// The first thing that must not have happened.
@@ -75,8 +79,8 @@ impl Oracle {
     }
 }
 
-/// A decision was stored. `input` is what it was an answer to.
-pub fn appended(core: &Core, id: RunId, entry: &Rc<Entry>, input: Option<&Input>) {
+/// A decision was stored. `input` is what it was an answer to, `taken` the moment at which its message was taken up.
+pub fn appended(core: &Core, id: RunId, entry: &Rc<Entry>, input: Option<&Input>, taken: Option<u64>) {
     core.say(|| format!("{id}: {}", words(&entry.events)));
     let mut oracle = core.oracle.borrow_mut();
     let oracle = &mut *oracle;
@@ -94,6 +98,14 @@ pub fn appended(core: &Core, id: RunId, entry: &Rc<Entry>, input: Option<&Input>
     if let Some(Input::Approve { plan_sha256: Some(looked_at), .. }) = input {
         let waits = truth.run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.as_str());
         oracle.must(waits == Some(looked_at), || format!("I5: {looked_at} was looked at and {waits:?} approved in {id}"));
+    }
+    if let Some(cause) = &entry.cause {
+        // A scheduler that stood still with the command in its hands is the one exception (docs/reference/reliability.md).
+        let said = oracle.refused.get(cause).copied();
+        let late = said.is_some_and(|said| taken.is_none_or(|taken| taken > said));
+        oracle.must(!late, || format!("I9: command {cause} was answered with a no, and then taken up and decided on"));
+        let first = oracle.decided.insert(cause.clone());
+        oracle.must(first, || format!("I9: command {cause} had its effect twice"));
     }
     let mistake = |event: &Event| matches!(event, Event::Resolved { reason, .. } if reason == MISTAKE);
     truth.mistaken |= entry.events.iter().any(mistake);
@@ -155,7 +167,7 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
             oracle.must(truth.permits.insert((job.0, attempt.0)), || format!("I6: {job}.{attempt} of {id} was permitted twice"));
             oracle.must(run.cancel.is_none(), || format!("I11: {job} of {id} was permitted after a cancel"));
         }
-        Event::EffectsStarted { job, attempt } => {
+        Event::EffectsStarted { job, attempt, .. } => {
             oracle.must(run.cancel.is_none(), || format!("I11: {job} of {id} started its effects after a cancel"));
             let current = run.job(*job).and_then(Job::current).map(|attempt| attempt.no);
             oracle.must(current == Some(*attempt), || format!("I7: an older attempt {job}.{attempt} of {id} had the last word"));
@@ -323,6 +335,11 @@ pub fn locks_written(core: &Core, before: &[LockRecord], after: &[LockRecord]) {
         let mistaken = oracle.truths.get(&loser).is_some_and(|truth| truth.mistaken);
         oracle.must(!runs || mistaken, || format!("I16: {loser} gave its lock back while its tool runs"));
     }
+}
+
+/// Somebody is told "no" about a command.
+pub fn refused(core: &Core, command: &str) {
+    core.oracle.borrow_mut().refused.entry(command.to_owned()).or_insert(core.serial());
 }
 
 /// A message was acknowledged: nobody will say it again.

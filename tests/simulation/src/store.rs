@@ -38,11 +38,15 @@ pub struct Letter {
     pub seq: u64,
     pub run: RunId,
     pub message: Rc<InboxMessage>,
+    /// Command: the id it is recognised by when it comes again.
+    pub command: Option<String>,
     /// Command: where the answer goes.
     pub reply: Option<crate::people::Reply>,
     /// From when on it may be delivered (again).
     pub visible_at: u64,
     pub delivered: u32,
+    /// The moment of this delivery.
+    pub taken: u64,
 }
 
 /// An order in the work queue.
@@ -159,7 +163,8 @@ impl Store {
             InboxMessage::Report(report) => report.id.run,
         };
         let seq = self.next();
-        self.inbox.push(Letter { seq, run, message: Rc::new(message), reply, visible_at: 0, delivered: 0 });
+        let command = if let Once::Command(number) = once { Some(number.to_string()) } else { None };
+        self.inbox.push(Letter { seq, run, message: Rc::new(message), command, reply, visible_at: 0, delivered: 0, taken: 0 });
         true
     }
 

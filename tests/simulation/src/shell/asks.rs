@@ -57,7 +57,7 @@ async fn start_effects(shell: &Shell, question: &Question) -> Result<Answer, Awa
     if !holds_its_locks(shell, run).await? {
         return Ok(Answer::Later);
     }
-    let input = Input::StartEffects { job, attempt, worker: question.worker.clone(), nonce: question.nonce.clone() };
+    let input = Input::StartEffects { job, attempt, worker: question.worker.clone(), nonce: question.nonce.clone(), serial_before: None };
     Ok(match shell.turn(run, Cause::Input(input)).await? {
         Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => Answer::Go,
         Outcome::Refused { .. } => {

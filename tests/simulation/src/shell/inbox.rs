@@ -22,7 +22,10 @@ pub async fn handle(shell: Shell, letter: Letter) {
     }
     let cause = match &*letter.message {
         InboxMessage::Trigger(trigger) => Cause::Trigger(trigger.clone()),
-        InboxMessage::Command(command) => Cause::Input(input_of(command)),
+        InboxMessage::Command(command) => match &letter.command {
+            Some(id) => Cause::Command { id: id.clone(), input: input_of(command), taken: letter.taken },
+            None => Cause::Input(input_of(command)),
+        },
         InboxMessage::Report(report) => Cause::Input(Input::Report {
             job: report.id.job,
             attempt: report.id.attempt,
@@ -38,18 +41,38 @@ pub async fn handle(shell: Shell, letter: Letter) {
         }
         Ok(outcome) => {
             count(&shell, &letter, &outcome);
-            if let Some(reply) = &letter.reply {
-                shell.ctx.core.send(Parcel::Told { reply: reply.clone(), outcome });
-            }
-            let core = shell.ctx.core.clone();
-            let ack = |store: &mut crate::store::Store| store.ack_letter(letter.seq);
-            let _ = shell.ctx.write_seen(ack, |_| oracle::acknowledged(&core, &letter.message)).await;
+            settle(&shell, &letter, outcome).await;
         }
         Err(_) => {
             let at = shell.ctx.core.now.get() + RETRY_AFTER;
             let _ = shell.ctx.write(|store| store.nak_letter(letter.seq, at)).await;
         }
     }
+}
+
+/// Acknowledges what was decided, and answers whoever asked. A "no" is said only when the command cannot come again: later
+/// it might be a "yes" that nobody wants any more.
+async fn settle(shell: &Shell, letter: &Letter, outcome: Outcome) {
+    let is_no = outcome != Outcome::Decided;
+    let early = !is_no || wrong!(NoBeforeAck);
+    if early {
+        answer(shell, letter, &outcome);
+    }
+    let core = shell.ctx.core.clone();
+    let ack = |store: &mut crate::store::Store| store.ack_letter(letter.seq);
+    let acked = shell.ctx.write_seen(ack, |_| oracle::acknowledged(&core, &letter.message)).await;
+    if acked.is_ok() && !early {
+        answer(shell, letter, &outcome);
+    }
+}
+
+fn answer(shell: &Shell, letter: &Letter, outcome: &Outcome) {
+    let Some(reply) = &letter.reply else { return };
+    let already = matches!(outcome, Outcome::Refused { refusal: Refusal::AlreadySo, .. });
+    if let (Some(id), false) = (&letter.command, *outcome == Outcome::Decided || already) {
+        oracle::refused(&shell.ctx.core, id);
+    }
+    shell.ctx.core.send(Parcel::Told { reply: reply.clone(), outcome: outcome.clone() });
 }
 
 /// A report of what has no permit yet in the log that was read.

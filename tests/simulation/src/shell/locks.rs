@@ -25,6 +25,7 @@ pub(super) async fn want(shell: &Shell, run: RunId, keys: &[LockKey]) -> Result<
     if wanted == Wanted::Granted && keys.len() > 1 {
         shell.ctx.core.met(Case::LockSetTaken);
     }
+    // The lines here are short: `Wanted::LineFull` does not come.
     Ok(wanted == Wanted::Granted)
 }
 

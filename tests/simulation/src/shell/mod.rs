@@ -58,6 +58,8 @@ pub struct State {
     pub run: Option<Run>,
     pub seq: u64,
     pub loaded: bool,
+    /// The commands that the log's entries follow.
+    pub causes: BTreeSet<String>,
     pub in_line: bool,
     pub orders: BTreeMap<(JobNo, AttemptNo), u64>,
 }
@@ -176,6 +178,7 @@ impl Shell {
         let log = self.ctx.read(|store, stale| store.log(run, stale)).await?;
         state.seq = log.last().map_or(0, |(seq, _)| *seq);
         state.run = run::fold(log.iter().map(|(_, entry)| &**entry));
+        state.causes = log.iter().filter_map(|(_, entry)| entry.cause.clone()).collect();
         state.loaded = true;
         if let Some(run) = &state.run {
             self.note_loaded(run);

@@ -48,13 +48,17 @@ mod on_purpose {
         RestartedStartsAgain,
         /// A worker applies whatever plan it finds.
         AppliesAnyPlan,
+        /// A command that comes again is decided again.
+        CommandAgain,
+        /// A "no" is said before it is sure that the command does not come again.
+        NoBeforeAck,
         /// A worker that was restarted forgets what it had not reported.
         SpoolForgotten,
     }
 
     impl ShellBug {
         /// All of them.
-        pub const ALL: [Self; 12] = [
+        pub const ALL: [Self; 14] = [
             Self::AckBeforeCommit,
             Self::TimeoutIsYes,
             Self::CommitUnchecked,
@@ -67,6 +71,8 @@ mod on_purpose {
             Self::RestartedStartsAgain,
             Self::AppliesAnyPlan,
             Self::SpoolForgotten,
+            Self::CommandAgain,
+            Self::NoBeforeAck,
         ];
     }
 

@@ -21,6 +21,12 @@ use std::rc::Rc;
 #[derive(Debug, Clone)]
 pub enum Cause {
     Trigger(Box<Trigger>),
+    /// Somebody's wish, by the id that tells it from the same wish delivered again.
+    Command {
+        id: String,
+        input: Input,
+        taken: u64,
+    },
     Input(Input),
     Again,
 }
@@ -77,8 +83,9 @@ impl Shell {
                     Ok(events)
                 }
                 (Some(_), Cause::Trigger(_)) => Err(Refusal::AlreadySo),
-                (Some(state), Cause::Input(input)) => run::decide(state, input, now, policy),
-                (None, Cause::Input(_) | Cause::Again) | (Some(_), Cause::Again) => {
+                (Some(_), Cause::Command { id, .. }) if slot.state.causes.contains(id) && !wrong!(CommandAgain) => return Ok(Err(None)),
+                (Some(state), Cause::Input(input) | Cause::Command { input, .. }) => run::decide(state, input, now, policy),
+                (None, Cause::Input(_) | Cause::Command { .. } | Cause::Again) | (Some(_), Cause::Again) => {
                     if self.is_current(&mut slot.state, run).await? {
                         return Ok(Err(None));
                     }
@@ -117,22 +124,25 @@ impl Shell {
         cause: &Cause,
     ) -> Result<bool, Away> {
         let nonce = self.ctx.core.serial().to_string();
-        let entry = Rc::new(Entry { nonce: nonce.clone(), at, events: events.to_vec() });
+        let taken = if let Cause::Command { taken, .. } = cause { Some(*taken) } else { None };
+        let id = if let Cause::Command { id, .. } = cause { Some(id.clone()) } else { None };
+        let entry = Rc::new(Entry { cause: id.clone(), ..Entry::new(nonce.clone(), at, events.to_vec()) });
         let expected = (!wrong!(CommitUnchecked)).then_some(slot.state.seq);
         let core = self.ctx.core.clone();
-        let input = if let Cause::Input(input) = cause { Some(input) } else { None };
+        let input = if let Cause::Input(input) | Cause::Command { input, .. } = cause { Some(input) } else { None };
         let apply = |store: &mut crate::store::Store| store.commit(run, expected, &entry);
         let answer = self
             .ctx
             .write_seen(apply, |stored| {
                 if stored.is_ok() {
-                    oracle::appended(&core, run, &entry, input);
+                    oracle::appended(&core, run, &entry, input, taken);
                 }
             })
             .await;
         match answer {
             Ok(Ok(seq)) => {
                 slot.state.seq = seq;
+                slot.state.causes.extend(id);
                 if self.ctx.core.nodes.borrow()[self.ctx.node].skew != 0 {
                     self.ctx.core.met(Case::ClockJumped);
                 }

@@ -46,6 +46,7 @@ impl World {
             let mut store = self.core.store.borrow_mut();
             let letter = &mut store.inbox[at];
             letter.delivered += 1;
+            letter.taken = self.core.serial();
             letter.visible_at = if twice { now + 50 } else { now + ACK_WAIT };
             letter.clone()
         };
