@@ -4,6 +4,7 @@
 //! - `shard`: one shard's state in memory (all of it can be rebuilt) and the way to one run;
 //! - `turn`: load, decide, commit, perform: the whole loop;
 //! - `effects`, `locks`, `permit`: what is performed;
+//! - `stranger`: who has no say about a run;
 //! - `inbox`, `asks`, `leases`, `sweep`: what sets a turn off. A message only wakes; the sweep finds what was lost.
 //!
 //! It holds no outside credential: secrets pass through sealed, opened only to be sealed again to one attempt's key.
@@ -16,6 +17,7 @@ mod leases;
 mod locks;
 mod permit;
 mod shard;
+mod stranger;
 mod sweep;
 mod turn;
 mod views;
@@ -67,7 +69,12 @@ pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
         shards.push(shard);
     }
     tracing::info!(shards = count, "scheduling");
-    deps.tasks.shutdown().drain_token().cancelled().await;
+    let drain = deps.tasks.shutdown().drain_token();
+    tokio::select! {
+        () = drain.cancelled() => {}
+        // Without all of its permissions it decides and cannot act. The store has everything for one that can.
+        error = deps.bus.refused() => return Err(error.into()),
+    }
     for shard in shards {
         shard.settle().await;
     }

@@ -58,7 +58,7 @@ impl Fleet {
     /// A gateway, a scheduler and these workers, each a process of its own, over a nats-server of this test.
     pub async fn apart(wishes: Wishes, workers: &[&str]) -> anyhow::Result<Self> {
         let dir = TempDir::new()?;
-        let options = bus::ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
+        let options = bus::ServerOptions::in_dir(dir.path().join("nats"));
         let nats = bus::Server::start(options).await?;
         let mut fleet = Self::prepare(wishes, Some((dir, nats)))?;
         let status = fleet.navvy(&["admin", "migrate"]).status()?;
@@ -185,7 +185,7 @@ impl Fleet {
     /// Starts it again, at the same address, with the same store.
     pub async fn start_nats(&mut self) -> anyhow::Result<()> {
         drop(self.nats.take());
-        let options = bus::ServerOptions { binary: None, data_dir: self.dir.path().join("nats"), port: None };
+        let options = bus::ServerOptions::in_dir(self.dir.path().join("nats"));
         self.nats = Some(bus::Server::start(options).await?);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Three servers, one of them killed: everything goes on, and nothing that was stored is gone.
 
-use crate::support::words::{SHARD, attempt, held_by, lock_key, order, run, trigger, view};
+use crate::support::words::{SHARD, attempt, held_by, lock_key, order, output, run, trigger, view, written};
 use crate::support::{GENEROUS, eventually, server_program, soon};
 use async_nats::jetstream;
 use bus::{Bus, ConnectOptions, Held, Layout, ViewEvent};
@@ -98,13 +98,13 @@ async fn one_of_everything(bus: &Bus, n: u64) -> RunId {
             break;
         }
     }
-    eventually("output", || async { bus.logs().publish(id, 0, "plan", Bytes::from_static(b"x"), Some(1)).await.ok()?.wait().await.ok() })
+    eventually("output", || async { bus.logs().publish(&output(id), 0, "plan", Bytes::from_static(b"x"), Some(1)).await.ok()?.wait().await.ok() })
         .await;
-    let chunk = eventually("the output", || async { bus.logs().next(id, 0).await.ok()? }).await;
+    let chunk = eventually("the output", || async { bus.logs().next(&written(id), 0).await.ok()? }).await;
     assert_eq!(chunk.bytes, "x");
     eventually("a view", || async { bus.views().put(&view(run, n)).await.ok() }).await;
     assert_eq!(eventually("the view", || async { bus.views().get(run).await.ok()? }).await.seq, n);
-    eventually("an object", || async { bus.artifacts().put(&run.to_string(), &b"plan"[..]).await.ok() }).await;
+    eventually("an object", || async { bus.artifacts(&pool).put(&run.to_string(), &b"plan"[..]).await.ok() }).await;
     run
 }
 

@@ -1,6 +1,6 @@
 //! Our own server: started, kept apart, taken over after we were killed, stopped; and what a connection says that may not.
 
-use crate::support::words::{run, trigger};
+use crate::support::words::{run, seat, trigger};
 use crate::support::{GENEROUS, Ground, eventually, options, send, server_program, soon};
 use bus::{Bus, BusError, ConnectOptions, Layout, Server, ServerError, ServerOptions};
 use nix::sys::signal::Signal;
@@ -175,7 +175,7 @@ async fn what_the_user_may_not_do_is_denied_and_not_a_timeout() {
     assert!(matches!(committed, Err(BusError::Denied { .. })), "{committed:?}");
     let asked = bus.check_layout(&Layout::default()).await;
     assert!(matches!(asked, Err(BusError::Denied { .. })), "{asked:?}");
-    let listened = bus.control().signals(&"w".parse().unwrap()).await;
+    let listened = bus.control().signals(&seat("w")).await;
     assert!(matches!(listened, Err(BusError::Denied { .. })), "{listened:?}");
     let allowed = proto::RunId::fresh(proto::ShardNo(1));
     bus.inbox().publish(allowed, &trigger(allowed), "2", None).await.unwrap();

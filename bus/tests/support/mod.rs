@@ -88,7 +88,7 @@ pub(crate) fn server_program() -> PathBuf {
 }
 
 pub(crate) fn options(dir: &Path) -> ServerOptions {
-    ServerOptions { binary: None, data_dir: dir.to_path_buf(), port: None }
+    ServerOptions::in_dir(dir)
 }
 
 pub(crate) fn send(pid: u32, signal: Signal) {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bus::{Bus, BusError, ConnectOptions};
+use bus::{Bus, BusError, ConnectOptions, Role};
 use serde::Deserialize;
 use service::settings::Settings;
 
@@ -43,7 +43,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
 }
 
 async fn existing(settings: &Settings) -> Vec<Finding> {
-    match roles::connect(settings, "navvy-doctor").await {
+    match roles::connect(settings, "navvy-doctor", Role::Admin).await {
         Ok(bus) => connected(&bus, settings).await,
         Err(error) => {
             let found = format!("{error}: {}", crate::problem::causes(&error));

@@ -113,7 +113,7 @@ impl Drop for Store {
 }
 
 async fn serve(dir: &TempDir) -> Server {
-    let options = ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
+    let options = ServerOptions::in_dir(dir.path().join("nats"));
     Box::pin(soon(Server::start(options))).await.expect("a nats-server")
 }
 

@@ -5,7 +5,7 @@ use bus::{Bus, ConnectOptions, Held, KeyPair, Layout, Server, ServerOptions};
 use domain::run::{Entry, Event, Input, Policy, Run, accept, decide};
 use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec,
+    AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, WorkerId, codec,
     ids::AttemptId,
     lock::{LockHolder, LockRecord, LockWaiter},
     message::{
@@ -71,7 +71,7 @@ pub const CALM: Wish = Wish { lease: 600, sweep: 1 };
 impl Ground {
     pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let server = Server::start(ServerOptions { binary: None, data_dir: dir.path().to_path_buf(), port: None }).await.unwrap();
+        let server = Server::start(ServerOptions::in_dir(dir.path())).await.unwrap();
         let bus = Bus::connect(server.connect_options("test")).await.unwrap();
         bus.migrate(&Layout::default()).await.unwrap();
         let (options, pid) = (server.connect_options("scheduler"), AtomicU32::new(server.pid()));
@@ -90,7 +90,7 @@ impl Ground {
             gone.wait().await;
         }
         sleep(span).await;
-        let again = Server::start(ServerOptions { binary: None, data_dir: self.dir.path().to_path_buf(), port: None }).await.unwrap();
+        let again = Server::start(ServerOptions::in_dir(self.dir.path())).await.unwrap();
         self.pid.store(again.pid(), Ordering::Relaxed);
         assert_eq!(again.connect_options("scheduler").url, self.options.url, "clients find it where it was");
         *server = Some(again);
@@ -145,7 +145,7 @@ impl Ground {
     }
 
     pub async fn report(&self, id: AttemptId, worker: &str, what: ReportWhat) {
-        let message = InboxMessage::Report(Box::new(Report { id, worker: name(worker), at: Timestamp::now(), what }));
+        let message = InboxMessage::Report(Box::new(Report { id, pool: PoolName::default(), worker: name(worker), at: Timestamp::now(), what }));
         self.bus.inbox().publish(id.run, &message, &uuid::Uuid::new_v4().to_string(), None).await.unwrap();
     }
 
@@ -154,7 +154,7 @@ impl Ground {
     }
 
     async fn ask(&self, id: AttemptId, worker: &str, nonce: &str, what: AskWhat) -> Option<AskAnswer> {
-        let ask = Ask { id, worker: name(worker), nonce: nonce.to_owned(), what };
+        let ask = Ask { id, pool: PoolName::default(), worker: name(worker), nonce: nonce.to_owned(), what };
         self.bus.asks().ask(&ask, ANSWER_WAIT).await.ok()
     }
 
@@ -337,6 +337,11 @@ impl Drop for Scheduler {
 
 pub fn name(worker: &str) -> WorkerId {
     worker.parse().unwrap()
+}
+
+/// The worker of this name in the usual pool.
+pub fn seat(worker: &str) -> Seat {
+    Seat { pool: PoolName::default(), worker: name(worker) }
 }
 
 pub fn attempt(run: RunId, job: JobNo, attempt: u32) -> AttemptId {
