@@ -204,7 +204,9 @@ async fn first_connection(op: Op<'_>, options: &ConnectOptions, signs: &Signs) -
             Err(error) => error,
         };
         match error.kind() {
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => return Err(BusError::denied(op, op.1, &signs.who)),
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                return Err(BusError::denied(op, op.1, &signs.who));
+            }
             ConnectErrorKind::ServerParse => return Err(BusError::invalid(op, "not a NATS address")),
             ConnectErrorKind::Tls
             | ConnectErrorKind::Dns

@@ -140,7 +140,10 @@ pub(crate) fn from_server(op: Op<'_>, error: &jetstream::Error) -> BusError {
     let why = error.to_string();
     let what = op.to_string();
     match error.error_code() {
-        ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => BusError::Conflict { what },
+        // The second one says that another write of the same subject is under way in the cluster: it came first.
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE
+        | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT
+        | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => BusError::Conflict { what },
         ErrorCode::STREAM_STORE_FAILED if why.contains("per subject") => BusError::Conflict { what },
         ErrorCode::STREAM_STORE_FAILED if why.contains("maximum") => BusError::Full { what, why },
         ErrorCode::INSUFFICIENT_RESOURCES

@@ -12,7 +12,7 @@ mod ground;
 use bus::Layout;
 use domain::run::{Event, Input};
 use ground::{
-    APPLY, CALM, GENEROUS, Ground, PLAN, SHARD, Wish, attempt, eventually, lock_of, name, seat, once, plan, probe, terraform, twenty_runs,
+    APPLY, CALM, GENEROUS, Ground, PLAN, SHARD, Wish, attempt, eventually, lock_of, name, once, plan, probe, seat, terraform, twenty_runs,
 };
 use proto::{
     JobNo, PoolName, RunId,

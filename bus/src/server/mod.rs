@@ -105,8 +105,7 @@ impl Server {
             return Ok(taken);
         }
         let program = binary::find(options.binary.as_deref()).await?;
-        let credentials =
-            before.as_ref().map_or_else(files::Credentials::fresh, |record| record.credentials.clone()).completed(&users);
+        let credentials = before.as_ref().map_or_else(files::Credentials::fresh, |record| record.credentials.clone()).completed(&users);
         for attempt in 0..PORTS {
             let preferred = options.port.or(before.as_ref().map(|r| r.port).filter(|_| attempt == 0));
             let port = files::free_port(preferred, options.port.is_some())?;

@@ -21,6 +21,20 @@ pub enum Role {
 }
 
 impl Role {
+    /// The role of a user of [`Users`], by its name. A pool's user stands for any of its workers; this one is the doctor.
+    pub fn of_user(name: &str) -> Option<Self> {
+        match name {
+            ADMIN => Some(Self::Admin),
+            GATEWAY => Some(Self::Gateway),
+            SCHEDULER => Some(Self::Scheduler),
+            worker => {
+                let seat = worker.strip_prefix("worker.")?;
+                let (pool, worker) = seat.split_once('.').unwrap_or((seat, "doctor"));
+                Seat::of_tokens(pool, worker).map(Self::Worker)
+            }
+        }
+    }
+
     /// Where its answers come in: the beginning of the subjects, without the last dot. A worker's tells its seat, so that the
     /// scheduler can see that an answer goes to who asked.
     pub(crate) fn inbox(&self) -> String {
@@ -75,8 +89,14 @@ impl Users {
 
     /// All of them.
     pub fn all(&self) -> Vec<User> {
-        let pools: Vec<PoolName> =
-            self.pools.iter().chain(self.workers.iter().map(|seat| &seat.pool)).cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let pools: Vec<PoolName> = self
+            .pools
+            .iter()
+            .chain(self.workers.iter().map(|seat| &seat.pool))
+            .cloned()
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect();
         let mut users = vec![
             User { name: ADMIN.to_owned(), permissions: table::admin() },
             User { name: GATEWAY.to_owned(), permissions: table::gateway(&pools) },
@@ -123,6 +143,14 @@ mod tests {
     }
 
     #[test]
+    fn a_user_tells_its_role() {
+        let users = Users { pools: vec![PoolName::default()], workers: Seat::of_tokens("gpu", "blue").into_iter().collect() };
+        let roles: Vec<String> = users.all().iter().filter_map(|user| Role::of_user(&user.name)).map(|role| role.to_string()).collect();
+        assert_eq!(roles, ["admin", "gateway", "scheduler", "worker doctor of pool default", "worker blue of pool gpu"]);
+        assert_eq!(Role::of_user("somebody"), None);
+    }
+
+    #[test]
     fn nobody_but_the_admin_may_make_a_stream_and_nobody_may_take_anything_away() {
         let users = Users { pools: vec![PoolName::default()], workers: Seat::of_tokens("gpu", "blue").into_iter().collect() };
         for user in users.all() {
@@ -130,7 +158,9 @@ mod tests {
             for request in subjects.filter_map(|subject| subject.strip_prefix("$JS.API.")) {
                 let makes = request.starts_with("STREAM.CREATE") || request.starts_with("STREAM.UPDATE");
                 assert!(!makes || user.name == ADMIN, "{}: {request}", user.name);
-                for never in ["STREAM.DELETE", "STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.SNAPSHOT", "STREAM.RESTORE", "STREAM.*", "STREAM.>"] {
+                for never in
+                    ["STREAM.DELETE", "STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.SNAPSHOT", "STREAM.RESTORE", "STREAM.*", "STREAM.>"]
+                {
                     assert!(!request.starts_with(never), "{}: {request}", user.name);
                 }
                 assert!(!request.starts_with(['>', '*']), "{}: {request}", user.name);

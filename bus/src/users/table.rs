@@ -99,7 +99,10 @@ pub(super) fn scheduler(pools: &[PoolName]) -> Permissions {
         publish: vec![
             group("decisions, orders, stop signals, bells", ["run.*.*", "work.*.*", "control.*.*", "changed.*"]),
             group("answers", ["_INBOX_gateway.>", "_INBOX_worker.>"]),
-            group("locks, views, the end of secrets, its key", ["$KV.LOCKS.>", "$KV.VIEWS.run.*", "$KV.SECRETS.run.*", "$KV.KEYS.sealing.public"]),
+            group(
+                "locks, views, the end of secrets, its key",
+                ["$KV.LOCKS.>", "$KV.VIEWS.run.*", "$KV.SECRETS.run.*", "$KV.KEYS.sealing.public"],
+            ),
             group("its inbox", ["$JS.API.CONSUMER.MSG.NEXT.INBOX.*", "$JS.ACK.INBOX.*.>"]),
             group("is NATS there", ["$JS.API.INFO"]),
             api("look at the layout", "STREAM.INFO", &streams),
@@ -131,7 +134,10 @@ pub(super) fn worker(pool: &PoolName, name: Option<&WorkerId>) -> Permissions {
             one("its output", format!("log.{seat}.*.*.*")),
             one("its sign of life", format!("$KV.FLEET.worker.{seat}")),
             ("the pool's plans and archived logs", vec![format!("$O.{store}.C.*"), format!("$O.{store}.M.*")]),
-            ("read them", vec![format!("$JS.API.STREAM.MSG.GET.{}", object_stream(&store)), format!("$JS.API.STREAM.INFO.{}", object_stream(&store))]),
+            (
+                "read them",
+                vec![format!("$JS.API.STREAM.MSG.GET.{}", object_stream(&store)), format!("$JS.API.STREAM.INFO.{}", object_stream(&store))],
+            ),
             (
                 "the pool's orders",
                 vec![

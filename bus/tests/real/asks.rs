@@ -9,7 +9,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 fn ask(nonce: &str) -> Ask {
-    Ask { id: attempt(run()), pool: PoolName::default(), worker: "w".parse().unwrap(), nonce: nonce.to_owned(), what: AskWhat::StartEffects }
+    Ask {
+        id: attempt(run()),
+        pool: PoolName::default(),
+        worker: "w".parse().unwrap(),
+        nonce: nonce.to_owned(),
+        what: AskWhat::StartEffects,
+    }
 }
 
 /// Answers every question with its nonce and a name.

@@ -1,5 +1,6 @@
 //! A nats-server for one test: started on a free port, killed and started again at will, gone with the test.
 
+pub(crate) mod cluster;
 pub(crate) mod words;
 
 use bus::{Bus, ConnectOptions, Layout, Server, ServerOptions};

@@ -32,7 +32,12 @@ pub(super) struct OwnServer {
 impl OwnServer {
     /// Starts it on the data folder, or takes over the one that a killed process left there.
     pub(super) async fn start(settings: &Settings) -> Result<Self, CliError> {
-        let options = ServerOptions { binary: settings.nats.server_binary.clone(), data_dir: folder(settings), pools: roles::layout(settings).pools, port: None };
+        let options = ServerOptions {
+            binary: settings.nats.server_binary.clone(),
+            data_dir: folder(settings),
+            pools: roles::layout(settings).pools,
+            port: None,
+        };
         match Server::start(options.clone()).await {
             Ok(server) => Ok(Self { server, options }),
             Err(error) => Err(failed(error)),

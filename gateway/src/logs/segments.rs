@@ -56,11 +56,7 @@ fn attempts(job: &JobView) -> Vec<Segment> {
     attempts.sort_by_key(|attempt| attempt.n);
     let segment = |attempt: &AttemptView| Segment {
         at: JobAttempt { job: job.n, attempt: attempt.n },
-        origin: Origin::Attempt {
-            started: attempt.started_at.is_some(),
-            ended_at: attempt.ended_at,
-            worker: attempt.worker.clone(),
-        },
+        origin: Origin::Attempt { started: attempt.started_at.is_some(), ended_at: attempt.ended_at, worker: attempt.worker.clone() },
     };
     attempts.into_iter().map(segment).collect()
 }

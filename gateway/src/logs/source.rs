@@ -212,7 +212,10 @@ impl Source {
             Err(ArchiveError::Read(error)) => {
                 // The store, not the log: the archive is opened again, at the place where reading stopped.
                 self.from = From::Stream { seq: 0, end: None, archive_tried: false };
-                return Err(BusError::Unavailable { what: format!("read the archived log of {}", self.of.id), source: Some(Box::new(error)) });
+                return Err(BusError::Unavailable {
+                    what: format!("read the archived log of {}", self.of.id),
+                    source: Some(Box::new(error)),
+                });
             }
             Err(error @ ArchiveError::Damaged(_)) => {
                 self.damaged(&error);

@@ -145,7 +145,8 @@ impl Ground {
     }
 
     pub async fn report(&self, id: AttemptId, worker: &str, what: ReportWhat) {
-        let message = InboxMessage::Report(Box::new(Report { id, pool: PoolName::default(), worker: name(worker), at: Timestamp::now(), what }));
+        let message =
+            InboxMessage::Report(Box::new(Report { id, pool: PoolName::default(), worker: name(worker), at: Timestamp::now(), what }));
         self.bus.inbox().publish(id.run, &message, &uuid::Uuid::new_v4().to_string(), None).await.unwrap();
     }
 

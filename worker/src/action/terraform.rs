@@ -155,9 +155,10 @@ async fn keep_state(stage: &mut Stage, secrets: &SecretBundle, unclear: Unclear)
             }
             Err(error) => {
                 tracing::error!(attempt = %stage.folder.id, %error, "a state that could not be saved was not stored either; it stays on this worker");
-                evidence
-                    .check
-                    .push(format!("the state file errored.tfstate in the folder kept/{} of worker {}", stage.folder.id, stage.crew.seat.worker));
+                evidence.check.push(format!(
+                    "the state file errored.tfstate in the folder kept/{} of worker {}",
+                    stage.folder.id, stage.crew.seat.worker
+                ));
             }
         }
     }

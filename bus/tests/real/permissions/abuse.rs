@@ -123,7 +123,8 @@ async fn store(operator: &Client) -> Store {
     let streams: Vec<stream::Info> = js.streams().try_collect().await.unwrap();
     for info in streams {
         let state = &info.state;
-        let text = format!("{:?} {} {} {} {}", info.config, state.messages, state.first_sequence, state.last_sequence, state.consumer_count);
+        let text =
+            format!("{:?} {} {} {} {}", info.config, state.messages, state.first_sequence, state.last_sequence, state.consumer_count);
         let stream = js.get_stream(&info.config.name).await.unwrap();
         let consumers: Vec<jetstream::consumer::Info> = stream.consumers().try_collect().await.unwrap();
         for consumer in consumers {
@@ -164,6 +165,7 @@ pub(super) async fn all_refused(server: &Guarded, user: &str, inbox: &str, abuse
         assert!(got_through.is_none(), "it arrived: {got_through:?}");
     }
     let after = store(&operator).await;
-    let changed: Vec<_> = before.iter().chain(&after).filter(|(name, state)| before.get(*name) != after.get(*name) && !state.is_empty()).collect();
+    let changed: Vec<_> =
+        before.iter().chain(&after).filter(|(name, state)| before.get(*name) != after.get(*name) && !state.is_empty()).collect();
     assert!(changed.is_empty(), "changed by {user}: {changed:#?}");
 }

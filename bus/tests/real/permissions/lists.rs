@@ -11,7 +11,8 @@ use proto::{PoolName, RunId, Seat, codec, subject};
 /// A server on which everything is to be found: a run of each pool, with orders, output, artifacts, locks and secrets.
 async fn furnished() -> (Guarded, RunId) {
     let (server, run) = (Guarded::new().await, run());
-    let (gateway, scheduler, worker, other) = (server.gateway().await, server.scheduler().await, server.worker().await, server.blue().await);
+    let (gateway, scheduler, worker, other) =
+        (server.gateway().await, server.scheduler().await, server.worker().await, server.blue().await);
     gateway.inbox().publish(run, &trigger(run), "1", None).await.unwrap();
     let sealed = Sealed { key_id: String::new(), encapsulated: String::new(), ciphertext: String::new() };
     gateway.sealed().put(run, &sealed).await.unwrap();

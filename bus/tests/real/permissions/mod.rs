@@ -8,7 +8,9 @@ use crate::support::words::{SHARD, attempt, heartbeat, held_by, lock_key, order,
 use crate::support::{GENEROUS, eventually, server_program, soon};
 use bus::{Bus, BusError, ConnectOptions, Held, Layout, Output, Role};
 use bytes::Bytes;
-use proto::message::{Ask, AskAnswer, AskWhat, CommandAnswer, Heartbeat, InboxMessage, JobOrder, Report, ReportWhat, Sealed, StopMode, StopSignal};
+use proto::message::{
+    Ask, AskAnswer, AskWhat, CommandAnswer, Heartbeat, InboxMessage, JobOrder, Report, ReportWhat, Sealed, StopMode, StopSignal,
+};
 use proto::{PoolName, Seat, Timestamp};
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -48,10 +50,8 @@ impl Guarded {
         let dir = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let config = dir.path().join("guarded.conf");
-        let head = format!(
-            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\" }}\nauthorization",
-            dir.path().join("js").display()
-        );
+        let head =
+            format!("listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\" }}\nauthorization", dir.path().join("js").display());
         let users = users.replacen("users: [", "users: [ { user: operator, password: secret }", 1);
         std::fs::write(&config, format!("{head}{users}")).unwrap();
         let mut command = Command::new(server_program());
@@ -242,8 +242,7 @@ async fn a_worker_with_a_user_of_its_own_does_all_of_its_work() {
     let mut signals = worker.control().signals(&blue()).await.unwrap();
     let taken = worker.work().pull(&pool).await.unwrap().next(GENEROUS).await.unwrap().unwrap();
     let Seat { pool: _, worker: name } = blue();
-    let ask =
-        Ask { id: taken.order.id, pool: pool.clone(), worker: name.clone(), nonce: "n".to_owned(), what: AskWhat::StartEffects };
+    let ask = Ask { id: taken.order.id, pool: pool.clone(), worker: name.clone(), nonce: "n".to_owned(), what: AskWhat::StartEffects };
     let answering = async { soon("the question", asks.next()).await.unwrap().answer(&AskAnswer::Go).await.unwrap() };
     let asking = worker.asks();
     let (answer, ()) = tokio::join!(asking.ask(&ask, GENEROUS), answering);

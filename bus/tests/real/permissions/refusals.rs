@@ -2,8 +2,8 @@
 //! long as the connection lasts.
 
 use super::{Guarded, documented};
-use crate::support::soon;
 use crate::support::words::{attempt, output, run, trigger};
+use crate::support::{eventually, soon};
 use bus::{BusError, Role};
 use bytes::Bytes;
 
@@ -62,7 +62,8 @@ async fn the_answer_to_a_question_goes_only_to_who_asked() {
     let ask = r#"{"id":{"run":"RUN","job":0,"attempt":1},"pool":"default","worker":"w","nonce":"n","what":{"ask":"start_effects"}}"#;
     let ask = ask.replace("RUN", &run.to_string());
     // Where an answer would be a decision, an order, another's answer; and last, its own.
-    for reply in [&proto::subject::run(run), "work.default.normal", "_INBOX_gateway.x", "_INBOX_worker.gpu.blue.x", "_INBOX_worker.default.w.x"]
+    for reply in
+        [&proto::subject::run(run), "work.default.normal", "_INBOX_gateway.x", "_INBOX_worker.gpu.blue.x", "_INBOX_worker.default.w.x"]
     {
         rogue.publish_with_reply("begin.0.default.w", reply.to_owned(), ask.clone().into()).await.unwrap();
     }
@@ -82,4 +83,27 @@ async fn roles_that_have_no_users_still_find_their_answers() {
     let gateway = bus::Bus::connect(options).await.unwrap();
     gateway.inbox().publish(run, &trigger(run), "1", None).await.unwrap();
     assert!(gateway.inbox().first_trigger(run).await.unwrap().is_some());
+}
+
+/// What NATS cannot forbid: the server sends its own answers wherever whoever asks wants them.
+#[tokio::test]
+async fn an_answer_of_the_server_that_a_worker_sends_into_a_run_s_log_decides_nothing_and_stops_nothing() {
+    let server = Guarded::new().await;
+    let (scheduler, run) = (server.scheduler().await, run());
+    let log = scheduler.run_log();
+    log.commit(run, 0, b"one".to_vec(), true).await.unwrap();
+    let rogue = server.plain("worker.default").await;
+    for n in 1..=2 {
+        let attempt = format!("log.default.w.{run}.0.{n}");
+        rogue.publish_with_reply(attempt, proto::subject::run(run), "x".into()).await.unwrap();
+        rogue.flush().await.unwrap();
+        let seq = eventually("the server's answer in the log", || async { log.last_seq(run).await.ok().filter(|seq| *seq > n) }).await;
+        let loaded = log.load(run).await.unwrap();
+        let (expect, last) = loaded.last().unwrap();
+        assert_eq!((loaded.len() as u64, *expect), (n, seq), "{last:?}");
+        log.commit(run, *expect, format!("after {n}").into_bytes(), true).await.unwrap();
+    }
+    let told: Vec<_> = log.load(run).await.unwrap().into_iter().map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
+    assert_eq!(told, ["one", "after 1", "after 2"]);
+    assert_eq!(log.open_runs(run.shard()).await.unwrap(), [run]);
 }
