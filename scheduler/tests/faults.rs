@@ -8,6 +8,8 @@
 )]
 
 mod ground;
+#[path = "faults/strangers.rs"]
+mod strangers;
 
 use bus::Layout;
 use domain::run::{Event, Input};

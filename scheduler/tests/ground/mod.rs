@@ -1,7 +1,7 @@
 //! What a story about one shard stands on: a nats-server of its own, schedulers that can be killed or made to stand still,
 //! and the words of gateways and workers.
 
-use bus::{Bus, ConnectOptions, Held, KeyPair, Layout, Server, ServerOptions};
+use bus::{Bus, ConnectOptions, Held, KeyPair, Layout, Role, Server, ServerOptions};
 use domain::run::{Entry, Event, Input, Policy, Run, accept, decide};
 use jiff::Timestamp;
 use proto::{
@@ -45,6 +45,7 @@ pub struct Ground {
     server: tokio::sync::Mutex<Option<Server>>,
     pid: AtomicU32,
     options: ConnectOptions,
+    ways: Box<dyn Fn(Role) -> ConnectOptions + Send + Sync>,
     pub bus: Bus,
     sealing: Arc<KeyPair>,
     dir: TempDir,
@@ -75,7 +76,8 @@ impl Ground {
         let bus = Bus::connect(server.connect_options("test")).await.unwrap();
         bus.migrate(&Layout::default()).await.unwrap();
         let (options, pid) = (server.connect_options("scheduler"), AtomicU32::new(server.pid()));
-        Self { server: Some(server).into(), pid, options, bus, sealing: Arc::new(KeyPair::generate()), dir }
+        let ways = Box::new(server.ways_to_connect("test"));
+        Self { server: Some(server).into(), pid, options, ways, bus, sealing: Arc::new(KeyPair::generate()), dir }
     }
 
     fn options(&self) -> ConnectOptions {
@@ -103,7 +105,31 @@ impl Ground {
     }
 
     pub fn scheduler(&self, wish: Wish) -> Scheduler {
-        let (options, sealing) = (self.options(), self.sealing.clone());
+        self.scheduler_with(wish, self.options())
+    }
+
+    /// With the user of its role and no more rights than that has.
+    pub fn scheduler_as(&self, wish: Wish, role: Role) -> Scheduler {
+        self.scheduler_with(wish, (self.ways)(role))
+    }
+
+    /// Takes a line out of what a user may do, while the server runs.
+    pub async fn forbid(&self, user: &str, line: &str) {
+        let (config, log) = (self.dir.path().join("nats.conf"), self.dir.path().join("nats.log"));
+        let text = std::fs::read_to_string(&config).unwrap();
+        let (before, from) = text.split_once(&format!("user: \"{user}\"")).unwrap();
+        let shortened = from.replacen(&format!("\"{line}\""), "", 1);
+        assert_ne!(shortened, from, "{line} is one of its lines");
+        std::fs::write(&config, format!("{before}user: \"{user}\"{shortened}")).unwrap();
+        signal("-HUP", self.pid.load(Ordering::Relaxed));
+        eventually("the server to read it", || async {
+            std::fs::read_to_string(&log).ok()?.contains("Reloaded server configuration").then_some(())
+        })
+        .await;
+    }
+
+    fn scheduler_with(&self, wish: Wish, options: ConnectOptions) -> Scheduler {
+        let sealing = self.sealing.clone();
         let mut settings = Settings::default();
         settings.scheduler.lease = Period::seconds(wish.lease);
         settings.scheduler.sweep = Period::seconds(wish.sweep);
@@ -118,7 +144,8 @@ impl Ground {
                     let bus = Bus::connect(options).await.unwrap();
                     let deps = scheduler::Deps { bus, settings: Arc::new(settings), metrics: counted, sealing, tasks: tasks.clone() };
                     if let Err(error) = scheduler::run(deps).await {
-                        tasks.shutdown().begin(Reason::Failed(error.to_string()));
+                        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                        tasks.shutdown().begin(Reason::Failed(format!("{error}: {cause}")));
                     }
                 };
                 tokio::select! {
@@ -155,8 +182,12 @@ impl Ground {
     }
 
     async fn ask(&self, id: AttemptId, worker: &str, nonce: &str, what: AskWhat) -> Option<AskAnswer> {
-        let ask = Ask { id, pool: PoolName::default(), worker: name(worker), nonce: nonce.to_owned(), what };
-        self.bus.asks().ask(&ask, ANSWER_WAIT).await.ok()
+        self.ask_as(&Ask { id, pool: PoolName::default(), worker: name(worker), nonce: nonce.to_owned(), what }).await
+    }
+
+    /// Whoever it says that it is.
+    pub async fn ask_as(&self, ask: &Ask) -> Option<AskAnswer> {
+        self.bus.asks().ask(ask, ANSWER_WAIT).await.ok()
     }
 
     pub async fn begin(&self, id: AttemptId, worker: &str, nonce: &str) -> Option<AskAnswer> {
@@ -303,14 +334,23 @@ impl Drop for Ground {
 }
 
 fn sigkill(pid: u32) {
-    let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+    signal("-9", pid);
+}
+
+fn signal(which: &str, pid: u32) {
+    let _ = std::process::Command::new("kill").args([which, &pid.to_string()]).status();
 }
 
 impl Scheduler {
     /// How many messages of the INBOX came to it again.
     pub fn redelivered(&self) -> f64 {
+        self.counts("navvy_redeliveries_total{consumer=\"scheduler\"}")
+    }
+
+    /// A counter's value, by its name and labels.
+    pub fn counts(&self, series: &str) -> f64 {
         let text = self.metrics.render();
-        let line = text.lines().find(|line| line.starts_with("navvy_redeliveries_total{consumer=\"scheduler\"}")).unwrap();
+        let line = text.lines().find(|line| line.starts_with(series)).unwrap();
         line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 

@@ -12,6 +12,7 @@ mod kill_sweep;
 mod locks;
 mod logs;
 mod observability;
+mod permissions;
 mod references;
 mod secrets;
 mod two_schedulers;
