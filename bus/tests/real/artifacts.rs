@@ -68,3 +68,37 @@ async fn objects_outlive_a_killed_server_and_can_be_stored_after_it() {
     artifacts.put("after", &b"after"[..]).await.unwrap();
     assert_eq!(read(&artifacts, "after").await.unwrap(), b"after");
 }
+
+#[tokio::test]
+async fn another_client_reads_what_we_store_and_we_read_what_it_stores() {
+    let ground = Ground::new().await;
+    let ours = ground.bus.artifacts(&PoolName::default());
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    let theirs = js.get_object_store("ARTIFACTS_default").await.unwrap();
+    let bytes: Vec<u8> = (0..300_000).map(|n| (n * 11 % 253) as u8).collect();
+    ours.put("plan/a", bytes.as_slice()).await.unwrap();
+    let mut read_by_them = Vec::new();
+    soon("the object", theirs.get("plan/a").await.unwrap().read_to_end(&mut read_by_them)).await.unwrap();
+    assert_eq!(read_by_them, bytes);
+    theirs.put("plan/b", &mut bytes.as_slice()).await.unwrap();
+    assert_eq!(read(&ours, "plan/b").await.unwrap(), bytes);
+    ours.delete("plan/b").await.unwrap();
+    assert!(theirs.get("plan/b").await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_replaced_or_removed_takes_no_room_although_nothing_is_purged() {
+    let ground = Ground::new().await;
+    let artifacts = ground.bus.artifacts(&PoolName::default());
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    let stored = || async { js.get_stream("OBJ_ARTIFACTS_default").await.unwrap().cached_info().state.clone() };
+    for _ in 0..3 {
+        artifacts.put("a", vec![7_u8; 1_000_000].as_slice()).await.unwrap();
+    }
+    let replaced = stored().await;
+    // The chunks of the last one, what is stored about it, and an empty message for each that was replaced.
+    assert_eq!(replaced.messages, 8 + 1 + 2);
+    assert!(replaced.bytes < 1_100_000, "{replaced:?}");
+    artifacts.delete("a").await.unwrap();
+    assert!(stored().await.bytes < 10_000);
+}
