@@ -194,7 +194,17 @@ impl Link {
         deadline: Instant,
         work: impl Future<Output = Result<T, BusError>>,
     ) -> Result<T, BusError> {
-        let began = Instant::now();
+        self.bounded_since(op, Instant::now(), deadline, work).await
+    }
+
+    /// The same for something that began before: its refusal may have come already.
+    pub(crate) async fn bounded_since<T>(
+        &self,
+        op: Op<'_>,
+        began: Instant,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, BusError>>,
+    ) -> Result<T, BusError> {
         let mut epoch = self.signs.epoch();
         let connection_lost = async {
             if epoch.changed().await.is_err() {

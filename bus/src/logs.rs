@@ -132,7 +132,7 @@ impl PendingAck {
     pub async fn wait(self) -> Result<(), BusError> {
         let op = Op("publish to", &self.subject);
         let acked = async { self.sent.await.map(|_| ()).map_err(|error| self.link.publish_failed(op, &error)) };
-        self.link.bounded(op, self.sent_at + PATIENCE, acked).await
+        self.link.bounded_since(op, self.sent_at, self.sent_at + PATIENCE, acked).await
     }
 }
 

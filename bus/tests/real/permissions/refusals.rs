@@ -21,6 +21,8 @@ async fn a_missing_permission_is_named_with_its_user_and_stands_until_the_connec
     let worker = server.worker().await;
     worker.probe().await.unwrap();
     let sent = worker.logs().publish(&output(attempt(run())), 0, "plan", Bytes::from_static(b"x"), None).await.unwrap();
+    // It is refused before anybody waits for it: many chunks are under way at a time.
+    soon("the refusal", worker.refused()).await;
     let refused = soon("a refusal", sent.wait()).await.unwrap_err();
     let BusError::Denied { subject, who, .. } = &refused else { panic!("{refused:?}") };
     assert!(subject.starts_with("log.default.w."), "{subject}");
