@@ -188,13 +188,13 @@ impl Link {
 
     /// Ends a wait at its deadline; at once when the server refuses the operation's object for want of a permission; and
     /// soon after the connection was made anew, because an answer to what was asked on the old one hardly comes any more.
-    pub(crate) async fn bounded<T>(
+    pub(crate) fn bounded<T>(
         &self,
         op: Op<'_>,
         deadline: Instant,
         work: impl Future<Output = Result<T, BusError>>,
-    ) -> Result<T, BusError> {
-        self.bounded_since(op, Instant::now(), deadline, work).await
+    ) -> impl Future<Output = Result<T, BusError>> {
+        self.bounded_since(op, Instant::now(), deadline, work)
     }
 
     /// The same for something that began before: its refusal may have come already.
