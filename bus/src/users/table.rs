@@ -71,7 +71,7 @@ pub(super) fn gateway(pools: &[PoolName]) -> Permissions {
     Permissions {
         publish: vec![
             group("triggers and commands", ["inbox.*.*"]),
-            group("sealed secrets, API keys", ["$KV.SECRETS.run.*", "$KV.KEYS.api.*"]),
+            group("sealed secrets, API keys and their last use", ["$KV.SECRETS.run.*", "$KV.KEYS.api.*", "$KV.KEYS.used.*"]),
             group("is NATS there", ["$JS.API.INFO"]),
             api("look at the layout", "STREAM.INFO", &joined(&[streams, kept, stores(pools)])),
             group("how long are the queues", ["$JS.API.CONSUMER.INFO.INBOX.*", "$JS.API.CONSUMER.INFO.WORK.*"]),

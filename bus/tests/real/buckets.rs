@@ -135,3 +135,17 @@ async fn a_key_of_another_shape_is_an_error_and_not_an_absence() {
     let read = keys.get::<Key>("api.1").await;
     assert!(matches!(read, Err(BusError::Corrupt { .. })), "{read:?}");
 }
+
+#[tokio::test]
+async fn a_heartbeat_under_another_worker_s_key_counts_for_nothing() {
+    let ground = Ground::new().await;
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    let forged = serde_json::to_vec(&heartbeat("a", 1)).unwrap();
+    for key in ["worker.default.b", "worker.gpu.a", "worker.a"] {
+        js.publish(format!("$KV.FLEET.{key}"), forged.clone().into()).await.unwrap().await.unwrap();
+    }
+    let fleet = ground.bus.fleet();
+    assert_eq!(fleet.list().await.unwrap(), []);
+    let mut watch = fleet.watch().await.unwrap();
+    assert_eq!(soon("the end of nothing", watch.next()).await, Some(FleetEvent::CaughtUp));
+}

@@ -145,6 +145,7 @@ async fn a_gateway_can_take_things_in_and_show_things_and_decides_nothing() {
     bus.inbox().reply_box().await.unwrap();
     bus.keys().create("api.1", &1).await.unwrap();
     assert_eq!(bus.keys().list::<u32>("api.").await.unwrap().len(), 1);
+    bus.keys().put("used.1", &1).await.unwrap();
     bus.keys().delete("api.1").await.unwrap();
     bus.locks().read(&[lock_key("a")]).await.unwrap();
     server.scheduler().await.locks().write_all(&[Held { value: held_by(&lock_key("a"), run), revision: 0 }]).await.unwrap();

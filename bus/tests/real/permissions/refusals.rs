@@ -99,7 +99,7 @@ async fn an_answer_of_the_server_that_a_worker_sends_into_a_run_s_log_decides_no
         let attempt = format!("log.default.w.{run}.0.{n}");
         rogue.publish_with_reply(attempt, proto::subject::run(run), "x".into()).await.unwrap();
         rogue.flush().await.unwrap();
-        let seq = eventually("the server's answer in the log", || async { log.last_seq(run).await.ok().filter(|seq| *seq > n) }).await;
+        let seq = eventually("the server's answer in the log", || async { log.last_seq(run).await.ok().filter(|seq| *seq == 2 * n) }).await;
         let loaded = log.load(run).await.unwrap();
         let (expect, last) = loaded.last().unwrap();
         assert_eq!((loaded.len() as u64, *expect), (n, seq), "{last:?}");
