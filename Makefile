@@ -11,7 +11,7 @@ CARGO_FLAGS := --workspace --locked
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: tools
 tools: ## install what building, demo and tests need
@@ -44,6 +44,11 @@ audit: ## known vulnerabilities in dependencies; needs cargo-deny and the networ
 .PHONY: sim
 sim: ## seeded histories of the core under faults; SIM_ARGS="--seeds 20000" for more
 	@$(IN) cargo run -p simulation --profile sim --locked --bin navvy-sim -- $(SIM_ARGS)
+
+.PHONY: cas-check
+cas-check: ## compare-and-swap under kills and pauses, for CAS_SECONDS (60); for a new nats-server or client
+	@scripts/ensure-tools.sh
+	@$(IN) cargo test --locked -p bus --test all -- --ignored --nocapture compare_and_swap_holds
 
 .PHONY: bench
 bench: ## measure this machine with an optimised build; BENCH_ARGS=--json for numbers

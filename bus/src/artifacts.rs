@@ -1,29 +1,25 @@
-//! ARTIFACTS: sealed plans, archived logs, state files that could not be saved. An object store that `nats object` can read.
-//!
-//! What is read is checked against its digest at the end: treat nothing as read before the end was reached without an error.
+//! A pool's artifacts: sealed plans, archived logs, state files that could not be saved. An object store that `nats object`
+//! can read, spoken by hand, because the client's way needs rights that no role is to have: it purges a part of the stream to
+//! replace an object, and creates consumers to read one. Here old chunks give way to an empty message that rolls them up, and
+//! chunks are read one by one from the stream's leader.
 
 use crate::error::{BusError, Op};
-use crate::link::Link;
-use async_nats::jetstream::object_store::{DeleteErrorKind, GetErrorKind, InfoErrorKind, Object, ObjectStore, PutErrorKind};
+use crate::layout::object_stream;
+use crate::link::{Link, headers};
+use crate::object::{CHUNK_BYTES, Info, ObjectReader};
+use async_nats::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-use proto::subject;
-use std::fmt;
-use std::future::Future as _;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use bytes::{Bytes, BytesMut};
+use proto::{PoolName, subject};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// A reader that gets nothing for so long gives up: what it waits for has expired.
-const SILENCE: Duration = Duration::from_secs(30);
-
-/// The objects.
+/// The objects of one pool.
 #[derive(Debug, Clone)]
 pub struct Artifacts {
     link: Link,
+    store: String,
 }
 
 /// What was stored.
@@ -35,108 +31,107 @@ pub struct ObjectInfo {
 }
 
 impl Artifacts {
-    pub(crate) fn new(link: Link) -> Self {
-        Self { link }
+    pub(crate) fn new(link: Link, pool: &PoolName) -> Self {
+        Self { link, store: subject::artifacts(pool) }
     }
 
     /// Stores an object under a name; one that was there is replaced once the new one is complete.
     pub async fn put(&self, name: &str, bytes: impl AsyncRead + Send) -> Result<ObjectInfo, BusError> {
         let op = Op("store object", name);
-        let store = self.store(op).await?;
+        let before = self.info(op).await?;
+        let mut info = Info::new(name, &self.store);
+        let chunks = self.chunks(&info.nuid);
+        let mut digest = Sha256::new();
         tokio::pin!(bytes);
-        let stored = store.put(name, &mut bytes).await.map_err(|error| {
-            let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            match error.kind() {
-                PutErrorKind::ReadChunks => BusError::invalid(op, format!("its bytes cannot be read: {why}")),
-                PutErrorKind::InvalidName => BusError::invalid(op, "not a name for an object"),
-                _ if why.contains("maximum") => BusError::Full { what: op.to_string(), why },
-                _ => BusError::timeout(op),
+        loop {
+            let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+            while chunk.len() < CHUNK_BYTES {
+                let room = (CHUNK_BYTES - chunk.len()) as u64;
+                let read = (&mut bytes).take(room).read_buf(&mut chunk).await;
+                if read.map_err(|why| BusError::invalid(op, format!("its bytes cannot be read: {why}")))? == 0 {
+                    break;
+                }
             }
-        })?;
-        let sha256 = stored.digest.as_deref().and_then(hex_digest).ok_or_else(|| BusError::corrupt(op, "no SHA-256 was stored"))?;
-        Ok(ObjectInfo { bytes: stored.size as u64, sha256 })
+            if chunk.is_empty() {
+                break;
+            }
+            digest.update(&chunk);
+            info.size += chunk.len() as u64;
+            info.chunks += 1;
+            self.link.publish(Op("store object on", &chunks), HeaderMap::new(), chunk.freeze()).await?;
+        }
+        let digest = digest.finalize();
+        info.digest = Some(format!("SHA-256={}", URL_SAFE.encode(digest)));
+        self.write_info(&info).await?;
+        if let Some(before) = before {
+            self.roll_up(&before).await;
+        }
+        Ok(ObjectInfo { bytes: info.size, sha256: hex::encode(digest) })
     }
 
     /// The bytes of an object. An error in reading says that they are not what was stored, or no longer there.
     pub async fn get(&self, name: &str) -> Result<ObjectReader, BusError> {
         let op = Op("read object", name);
-        let object = self.store(op).await?.get(name).await.map_err(|error| match error.kind() {
-            GetErrorKind::NotFound => BusError::not_found(op),
-            GetErrorKind::InvalidName => BusError::invalid(op, "not a name for an object"),
-            _ => BusError::unavailable_because(op, error),
-        })?;
-        Ok(ObjectReader { object, silence: Box::pin(tokio::time::sleep(SILENCE)) })
+        let info = self.info(op).await?.filter(|info| !info.deleted).ok_or_else(|| BusError::not_found(op))?;
+        let chunks = self.chunks(&info.nuid);
+        Ok(ObjectReader::new(self.link.clone(), object_stream(&self.store), chunks, info))
     }
 
     /// Removes an object; nothing to remove is a success.
     pub async fn delete(&self, name: &str) -> Result<(), BusError> {
-        let op = Op("remove object", name);
-        match self.store(op).await?.delete(name).await {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == DeleteErrorKind::NotFound => Ok(()),
-            Err(_) => Err(BusError::timeout(op)),
-        }
+        let Some(info) = self.info(Op("remove object", name)).await?.filter(|info| !info.deleted) else { return Ok(()) };
+        self.write_info(&Info { size: 0, chunks: 0, deleted: true, ..info.clone() }).await?;
+        self.roll_up(&info).await;
+        Ok(())
     }
 
     /// Whether an object is there.
     pub async fn exists(&self, name: &str) -> Result<bool, BusError> {
-        let op = Op("look for object", name);
-        match self.store(op).await?.info(name).await {
-            Ok(info) => Ok(!info.deleted),
-            Err(error) if error.kind() == InfoErrorKind::NotFound => Ok(false),
-            Err(error) => Err(BusError::unavailable_because(op, error)),
+        Ok(self.info(Op("look for object", name)).await?.is_some_and(|info| !info.deleted))
+    }
+
+    async fn info(&self, op: Op<'_>) -> Result<Option<Info>, BusError> {
+        if op.1.is_empty() {
+            return Err(BusError::invalid(op, "not a name for an object"));
         }
-    }
-
-    async fn store(&self, op: Op<'_>) -> Result<ObjectStore, BusError> {
-        self.link.ready(op).await?;
-        self.link.js.get_object_store(subject::ARTIFACTS).await.map_err(|error| BusError::unavailable_because(op, error))
-    }
-}
-
-fn hex_digest(digest: &str) -> Option<String> {
-    let encoded = digest.strip_prefix("SHA-256=")?;
-    Some(hex::encode(URL_SAFE.decode(encoded).ok()?))
-}
-
-/// The bytes of an object, checked against their digest at the end.
-pub struct ObjectReader {
-    object: Object,
-    silence: Pin<Box<Sleep>>,
-}
-
-impl fmt::Debug for ObjectReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectReader").field("bytes", &self.object.info.size).finish_non_exhaustive()
-    }
-}
-
-impl ObjectReader {
-    /// How many bytes it should have.
-    pub fn expected_bytes(&self) -> u64 {
-        self.object.info.size as u64
-    }
-}
-
-impl AsyncRead for ObjectReader {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let filled = buf.filled().len();
-        match Pin::new(&mut self.object).poll_read(cx, buf) {
-            Poll::Ready(read) => {
-                if read.is_err() {
-                    // The client hands over the last bytes together with the error about them; a reader must do one or
-                    // the other, and `read_to_end` panics at one that does both.
-                    buf.set_filled(filled);
-                }
-                self.silence.as_mut().reset(Instant::now() + SILENCE);
-                Poll::Ready(read)
+        let stored = match self.link.last(&object_stream(&self.store), &self.place(op.1)).await {
+            Ok(stored) => stored,
+            // A store that is missing is a fault, and must never look like "no such object".
+            Err(BusError::NotFound { .. }) => {
+                return Err(BusError::unavailable_because(op, format!("there is no object store {}", self.store)));
             }
-            Poll::Pending => match self.silence.as_mut().poll(cx) {
-                Poll::Ready(()) => {
-                    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the rest of the object does not come; it may have expired")))
-                }
-                Poll::Pending => Poll::Pending,
-            },
+            Err(error) => return Err(error),
+        };
+        let Some(stored) = stored.filter(|stored| !stored.payload.is_empty()) else { return Ok(None) };
+        serde_json::from_slice(&stored.payload).map(Some).map_err(|error| BusError::corrupt(op, error))
+    }
+
+    async fn write_info(&self, info: &Info) -> Result<(), BusError> {
+        let place = self.place(&info.name);
+        let op = Op("store object on", &place);
+        let body = serde_json::to_vec(info).map_err(|error| BusError::invalid(op, error.to_string()))?;
+        self.link.publish(op, headers(&[ROLL_UP]), body.into()).await.map(|_| ())
+    }
+
+    /// The chunks of an object that is not there any more go, all but an empty message. If they stay they only take room
+    /// until they have expired; what was asked for is done.
+    async fn roll_up(&self, info: &Info) {
+        let chunks = self.chunks(&info.nuid);
+        if info.chunks > 0
+            && let Err(error) = self.link.publish(Op("clear", &chunks), headers(&[ROLL_UP]), Bytes::new()).await
+        {
+            tracing::debug!(object = info.name, %error, "the bytes of an object that was replaced stay until they expire");
         }
     }
+
+    fn chunks(&self, nuid: &str) -> String {
+        format!("$O.{}.C.{nuid}", self.store)
+    }
+
+    fn place(&self, name: &str) -> String {
+        format!("$O.{}.M.{}", self.store, URL_SAFE.encode(name))
+    }
 }
+
+/// What stood on the subject before goes when this message is stored.
+const ROLL_UP: (&str, &str) = ("Nats-Rollup", "sub");

@@ -3,11 +3,12 @@
 use crate::error::{BusError, Op};
 use crate::layout::SCHEDULER_GROUP;
 use crate::link::{Link, headers};
+use crate::users::Role;
 use async_nats::Subscriber;
 use futures_util::StreamExt as _;
 use proto::codec;
 use proto::message::{Ask, AskAnswer};
-use proto::{ShardNo, subject};
+use proto::{Seat, ShardNo, subject};
 use std::time::Duration;
 
 /// Asking and answering.
@@ -24,7 +25,7 @@ impl Asks {
     /// Asks the scheduler of the run's shard. [`BusError::Unavailable`]: there is none just now.
     /// [`BusError::Timeout`]: it may have decided; ask again with the same nonce.
     pub async fn ask(&self, ask: &Ask, timeout: Duration) -> Result<AskAnswer, BusError> {
-        let subject = subject::begin(ask.id.run.shard());
+        let subject = subject::begin(ask.id.run.shard(), &ask.seat());
         let op = Op("ask", &subject);
         let payload = codec::encode(ask).map_err(|error| BusError::unencodable(op, &error))?;
         let answer = self.link.ask(op, payload.into(), timeout).await?;
@@ -33,7 +34,7 @@ impl Asks {
 
     /// The questions for a shard. Several schedulers may serve one; each question goes to one of them.
     pub async fn serve(&self, shard: ShardNo) -> Result<AskRequests, BusError> {
-        let subject = subject::begin(shard);
+        let subject = subject::begins_of_shard(shard);
         let requests = self.link.subscribe(Op("serve", &subject), Some(SCHEDULER_GROUP)).await?;
         Ok(AskRequests { link: self.link.clone(), requests })
     }
@@ -51,10 +52,16 @@ impl AskRequests {
     pub async fn next(&mut self) -> Option<AskRequest> {
         loop {
             let message = self.requests.next().await?;
-            let Some(reply) = message.reply else { continue };
+            let tokens: Vec<&str> = message.subject.split('.').collect();
+            let seat = if let [_, _, pool, worker] = tokens[..] { Seat::of_tokens(pool, worker) } else { None };
+            let (Some(seat), Some(reply)) = (seat, message.reply) else { continue };
+            if !self.link.may_answer(&reply, &Role::Worker(seat.clone()).inbox()) {
+                tracing::warn!(%seat, "a question wants its answer where its worker has no ear; it stays without one");
+                continue;
+            }
             match codec::decode(&message.payload) {
-                Ok(ask) => return Some(AskRequest { ask, link: self.link.clone(), reply: reply.to_string() }),
-                Err(error) => tracing::warn!(%error, "a question that cannot be read stays without an answer"),
+                Ok(ask) => return Some(AskRequest { ask, seat, link: self.link.clone(), reply: reply.to_string() }),
+                Err(error) => tracing::warn!(%seat, %error, "a question that cannot be read stays without an answer"),
             }
         }
     }
@@ -63,7 +70,10 @@ impl AskRequests {
 /// One question.
 #[derive(Debug)]
 pub struct AskRequest {
+    /// What is asked, and who claims to ask.
     pub ask: Ask,
+    /// Where it came from, by its subject: what NATS permitted.
+    pub seat: Seat,
     link: Link,
     reply: String,
 }

@@ -9,7 +9,8 @@ use crate::scan::{self, Filter, Stored};
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use proto::codec;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 
 const OPERATION: &str = "KV-Operation";
 const MARKER_REASON: &str = "Nats-Marker-Reason";
@@ -85,6 +86,23 @@ impl Bucket {
         Ok(())
     }
 
+    /// Every key that was ever written, removed ones included, without a consumer: whoever may create one on a stream says
+    /// where its messages are delivered, and so could have what it wrote here delivered anywhere. For buckets of few keys.
+    pub(crate) async fn keys(&self) -> Result<Vec<String>, BusError> {
+        let subject = format!("STREAM.INFO.{}", self.stream());
+        let (mut keys, mut offset) = (Vec::new(), 0);
+        loop {
+            let asked = serde_json::json!({ "subjects_filter": self.subject(">"), "offset": offset });
+            let told: Subjects = self.link.api(Op("list", &subject), &asked).await?;
+            let page = told.state.subjects.unwrap_or_default();
+            offset += page.len();
+            keys.extend(page.into_keys().map(|subject| self.key(&subject).to_owned()));
+            if offset >= told.total || offset == 0 {
+                return Ok(keys);
+            }
+        }
+    }
+
     /// Every key with a value, as it is stored.
     pub(crate) async fn all(&self) -> Result<Vec<Stored>, BusError> {
         let stream = self.stream();
@@ -94,6 +112,20 @@ impl Bucket {
         found.retain(|stored| !is_marker(stored));
         Ok(found)
     }
+}
+
+/// The part of what a server says about a stream that names its subjects, a page at a time.
+#[derive(Deserialize)]
+struct Subjects {
+    /// Of all pages.
+    #[serde(default)]
+    total: usize,
+    state: SubjectsOfState,
+}
+
+#[derive(Deserialize)]
+struct SubjectsOfState {
+    subjects: Option<BTreeMap<String, u64>>,
 }
 
 fn encoded<T: Serialize>(op: Op<'_>, value: &T) -> Result<Bytes, BusError> {

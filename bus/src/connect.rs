@@ -3,18 +3,18 @@
 use crate::error::{BusError, Op};
 use crate::link::Link;
 use crate::signs::Signs;
+use crate::users::Role;
 use crate::{
     artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, dead_letters::DeadLetters, fleet::Fleet, inbox::Inbox,
     keys::Keys, locks::Locks, logs::Logs, run_log::RunLog, sealed::SealedSecrets, views::Views, work::WorkQueue,
 };
 use async_nats::ConnectErrorKind;
 use async_nats::jetstream::context::ContextBuilder;
+use proto::PoolName;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What every inbox of ours begins with. Answers are sent only to subjects that begin so: see [`crate::inbox::Inbox::answer`].
-pub(crate) const INBOX_PREFIX: &str = "_INBOX";
 /// How long the first connection may take in all.
 const FIRST_CONNECTION: Duration = Duration::from_secs(20);
 /// Longest pause between two attempts to reconnect.
@@ -36,8 +36,23 @@ pub struct ConnectOptions {
     pub tls_ca_file: Option<PathBuf>,
     /// Shown in the server's list of connections.
     pub client_name: String,
-    /// Where answers come in, when permissions keep the roles apart. Begins with `_INBOX`.
-    pub inbox_prefix: Option<String>,
+    /// What this process is. Each role has its answers come in at a place of its own, so that permissions can keep others
+    /// from reading them. Absent: a client that is none of the roles, with the place that all share.
+    pub role: Option<Role>,
+}
+
+impl ConnectOptions {
+    /// Who we are, in words for a person who looks for a missing permission.
+    fn who(&self) -> String {
+        let role = self.role.as_ref().map_or_else(String::new, |role| format!("{role} "));
+        let credentials = match (&self.user, &self.creds_file) {
+            (Some(user), _) => format!("user `{user}`"),
+            (None, Some(file)) => format!("credentials file {}", file.display()),
+            (None, None) if self.token.is_some() => "token".to_owned(),
+            (None, None) => "no credentials".to_owned(),
+        };
+        format!("this {role}process ({credentials})")
+    }
 }
 
 impl fmt::Debug for ConnectOptions {
@@ -50,7 +65,7 @@ impl fmt::Debug for ConnectOptions {
             .field("creds_file", &self.creds_file)
             .field("tls_ca_file", &self.tls_ca_file)
             .field("client_name", &self.client_name)
-            .field("inbox_prefix", &self.inbox_prefix)
+            .field("role", &self.role)
             .finish()
     }
 }
@@ -68,17 +83,14 @@ impl Bus {
     pub async fn connect(options: ConnectOptions) -> Result<Bus, BusError> {
         let shown = without_credentials(&options.url);
         let op = Op("connect to", &shown);
-        if options.inbox_prefix.as_deref().is_some_and(|p| !p.starts_with(INBOX_PREFIX)) {
-            return Err(BusError::invalid(op, "the inbox prefix must begin with _INBOX"));
-        }
-        let signs = Signs::new();
+        let signs = Signs::new(&options.who());
         let client = first_connection(op, &options, &signs).await?;
         let version = client.server_info().version;
         if !new_enough(&version) {
             return Err(BusError::OldServer { version });
         }
         let js = ContextBuilder::new().timeout(crate::link::PATIENCE).build(client.clone());
-        let link = Link { client, js, signs };
+        let link = Link { client, js, signs, shared_inbox: options.role.is_none() };
         Ok(Bus { committer: Committer::start(link.clone()), views: Views::new(link.clone()), link })
     }
 
@@ -87,9 +99,20 @@ impl Bus {
         self.link.is_connected()
     }
 
-    /// A real round trip to JetStream: what a readiness check should ask.
+    /// A real round trip to JetStream: what a readiness check should ask. Fails also when anything was refused on this
+    /// connection for want of a permission: whoever cannot do all of its work is not ready.
     pub async fn probe(&self) -> Result<(), BusError> {
+        if let Some(subject) = self.link.signs.standing_denial() {
+            return Err(BusError::denied(Op("use", "NATS"), &subject, &self.link.signs.who));
+        }
         self.link.round_trip().await
+    }
+
+    /// Returns once anything was refused on this connection for want of a permission. A role that cannot go on without its
+    /// permissions ends with this error, whichever loop ran into it.
+    pub async fn refused(&self) -> BusError {
+        let subject = self.link.signs.any_denial().await;
+        BusError::denied(Op("use", "NATS"), &subject, &self.link.signs.who)
     }
 
     /// Hands everything that was told without an acknowledgement to the network, before the process ends. Bounded.
@@ -165,9 +188,9 @@ impl Bus {
         DeadLetters::new(self.link.clone())
     }
 
-    /// Sealed plans, archived logs, state files that could not be saved.
-    pub fn artifacts(&self) -> Artifacts {
-        Artifacts::new(self.link.clone())
+    /// A pool's plans, archived logs, state files that could not be saved.
+    pub fn artifacts(&self, pool: &PoolName) -> Artifacts {
+        Artifacts::new(self.link.clone(), pool)
     }
 }
 
@@ -186,7 +209,9 @@ async fn first_connection(op: Op<'_>, options: &ConnectOptions, signs: &Signs) -
             Err(error) => error,
         };
         match error.kind() {
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => return Err(BusError::denied(op)),
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                return Err(BusError::denied(op, op.1, &signs.who));
+            }
             ConnectErrorKind::ServerParse => return Err(BusError::invalid(op, "not a NATS address")),
             ConnectErrorKind::Tls
             | ConnectErrorKind::Dns
@@ -214,8 +239,8 @@ async fn client_options(op: Op<'_>, options: &ConnectOptions, signs: &Signs) -> 
             signs.note(&event);
             std::future::ready(())
         });
-    if let Some(prefix) = &options.inbox_prefix {
-        made = made.custom_inbox_prefix(prefix);
+    if let Some(role) = &options.role {
+        made = made.custom_inbox_prefix(role.inbox());
     }
     if let (Some(user), Some(password)) = (&options.user, &options.password) {
         made = made.user_and_password(user.clone(), password.clone());

@@ -6,7 +6,7 @@ use async_nats::Subscriber;
 use futures_util::StreamExt as _;
 use proto::codec;
 use proto::message::StopSignal;
-use proto::{WorkerId, subject};
+use proto::{Seat, subject};
 
 /// Sending and receiving stop signals.
 #[derive(Debug, Clone)]
@@ -20,16 +20,16 @@ impl Control {
     }
 
     /// Signals a worker. Success does not mean that it is there.
-    pub async fn signal(&self, worker: &WorkerId, signal: &StopSignal) -> Result<(), BusError> {
-        let subject = subject::control(worker);
+    pub async fn signal(&self, seat: &Seat, signal: &StopSignal) -> Result<(), BusError> {
+        let subject = subject::control(seat);
         let op = Op("signal", &subject);
         let payload = codec::encode(signal).map_err(|error| BusError::unencodable(op, &error))?;
         self.link.tell(op, headers(&[]), payload.into()).await
     }
 
     /// The signals for a worker, from now on.
-    pub async fn signals(&self, worker: &WorkerId) -> Result<StopSignals, BusError> {
-        let subject = subject::control(worker);
+    pub async fn signals(&self, seat: &Seat) -> Result<StopSignals, BusError> {
+        let subject = subject::control(seat);
         Ok(StopSignals { signals: self.link.subscribe(Op("listen to", &subject), None).await? })
     }
 }

@@ -32,9 +32,18 @@ pub enum BusError {
     /// The stream or the account has reached a limit set by the operator. Nothing was stored.
     #[error("{what}: the stream or the disk is at its limit ({why}); free space or raise the limit")]
     Full { what: String, why: String },
-    /// The user this process connects as may not do that.
-    #[error("{what}: the NATS user of this process is not permitted to; give it the permission or use the right credentials")]
-    Denied { what: String },
+    /// The user this process connects as may not do that: a fault of the configuration. Repeating it changes nothing.
+    #[error(
+        "{what}: configuration fault: NATS does not permit `{subject}` to {who}; give its user the permissions that \
+         `navvy admin users` prints (docs/reference/streams.md), or use the credentials of this role"
+    )]
+    Denied {
+        what: String,
+        /// What NATS refused; the server's address when it refused the credentials.
+        subject: String,
+        /// Who the server takes this process for.
+        who: String,
+    },
     /// No such stream, consumer, key or object.
     #[error("{what}: not found")]
     NotFound { what: String },
@@ -89,8 +98,13 @@ impl BusError {
         Self::Timeout { what: op.to_string() }
     }
 
-    pub(crate) fn denied(op: Op<'_>) -> Self {
-        Self::Denied { what: op.to_string() }
+    pub(crate) fn denied(op: Op<'_>, subject: &str, who: &str) -> Self {
+        Self::Denied { what: op.to_string(), subject: subject.to_owned(), who: who.to_owned() }
+    }
+
+    /// Whether NATS refused for want of a permission: nothing to try again, somebody must change the configuration.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
     }
 
     pub(crate) fn not_found(op: Op<'_>) -> Self {
@@ -126,7 +140,10 @@ pub(crate) fn from_server(op: Op<'_>, error: &jetstream::Error) -> BusError {
     let why = error.to_string();
     let what = op.to_string();
     match error.error_code() {
-        ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => BusError::Conflict { what },
+        // The second one says that another write of the same subject is under way in the cluster: it came first.
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE
+        | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT
+        | ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID => BusError::Conflict { what },
         ErrorCode::STREAM_STORE_FAILED if why.contains("per subject") => BusError::Conflict { what },
         ErrorCode::STREAM_STORE_FAILED if why.contains("maximum") => BusError::Full { what, why },
         ErrorCode::INSUFFICIENT_RESOURCES

@@ -1,18 +1,18 @@
 //! INBOX: triggers, commands and reports on their way to the scheduler, and the answers to commands on their way back.
 
-use crate::connect::INBOX_PREFIX;
 use crate::dead_letters::{self, DeadLetters};
 use crate::delivery::{self, Delivery, traceparent};
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
 use crate::pull::{Pulled, Puller};
+use crate::users::Role;
 use async_nats::jetstream::consumer;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 use proto::codec::{self, CodecError};
 use proto::message::{CommandAnswer, InboxMessage, Trigger};
 use proto::subject::{self, TRACEPARENT_HEADER};
-use proto::{RunId, ShardNo};
+use proto::{RunId, Seat, ShardNo};
 use serde_json::json;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Inbox {
     ) -> Result<Stored, BusError> {
         let subject = match message {
             InboxMessage::Trigger(_) | InboxMessage::Command(_) => subject::inbox(run),
-            InboxMessage::Report(_) => subject::inbox_report(run),
+            InboxMessage::Report(report) => subject::inbox_report(run, &report.seat()),
         };
         let op = Op("publish to", &subject);
         if message_id.is_empty() || message_id.chars().any(char::is_control) {
@@ -107,9 +107,8 @@ impl Inbox {
     /// Answers a command. The subject came from outside, so anything that is not an inbox is refused: it could be a queue.
     pub async fn answer(&self, reply_to: &str, answer: &CommandAnswer) -> Result<(), BusError> {
         let op = Op("answer", reply_to);
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if !reply_to.starts_with(INBOX_PREFIX) || !reply_to.chars().all(plain) {
-            return Err(BusError::invalid(op, "not an inbox"));
+        if !self.link.may_answer(reply_to, &Role::Gateway.inbox()) {
+            return Err(BusError::invalid(op, "not an inbox of a gateway"));
         }
         let payload = codec::encode(answer).map_err(|error| BusError::unencodable(op, &error))?;
         self.link.tell(op, headers(&[]), payload.into()).await
@@ -149,11 +148,13 @@ impl InboxDeliveries {
         let delivery = Delivery::of(&self.link, message)?;
         let tokens: Vec<&str> = message.subject.split('.').collect();
         let place = match tokens[..] {
-            [_, _, run] => run.parse().ok().map(|run| (run, false)),
-            [_, _, run, subject::REPORT] => run.parse().ok().map(|run| (run, true)),
+            [_, _, run] => run.parse().ok().map(|run| (run, None)),
+            [_, _, run, subject::REPORT, pool, worker] => {
+                run.parse().ok().zip(Seat::of_tokens(pool, worker)).map(|(run, seat)| (run, Some(seat)))
+            }
             _ => None,
         };
-        let Some((run, from_worker)) = place else {
+        let Some((run, seat)) = place else {
             let why = "its subject names no run";
             tracing::error!(subject = %message.subject, why, "a message is thrown away");
             let about = dead_letters::about(subject::INBOX, message, (delivery.place.seq, delivery.place.delivered), why);
@@ -167,7 +168,7 @@ impl InboxDeliveries {
         };
         Some(InboxDelivery {
             run,
-            from_worker,
+            seat,
             message: codec::decode(&message.payload),
             seq: delivery.place.seq,
             delivered: delivery.place.delivered,
@@ -184,8 +185,9 @@ impl InboxDeliveries {
 #[derive(Debug)]
 pub struct InboxDelivery {
     pub run: RunId,
-    /// It came over the subject of reports, on which workers may publish; nothing but a report is believed from there.
-    pub from_worker: bool,
+    /// The worker it came from, by its subject; `None`: a gateway. Nothing but that worker's own reports is believed from
+    /// there.
+    pub seat: Option<Seat>,
     /// The error says that these bytes will never be a message: `term` it.
     pub message: Result<InboxMessage, CodecError>,
     /// Sequence in the stream.

@@ -1,6 +1,6 @@
 //! KEYS: digests of API keys and the scheduler's public sealing key, as JSON. Nothing secret stands here.
 
-use crate::bucket::{Bucket, value_of};
+use crate::bucket::Bucket;
 use crate::error::{BusError, Op};
 use crate::link::Link;
 use proto::subject;
@@ -42,11 +42,8 @@ impl Keys {
     /// Every key that begins so, with its value.
     pub async fn list<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, BusError> {
         let mut found = Vec::new();
-        for stored in self.bucket.all().await? {
-            let key = self.bucket.key(&stored.subject);
-            if key.starts_with(prefix) {
-                found.extend(value_of(&stored)?.map(|value| (key.to_owned(), value)));
-            }
+        for key in self.bucket.keys().await?.into_iter().filter(|key| key.starts_with(prefix)) {
+            found.extend(self.bucket.get(&key).await?.value.map(|value| (key, value)));
         }
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(found)

@@ -5,7 +5,8 @@
 //! honestly whether something was stored, was not, or is unknown: see [`BusError`].
 //!
 //! The map: [`Bus`] gives every handle. `link` is the connection, `pull`, `scan`, `read` and `watch` are the ways to read,
-//! `batch` and `commit` the ways to write all or none, `bucket` is a KV bucket, `layout` is what must exist.
+//! `batch` and `commit` the ways to write all or none, `bucket` is a KV bucket, `layout` is what must exist, `users` is who
+//! may do what.
 
 mod artifacts;
 mod asks;
@@ -25,6 +26,7 @@ mod layout;
 mod link;
 mod locks;
 mod logs;
+mod object;
 mod pull;
 mod read;
 mod run_log;
@@ -33,11 +35,12 @@ mod seal;
 mod sealed;
 mod server;
 mod signs;
+mod users;
 mod views;
 mod watch;
 mod work;
 
-pub use artifacts::{Artifacts, ObjectInfo, ObjectReader};
+pub use artifacts::{Artifacts, ObjectInfo};
 pub use asks::{AskRequest, AskRequests, Asks};
 pub use connect::{Bus, ConnectOptions};
 pub use control::{Control, StopSignals};
@@ -49,10 +52,12 @@ pub use inbox::{Inbox, InboxDeliveries, InboxDelivery, ReplyBox, Stored};
 pub use keys::Keys;
 pub use layout::{Layout, STORED_PREFIX, table as layout_table};
 pub use locks::{Held, Locks};
-pub use logs::{LogChunk, Logs, PendingAck, Wake};
+pub use logs::{LogChunk, Logs, Output, PendingAck, Wake, Written};
+pub use object::ObjectReader;
 pub use run_log::{Decided, Looked, RunLog};
 pub use seal::{BlobKey, KeyPair, SealError, seal_to};
 pub use sealed::SealedSecrets;
 pub use server::{Server, ServerError, ServerOptions};
+pub use users::{Permissions, Role, User, Users};
 pub use views::{ViewEvent, ViewWatch, Views};
 pub use work::{Order, Orders, WorkQueue};

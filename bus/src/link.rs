@@ -26,12 +26,17 @@ const CONNECTION_PATIENCE: Duration = Duration::from_secs(2);
 /// How long an answer is waited for after the connection it was asked on was lost and another one made.
 const AFTER_RECONNECTING: Duration = Duration::from_secs(1);
 
+/// What every place for answers begins with.
+const SHARED_INBOX: &str = "_INBOX";
+
 /// A connection; a cheap clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) client: Client,
     pub(crate) js: Context,
     pub(crate) signs: Signs,
+    /// Answers come in where those of every client do that is none of the roles: there is no telling whose they are.
+    pub(crate) shared_inbox: bool,
 }
 
 impl Link {
@@ -167,6 +172,14 @@ impl Link {
         self.bounded(op, began + PATIENCE, subscribed).await
     }
 
+    /// Whether a place for an answer, named by whoever asked, is theirs: in `inbox`, which is where a user of their kind
+    /// hears answers. Anything else could be a queue, or another role's ear; the answer would be ours, not theirs.
+    pub(crate) fn may_answer(&self, place: &str, inbox: &str) -> bool {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let inside = |inbox: &str| place.strip_prefix(inbox).is_some_and(|rest| rest.starts_with('.'));
+        place.chars().all(plain) && (inside(inbox) || (self.shared_inbox && place.starts_with(SHARED_INBOX)))
+    }
+
     /// A real round trip to JetStream.
     pub(crate) async fn round_trip(&self) -> Result<(), BusError> {
         let _: serde_json::Value = self.api(Op("ask", "INFO"), &serde_json::json!({})).await?;
@@ -175,13 +188,23 @@ impl Link {
 
     /// Ends a wait at its deadline; at once when the server refuses the operation's object for want of a permission; and
     /// soon after the connection was made anew, because an answer to what was asked on the old one hardly comes any more.
-    pub(crate) async fn bounded<T>(
+    pub(crate) fn bounded<T>(
         &self,
         op: Op<'_>,
         deadline: Instant,
         work: impl Future<Output = Result<T, BusError>>,
+    ) -> impl Future<Output = Result<T, BusError>> {
+        self.bounded_since(op, Instant::now(), deadline, work)
+    }
+
+    /// The same for something that began before: its refusal may have come already.
+    pub(crate) async fn bounded_since<T>(
+        &self,
+        op: Op<'_>,
+        began: Instant,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, BusError>>,
     ) -> Result<T, BusError> {
-        let began = Instant::now();
         let mut epoch = self.signs.epoch();
         let connection_lost = async {
             if epoch.changed().await.is_err() {
@@ -191,7 +214,7 @@ impl Link {
         };
         tokio::select! {
             biased;
-            () = self.signs.denied(op.1, began) => Err(BusError::denied(op)),
+            () = self.signs.denied(op.1, began) => Err(BusError::denied(op, op.1, &self.signs.who)),
             done = timeout_at(deadline, work) => done.unwrap_or_else(|_| Err(BusError::timeout(op))),
             () = connection_lost => Err(BusError::timeout(op)),
         }

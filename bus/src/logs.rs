@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use proto::ids::AttemptId;
 use proto::log::{END_HEADER, OFFSET_HEADER, PHASE_HEADER};
-use proto::{RunId, subject};
+use proto::{PoolName, RunId, Seat, WorkerId, subject};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,21 @@ use tokio::time::Instant;
 #[derive(Debug, Clone)]
 pub struct Logs {
     link: Link,
+}
+
+/// Whose output is written: the attempt, and the worker that runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub id: AttemptId,
+    pub seat: Seat,
+}
+
+/// Whose output is read: the attempt, the pool of its run, and the worker that has its permit, once that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub id: AttemptId,
+    pub pool: PoolName,
+    pub worker: Option<WorkerId>,
 }
 
 /// A part of an attempt's log.
@@ -46,8 +61,8 @@ impl Logs {
     }
 
     /// Sends a chunk and returns before it is stored. How many may be under way is the caller's to say.
-    pub async fn publish(&self, id: AttemptId, offset: u64, phase: &str, bytes: Bytes, end: Option<u64>) -> Result<PendingAck, BusError> {
-        let subject = subject::log(id);
+    pub async fn publish(&self, to: &Output, offset: u64, phase: &str, bytes: Bytes, end: Option<u64>) -> Result<PendingAck, BusError> {
+        let subject = subject::log(&to.seat, to.id);
         let op = Op("publish to", &subject);
         if phase.chars().any(char::is_control) {
             return Err(BusError::invalid(op, "a phase is a text without control characters"));
@@ -63,8 +78,13 @@ impl Logs {
 
     /// The next chunk of an attempt after a stream sequence (0: from the beginning), or `None` if nothing newer is stored.
     /// `None` is the leader's word, so that a reader who was woken does not fall asleep over a follower that lags.
-    pub async fn next(&self, id: AttemptId, after_seq: u64) -> Result<Option<LogChunk>, BusError> {
-        let subject = subject::log(id);
+    ///
+    /// Only what the attempt's own worker wrote is found; where it is not known yet, what any worker of its pool wrote.
+    pub async fn next(&self, of: &Written, after_seq: u64) -> Result<Option<LogChunk>, BusError> {
+        let subject = match &of.worker {
+            Some(worker) => subject::log(&Seat { pool: of.pool.clone(), worker: worker.clone() }, of.id),
+            None => subject::log_of_pool(&of.pool, of.id),
+        };
         let from = after_seq.saturating_add(1);
         let stored = match self.link.near(subject::LOGS, &subject, from).await? {
             Some(stored) => Some(stored),
@@ -112,7 +132,7 @@ impl PendingAck {
     pub async fn wait(self) -> Result<(), BusError> {
         let op = Op("publish to", &self.subject);
         let acked = async { self.sent.await.map(|_| ()).map_err(|error| self.link.publish_failed(op, &error)) };
-        self.link.bounded(op, self.sent_at + PATIENCE, acked).await
+        self.link.bounded_since(op, self.sent_at, self.sent_at + PATIENCE, acked).await
     }
 }
 
@@ -176,7 +196,10 @@ async fn ring_when_reconnected(link: Link, bell: Arc<Notify>, changed: Arc<Atomi
     while epoch.changed().await.is_ok() {
         // The connection is told before the subscriptions on it are made again. Only an answer that comes after them
         // says that from now on nothing is missed; what came before is looked for after the ring.
-        while link.round_trip().await.is_err() {
+        while let Err(error) = link.round_trip().await {
+            if error.is_denied() {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         changed.store(true, Ordering::Relaxed);

@@ -94,7 +94,7 @@ impl Puller {
                 () = self.link.signs.denied(&self.request_subject, self.asked_at) => {
                     self.owed = 0;
                     self.not_before = Instant::now() + PAUSE;
-                    return Err(BusError::denied(Op("pull from", &self.name)));
+                    return Err(BusError::denied(Op("pull from", &self.name), &self.request_subject, &self.link.signs.who));
                 }
                 _ = self.epoch.changed() => {
                     self.owed = 0;

@@ -48,8 +48,8 @@ impl RunLog {
         self.committer.commit(write).await
     }
 
-    /// Every decision about a run with its sequence, oldest first, up to at least the last one that the stream's leader
-    /// knows of now. Empty: the run is unknown. [`BusError::Corrupt`]: a part is missing, such as a beginning that has
+    /// Every decision about a run, oldest first, up to at least the last one that the stream's leader knows of now, each with
+    /// the sequence that the next one has to expect. Empty: the run is unknown. [`BusError::Corrupt`]: a part is missing, such as a beginning that has
     /// outlived the age of the stream; a run without its beginning must not be decided about.
     pub async fn load(&self, run: RunId) -> Result<Vec<(u64, Vec<u8>)>, BusError> {
         let subject = subject::run(run);
@@ -127,6 +127,12 @@ pub struct Decided {
     pub open: bool,
 }
 
+/// JetStream sends its acknowledgements and answers wherever whoever asks wants them, a run's log included, whatever that
+/// user may publish. Such a message decides nothing; it must not keep a run from going on, because nobody can remove it.
+fn is_foreign(stored: &Stored) -> bool {
+    stored.header(AFTER_HEADER).is_none() && stored.header(OPEN_HEADER).is_none()
+}
+
 /// A run's log being read, each decision hooked into the one before it.
 struct Chain<'a> {
     subject: &'a str,
@@ -137,6 +143,14 @@ struct Chain<'a> {
 impl Chain<'_> {
     fn extend(&mut self, some: &[Stored]) -> Result<(), BusError> {
         for stored in some {
+            if is_foreign(stored) {
+                tracing::error!(subject = self.subject, seq = stored.seq, "no scheduler wrote this into a run's log; it is passed over");
+                self.reached = stored.seq;
+                if let Some((expect, _)) = self.entries.last_mut() {
+                    *expect = stored.seq;
+                }
+                continue;
+            }
             let after = stored.header(AFTER_HEADER).and_then(|text| text.parse().ok());
             if after == Some(0) {
                 // Told from its beginning: what came before may be here still, or be gone.

@@ -17,6 +17,8 @@ const WAIT: Duration = Duration::from_secs(30);
 const LISTING_WAIT: Duration = Duration::from_secs(2);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// After a refusal: only a change of the configuration helps, and who watches has been told by the connection.
+const DENIED_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a bucket did.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl BucketWatch {
             if let Err(error) = self.step().await {
                 tracing::debug!(bucket = self.bucket.name, %error, "listing again");
                 self.listing = None;
-                tokio::time::sleep(self.pause).await;
+                tokio::time::sleep(if error.is_denied() { DENIED_PAUSE } else { self.pause }).await;
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             }
         }

@@ -1,11 +1,12 @@
 //! The verbs of an operator that need no gateway: `config check`, `admin migrate`, `completions`.
 
-use bus::BusError;
+use bus::{BusError, Role, Users};
 use clap::CommandFactory as _;
+use proto::PoolName;
 use serde_json::json;
 use service::settings::{Problem, Settings, SettingsError};
 
-use crate::args::{AdminArgs, AdminVerb, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, MigrateArgs};
+use crate::args::{AdminArgs, AdminVerb, Cli, CompletionsArgs, ConfigArgs, ConfigVerb, MigrateArgs, UsersArgs};
 use crate::exit::Exit;
 use crate::output::{self, Out};
 use crate::problem::CliError;
@@ -37,10 +38,42 @@ pub(crate) fn config(out: &Out, args: &ConfigArgs) -> Result<Exit, CliError> {
 
 /// `navvy admin`.
 pub(crate) async fn admin(out: &Out, args: &AdminArgs) -> Result<Exit, CliError> {
-    let AdminVerb::Migrate(args) = &args.verb;
+    match &args.verb {
+        AdminVerb::Migrate(args) => migrate(out, args).await,
+        AdminVerb::Users(args) => users(out, args),
+    }
+}
+
+/// The users of NATS, from the table that everything else about them comes from.
+fn users(out: &Out, args: &UsersArgs) -> Result<Exit, CliError> {
+    let (mut pools, workers) = (args.pool.clone(), args.worker.clone());
+    if pools.is_empty() && workers.is_empty() {
+        pools.push(PoolName::default());
+    }
+    let users = Users { pools, workers };
+    if out.is_json() {
+        let named: Vec<_> = users
+            .all()
+            .iter()
+            .map(|user| {
+                let subjects = |groups: &[(&str, Vec<String>)]| groups.iter().flat_map(|(_, some)| some.clone()).collect::<Vec<_>>();
+                let permissions = &user.permissions;
+                json!({ "user": user.name, "publish": subjects(&permissions.publish), "subscribe": subjects(&permissions.subscribe) })
+            })
+            .collect();
+        out.json(&json!({ "users": named }))?;
+        return Ok(Exit::Ok);
+    }
+    out.line(users.configuration().trim_end())?;
+    let variables: Vec<String> = users.all().iter().map(bus::User::password_variable).collect();
+    out.hint(&format!("nats-server takes the passwords from its environment: {}", variables.join(", ")));
+    Ok(Exit::Ok)
+}
+
+async fn migrate(out: &Out, args: &MigrateArgs) -> Result<Exit, CliError> {
     let settings = roles::load(args.settings.layers())?;
     out.waiting("connecting to NATS");
-    let bus = roles::connect(&settings, "navvy-admin").await?;
+    let bus = roles::connect(&settings, "navvy-admin", Role::Admin).await?;
     let layout = layout(args, &settings);
     if args.check {
         out.waiting("comparing streams and buckets");

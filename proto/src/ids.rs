@@ -206,6 +206,29 @@ name_type!(
     WorkerId
 );
 
+/// Where a worker sits: the pool it serves, and its name. Both are tokens of every subject it speaks or listens on, so that
+/// the permissions of a NATS user can hold it to its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Seat {
+    /// The pool.
+    pub pool: PoolName,
+    /// The worker.
+    pub worker: WorkerId,
+}
+
+impl Seat {
+    /// The seat in two tokens of a subject, if they are names.
+    pub fn of_tokens(pool: &str, worker: &str) -> Option<Self> {
+        Some(Self { pool: pool.parse().ok()?, worker: worker.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.pool, self.worker)
+    }
+}
+
 impl Default for PoolName {
     fn default() -> Self {
         Self("default".to_owned())

@@ -21,6 +21,6 @@ pub mod subject;
 pub mod terraform;
 pub mod view;
 
-pub use ids::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId};
+pub use ids::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, WorkerId};
 pub use jiff::Timestamp;
 pub use secret::Secret;

@@ -3,7 +3,7 @@
 
 use crate::{
     git::CommitId,
-    ids::{AttemptId, AttemptNo, JobNo, PoolName, RunId, WorkerId},
+    ids::{AttemptId, AttemptNo, JobNo, PoolName, RunId, Seat, WorkerId},
     terraform::{ApplyResult, PlanArtifact, PlanResult, TerraformSpec},
 };
 use jiff::Timestamp;
@@ -117,9 +117,19 @@ pub enum CommandAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     pub id: AttemptId,
+    /// The pool its worker serves.
+    #[serde(default)]
+    pub pool: PoolName,
     pub worker: WorkerId,
     pub at: Timestamp,
     pub what: ReportWhat,
+}
+
+impl Report {
+    /// Who says that it speaks. To be believed only if it came from there.
+    pub fn seat(&self) -> Seat {
+        Seat { pool: self.pool.clone(), worker: self.worker.clone() }
+    }
 }
 
 /// What happened.
@@ -216,10 +226,20 @@ pub struct JobOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     pub id: AttemptId,
+    /// The pool its worker serves.
+    #[serde(default)]
+    pub pool: PoolName,
     pub worker: WorkerId,
     /// Random, made anew for each attempt a worker takes: tells a repeated question from a second worker.
     pub nonce: String,
     pub what: AskWhat,
+}
+
+impl Ask {
+    /// Who says that it asks. To be believed only if it came from there.
+    pub fn seat(&self) -> Seat {
+        Seat { pool: self.pool.clone(), worker: self.worker.clone() }
+    }
 }
 
 /// The two questions.
@@ -357,6 +377,13 @@ pub struct Heartbeat {
     /// Tools it found, such as `terraform 1.11.4`.
     #[serde(default)]
     pub tools: Vec<String>,
+}
+
+impl Heartbeat {
+    /// Whose sign of life it is.
+    pub fn seat(&self) -> Seat {
+        Seat { pool: self.pool.clone(), worker: self.worker.clone() }
+    }
 }
 
 /// An attempt and the job it belongs to, where a number alone would do.

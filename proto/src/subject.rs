@@ -1,6 +1,6 @@
 //! Where things travel and stand: every subject, stream, bucket and key, in one place.
 
-use crate::ids::{AttemptId, PoolName, RunId, ShardNo, WorkerId};
+use crate::ids::{AttemptId, PoolName, RunId, Seat, ShardNo};
 
 /// Triggers, commands and reports on their way to the scheduler.
 pub const INBOX: &str = "INBOX";
@@ -20,8 +20,11 @@ pub const FLEET: &str = "FLEET";
 pub const SECRETS: &str = "SECRETS";
 /// Bucket of API keys (hashed) and of the scheduler's public sealing key.
 pub const KEYS: &str = "KEYS";
-/// Object store of plans and archived logs.
-pub const ARTIFACTS: &str = "ARTIFACTS";
+
+/// Object store of a pool's plans and archived logs. One for each pool, because NATS cannot permit a part of a store.
+pub fn artifacts(pool: &PoolName) -> String {
+    format!("ARTIFACTS_{pool}")
+}
 
 /// Messages that nobody could handle.
 pub const DEAD: &str = "DEAD";
@@ -34,12 +37,12 @@ pub fn inbox(run: RunId) -> String {
     format!("inbox.{}.{run}", run.shard())
 }
 
-/// A worker's report about a run: a subject of its own, so that a worker's user can publish reports and nothing else.
-pub fn inbox_report(run: RunId) -> String {
-    format!("{}.{REPORT}", inbox(run))
+/// A worker's report about a run: a subject of its own, so that a worker's user can publish its reports and nothing else.
+pub fn inbox_report(run: RunId, seat: &Seat) -> String {
+    format!("{}.{REPORT}.{seat}", inbox(run))
 }
 
-/// Last token of [`inbox_report`].
+/// The token of [`inbox_report`] after the run.
 pub const REPORT: &str = "report";
 
 /// Everything for one shard.
@@ -77,24 +80,35 @@ pub fn dead(stream: &str) -> String {
     format!("dead.{stream}")
 }
 
-/// Output of one attempt.
-pub fn log(id: AttemptId) -> String {
-    format!("log.{}.{}.{}", id.run, id.job, id.attempt)
+/// Output of one attempt, as the worker in this seat writes it.
+pub fn log(seat: &Seat, id: AttemptId) -> String {
+    format!("log.{seat}.{}.{}.{}", id.run, id.job, id.attempt)
 }
 
-/// Output of every attempt of a run.
+/// Output of one attempt, whichever worker of its pool wrote it.
+pub fn log_of_pool(pool: &PoolName, id: AttemptId) -> String {
+    format!("log.{pool}.*.{}.{}.{}", id.run, id.job, id.attempt)
+}
+
+/// Output that claims to be of a run, from whatever pool: enough to wake a reader, who then reads only what is the run's.
 pub fn logs_of_run(run: RunId) -> String {
-    format!("log.{run}.>")
+    format!("log.*.*.{run}.>")
 }
 
-/// Request: may this attempt begin, may it start its side effects? Answered by the shard's scheduler.
-pub fn begin(shard: ShardNo) -> String {
-    format!("begin.{shard}")
+/// Request of the worker in this seat: may this attempt begin, may it start its side effects? Answered by the shard's
+/// scheduler.
+pub fn begin(shard: ShardNo, seat: &Seat) -> String {
+    format!("begin.{shard}.{seat}")
+}
+
+/// The questions of every worker to one shard.
+pub fn begins_of_shard(shard: ShardNo) -> String {
+    format!("begin.{shard}.*.*")
 }
 
 /// Stop signals for one worker; not stored, repeated until the attempt has ended.
-pub fn control(worker: &WorkerId) -> String {
-    format!("control.{worker}")
+pub fn control(seat: &Seat) -> String {
+    format!("control.{seat}")
 }
 
 /// A run was changed: wakes whoever watches. Carries nothing; VIEWS tells.
@@ -108,8 +122,14 @@ pub fn view_key(run: RunId) -> String {
 }
 
 /// Key in FLEET.
-pub fn worker_key(worker: &WorkerId) -> String {
-    format!("worker.{worker}")
+pub fn worker_key(seat: &Seat) -> String {
+    format!("worker.{seat}")
+}
+
+/// The seat of a [`worker_key`].
+pub fn seat_of_worker_key(key: &str) -> Option<Seat> {
+    let (pool, worker) = key.strip_prefix("worker.")?.split_once('.')?;
+    Seat::of_tokens(pool, worker)
 }
 
 /// Key in SECRETS.

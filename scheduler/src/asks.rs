@@ -4,16 +4,17 @@
 use crate::{
     permit::{self, PermitError},
     shard::{Shard, Slot},
+    stranger,
     turn::{Cause, Outcome, TurnError},
 };
 use bus::BusError;
 use domain::run::{Input, Refusal};
 use proto::{
-    RunId,
+    RunId, Seat,
     ids::AttemptId,
     message::{Ask, AskAnswer, AskWhat, AttemptOutcome, Failure, ReportWhat},
 };
-use service::shutdown::Tasks;
+use service::{metrics::Claim, shutdown::Tasks};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,7 @@ pub(crate) async fn serve(shard: Arc<Shard>, tasks: Tasks, drain: CancellationTo
         let Ok(place) = room.clone().acquire_owned().await else { return Ok(()) };
         let shard = shard.clone();
         tasks.spawn("scheduler ask", async move {
-            let answer = answer(&shard, &request.ask).await;
+            let answer = answer(&shard, &request.ask, &request.seat).await;
             if let Err(error) = request.answer(&answer).await {
                 tracing::debug!(%error, "an answer did not go out; the worker asks again");
             }
@@ -44,10 +45,18 @@ pub(crate) async fn serve(shard: Arc<Shard>, tasks: Tasks, drain: CancellationTo
     }
 }
 
-async fn answer(shard: &Shard, ask: &Ask) -> AskAnswer {
-    let result = match &ask.what {
-        AskWhat::Begin { public_key } => begin(shard, ask, public_key).await,
-        AskWhat::StartEffects { serial_before } => start_effects(shard, ask, *serial_before).await,
+async fn answer(shard: &Shard, ask: &Ask, seat: &Seat) -> AskAnswer {
+    let result = match stranger::is_stranger(shard, ask.id.run, &ask.seat(), seat).await {
+        Ok(None) => match &ask.what {
+            AskWhat::Begin { public_key } => begin(shard, ask, public_key).await,
+            AskWhat::StartEffects { serial_before } => start_effects(shard, ask, *serial_before).await,
+        },
+        Ok(Some(why)) => {
+            shard.metrics.stranger(Claim::Question);
+            tracing::warn!(attempt = %ask.id, %seat, claimed = %ask.seat(), why, "a worker's question is refused");
+            Ok(AskAnswer::Refused { reason: why.to_owned() })
+        }
+        Err(error) => Err(error),
     };
     result.unwrap_or_else(|error| {
         tracing::warn!(attempt = %ask.id, worker = %ask.worker, %error, "a worker's question could not be answered");

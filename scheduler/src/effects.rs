@@ -6,7 +6,7 @@ use crate::{
     turn::TurnError,
 };
 use domain::run::{self, AttemptEnd, Effect, Ending, Event, Input, JobKind, Run};
-use proto::{JobNo, ids::AttemptId, message::JobOrder};
+use proto::{JobNo, Seat, ids::AttemptId, message::JobOrder};
 use service::metrics::{DeploymentStatus, SchedulerMetrics};
 use std::time::Duration;
 
@@ -31,8 +31,10 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
             Effect::PublishOrder(order) => publish_order(shard, slot, &order).await?,
             Effect::Stop { worker, signal } => {
                 // Not stored: repeated by `leases` until the attempt has ended.
-                if let Err(error) = shard.bus.control().signal(&worker, &signal).await {
-                    tracing::warn!(%worker, attempt = %signal.id, %error, "a stop signal was not sent; it will be repeated");
+                let Some(pool) = slot.run.as_ref().map(|run| run.pool.clone()) else { break };
+                let seat = Seat { pool, worker };
+                if let Err(error) = shard.bus.control().signal(&seat, &signal).await {
+                    tracing::warn!(%seat, attempt = %signal.id, %error, "a stop signal was not sent; it will be repeated");
                 }
             }
             Effect::DeleteSecrets => shard.bus.sealed().delete(run).await?,

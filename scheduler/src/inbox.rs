@@ -3,6 +3,7 @@
 use crate::{
     answer,
     shard::{Shard, Wakes},
+    stranger,
     turn::{Cause, Outcome, TurnError},
     views,
 };
@@ -13,7 +14,10 @@ use proto::{
     RunId,
     message::{Command, CommandVerb, InboxMessage, Report},
 };
-use service::{metrics::Consumer, shutdown::Tasks};
+use service::{
+    metrics::{Claim, Consumer},
+    shutdown::Tasks,
+};
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
@@ -54,6 +58,7 @@ pub(crate) async fn consume(shard: Arc<Shard>, tasks: Tasks, drain: Cancellation
                     return Ok(());
                 }
             }
+            Some(Err(error)) if error.is_denied() => return Err(error),
             // The consumer comes back by itself; what was not acknowledged is delivered again.
             Some(Err(error)) => {
                 tracing::warn!(%error, "reading the inbox failed; trying again");
@@ -96,15 +101,17 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
             return;
         }
     };
-    if let Some(why) = misplaced(shard, &delivery, &message) {
-        tracing::error!(run = %delivery.run, seq = delivery.seq, why, "a message is thrown away");
-        if let Err(error) = delivery.bury(why).await {
-            tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a message that is thrown away could not be kept for people");
+    match unbelievable(shard, &delivery, &message).await {
+        Ok(None) => {}
+        Ok(Some(why)) => return throw_away(&delivery, why).await,
+        Err(error) if error.is_poison() => {
+            tracing::error!(run = %delivery.run, seq = delivery.seq, %error, "whose message it is cannot be told; leaving it for later");
+            return give_up_for_now(&delivery, &with_causes(&error)).await;
         }
-        if let Err(error) = delivery.term(why).await {
-            tracing::debug!(%error, "it comes again, and is thrown away again");
+        Err(error) => {
+            tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "whose message it is cannot be told now; it will come again");
+            return give_back(&delivery, away(delivery.delivered)).await;
         }
-        return;
     }
     match caught(shard, delivery.run, feed(shard, &delivery, &message)).await {
         Ok(outcome) if is_ahead(&message, &outcome) && delivery.delivered < MAX_AHEAD => {
@@ -165,7 +172,30 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Why a message is not to be believed: it stands where only others may write, or under another run's name.
+async fn throw_away(delivery: &InboxDelivery, why: &str) {
+    tracing::error!(run = %delivery.run, seq = delivery.seq, seat = ?delivery.seat, why, "a message is thrown away");
+    if let Err(error) = delivery.bury(why).await {
+        tracing::warn!(run = %delivery.run, seq = delivery.seq, %error, "a message that is thrown away could not be kept for people");
+    }
+    if let Err(error) = delivery.term(why).await {
+        tracing::debug!(%error, "it comes again, and is thrown away again");
+    }
+}
+
+/// Why a message is not to be believed, if it is not.
+async fn unbelievable(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage) -> Result<Option<&'static str>, TurnError> {
+    if let Some(why) = misplaced(shard, delivery, message) {
+        return Ok(Some(why));
+    }
+    let (InboxMessage::Report(report), Some(seat)) = (message, &delivery.seat) else { return Ok(None) };
+    let why = stranger::is_stranger(shard, delivery.run, &report.seat(), seat).await?;
+    if why.is_some() {
+        shard.metrics.stranger(Claim::Report);
+    }
+    Ok(why)
+}
+
+/// A message that stands where only others may write, or under another run's name.
 fn misplaced(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage) -> Option<&'static str> {
     let (run, report) = match message {
         InboxMessage::Trigger(trigger) => (trigger.run, false),
@@ -174,7 +204,7 @@ fn misplaced(shard: &Shard, delivery: &InboxDelivery, message: &InboxMessage) ->
     };
     if run != delivery.run || run.shard() != shard.number {
         Some("it speaks of another run than its subject")
-    } else if report != delivery.from_worker {
+    } else if report != delivery.seat.is_some() {
         Some("reports, and only reports, belong on the subject of reports")
     } else {
         None

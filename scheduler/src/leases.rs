@@ -7,7 +7,7 @@ use crate::{
 };
 use bus::{BusError, FleetEvent};
 use domain::run::Input;
-use proto::{WorkerId, ids::AttemptId};
+use proto::{Seat, ids::AttemptId};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,7 +25,7 @@ const STOOD_STILL: Duration = Duration::from_secs(5);
 /// What this process has heard of the fleet, and since when it has been able to hear.
 #[derive(Debug)]
 pub(crate) struct Ears {
-    heard: Mutex<HashMap<WorkerId, Heard>>,
+    heard: Mutex<HashMap<Seat, Heard>>,
     /// Silence counts from here on: before, this process stood still, or the store was away, for no fault of the workers.
     awake_since: Mutex<Instant>,
 }
@@ -45,7 +45,7 @@ impl Default for Ears {
 }
 
 impl Ears {
-    fn heard(&self) -> MutexGuard<'_, HashMap<WorkerId, Heard>> {
+    fn heard(&self) -> MutexGuard<'_, HashMap<Seat, Heard>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,16 +60,16 @@ impl Ears {
     /// Why an attempt counts as lost, if it does.
     fn verdict(&self, lease: Duration, id: AttemptId, running: &RunningAttempt) -> Option<String> {
         let heard = self.heard();
-        let heard = heard.get(&running.worker);
+        let heard = heard.get(&running.seat);
         let since = running.since.max(self.awake_since());
         // Before its first sign of life, a worker has a full lease from the attempt's start or from our own.
         let silent = heard.map_or(since, |heard| heard.at.max(since)).elapsed();
         if silent > lease {
-            return Some(format!("worker {} has not been heard of for {} s", running.worker, silent.as_secs()));
+            return Some(format!("worker {} has not been heard of for {} s", running.seat.worker, silent.as_secs()));
         }
         let heard = heard?;
         let unlisted = heard.at.saturating_duration_since(since) > UNLISTED_AFTER && !heard.running.contains(&id);
-        unlisted.then(|| format!("worker {} lives but no longer has this attempt", running.worker))
+        unlisted.then(|| format!("worker {} lives but no longer has this attempt", running.seat.worker))
     }
 }
 
@@ -83,15 +83,15 @@ pub(crate) async fn listen(shard: Arc<Shard>, ears: Arc<Ears>, drain: Cancellati
         };
         match event {
             Some(FleetEvent::Put(beat)) => {
-                ears.heard().insert(beat.worker, Heard { at: Instant::now(), running: beat.running.into_iter().collect() });
+                ears.heard().insert(beat.seat(), Heard { at: Instant::now(), running: beat.running.into_iter().collect() });
             }
             // Said again after a lost connection: what came before may be old news that waited on the way.
             Some(FleetEvent::CaughtUp) => ears.wake_up(),
             // One who has left says nothing more. What it still runs loses its lease by the clock of its start.
-            Some(FleetEvent::Gone(worker)) => {
-                let runs_something = shard.index().running.values().any(|running| running.worker == worker);
+            Some(FleetEvent::Gone(seat)) => {
+                let runs_something = shard.index().running.values().any(|running| running.seat == seat);
                 if !runs_something {
-                    ears.heard().remove(&worker);
+                    ears.heard().remove(&seat);
                 }
             }
             None => return Ok(()),

@@ -5,6 +5,7 @@
 //! - `turn`: load, decide, commit, perform: the whole loop;
 //! - `effects`, `locks`, `permit`: what is performed;
 //! - `lock_watch`: whether the lock records can be believed; `retell`: so that a run that stays open does not age out;
+//! - `stranger`: who has no say about a run;
 //! - `inbox`, `asks`, `leases`, `sweep`: what sets a turn off. A message only wakes; the sweep finds what was lost.
 //!
 //! It holds no outside credential: secrets pass through sealed, opened only to be sealed again to one attempt's key.
@@ -19,6 +20,7 @@ mod locks;
 mod permit;
 mod retell;
 mod shard;
+mod stranger;
 mod sweep;
 mod turn;
 mod views;
@@ -73,7 +75,12 @@ pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
         shards.push(shard);
     }
     tracing::info!(shards = count, "scheduling");
-    deps.tasks.shutdown().drain_token().cancelled().await;
+    let drain = deps.tasks.shutdown().drain_token();
+    tokio::select! {
+        () = drain.cancelled() => {}
+        // Without all of its permissions it decides and cannot act. The store has everything for one that can.
+        error = deps.bus.refused() => return Err(error.into()),
+    }
     for shard in shards {
         shard.settle().await;
     }

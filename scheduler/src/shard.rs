@@ -4,7 +4,7 @@ use crate::{Deps, lock_watch::LockWatch, views::Pictures};
 use bus::{Bus, BusError, KeyPair, Looked};
 use domain::run::{self, Entry, Event, Input, LockState, Policy, Run};
 use jiff::Timestamp;
-use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec, ids::AttemptId, lock::LockKey};
+use proto::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, codec, ids::AttemptId, lock::LockKey};
 use service::metrics::{Metrics, SchedulerMetrics};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -121,7 +121,7 @@ impl Index {
 /// An attempt that runs.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningAttempt {
-    pub(crate) worker: WorkerId,
+    pub(crate) seat: Seat,
     pub(crate) since: Instant,
 }
 
@@ -200,7 +200,8 @@ impl Shard {
             match event {
                 Event::Permitted { job, attempt, worker, .. } => {
                     let id = AttemptId { run: run.id, job: *job, attempt: *attempt };
-                    index.running.insert(id, RunningAttempt { worker: worker.clone(), since: Instant::now() });
+                    let seat = Seat { pool: run.pool.clone(), worker: worker.clone() };
+                    index.running.insert(id, RunningAttempt { seat, since: Instant::now() });
                 }
                 Event::AttemptEnded { job, attempt, .. } => {
                     index.running.remove(&AttemptId { run: run.id, job: *job, attempt: *attempt });
@@ -241,7 +242,8 @@ impl Shard {
             };
             let Some(worker) = attempt.worker.clone() else { continue };
             let id = AttemptId { run: run.id, job: JobNo(no), attempt: attempt.no };
-            index.running.entry(id).or_insert(RunningAttempt { worker, since: Instant::now() });
+            let seat = Seat { pool: run.pool.clone(), worker };
+            index.running.entry(id).or_insert(RunningAttempt { seat, since: Instant::now() });
         }
     }
 }

@@ -9,11 +9,13 @@
 
 mod ground;
 mod mechanisms;
+#[path = "faults/strangers.rs"]
+mod strangers;
 
 use bus::Layout;
 use domain::run::{Event, Input};
 use ground::{
-    APPLY, CALM, GENEROUS, Ground, PLAN, SHARD, Wish, attempt, eventually, lock_of, name, once, plan, probe, terraform, twenty_runs,
+    APPLY, CALM, GENEROUS, Ground, PLAN, SHARD, Wish, attempt, eventually, lock_of, name, once, plan, probe, seat, terraform, twenty_runs,
 };
 use proto::{
     JobNo, PoolName, RunId,
@@ -167,14 +169,14 @@ async fn a_stop_is_said_until_the_attempt_has_ended_also_by_the_next_scheduler()
     let id = attempt(trigger.run, PLAN, 1);
     ground.submit(&trigger).await;
     ground.began(id, "w1").await;
-    let mut signals = ground.bus.control().signals(&name("w1")).await.unwrap();
+    let mut signals = ground.bus.control().signals(&seat("w1")).await.unwrap();
     assert_eq!(ground.command(trigger.run, CommandVerb::Cancel { force: false }).await, Some(CommandAnswer::Done));
     for _ in 0..3 {
         let signal = timeout(GENEROUS, signals.next()).await.expect("said again").unwrap();
         assert_eq!(signal.id, id);
     }
     first.kill();
-    let mut signals = ground.bus.control().signals(&name("w1")).await.unwrap();
+    let mut signals = ground.bus.control().signals(&seat("w1")).await.unwrap();
     let _second = ground.scheduler(CALM);
     assert_eq!(timeout(GENEROUS, signals.next()).await.expect("said by the next").unwrap().id, id);
     ground.report(id, "w1", stopped()).await;

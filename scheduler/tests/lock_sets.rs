@@ -40,7 +40,7 @@ async fn wrote(ground: &Ground, trigger: &Trigger, wants: &[LockKey]) {
             *locks = wants.to_vec();
         }
     }
-    let entry = Entry { nonce: uuid::Uuid::new_v4().to_string(), at: Timestamp::now(), events };
+    let entry = Entry::new(uuid::Uuid::new_v4().to_string(), Timestamp::now(), events);
     ground.bus.run_log().commit(run.id, 0, codec::encode(&entry).unwrap(), true).await.unwrap();
 }
 
@@ -58,6 +58,10 @@ async fn commits(ground: &Ground) -> Vec<Vec<LockRecord>> {
         expected += 1;
         let batch = message.headers.as_ref().and_then(|headers| headers.get("Nats-Batch-Id")).map(ToString::to_string);
         let record: LockRecord = serde_json::from_slice(&message.payload).unwrap();
+        // The mark that the bucket is whole is no lock.
+        if record.key.as_str().starts_with("mark-") {
+            continue;
+        }
         match commits.last_mut() {
             Some((open, records)) if batch.is_some() && *open == batch => records.push(record),
             _ => commits.push((batch, vec![record])),

@@ -55,13 +55,16 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// A gateway, a scheduler and these workers, each a process of its own, over a nats-server of this test.
+    /// A gateway, a scheduler and these workers, each a process of its own with the NATS user of its role, over a nats-server
+    /// of this test.
     pub async fn apart(wishes: Wishes, workers: &[&str]) -> anyhow::Result<Self> {
         let dir = TempDir::new()?;
-        let options = bus::ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
+        let options = bus::ServerOptions::in_dir(dir.path().join("nats"));
         let nats = bus::Server::start(options).await?;
         let mut fleet = Self::prepare(wishes, Some((dir, nats)))?;
-        let status = fleet.navvy(&["admin", "migrate"]).status()?;
+        let mut migrate = fleet.navvy(&["admin", "migrate"]);
+        fleet.log_in(&mut migrate, bus::Role::Admin);
+        let status = migrate.status()?;
         anyhow::ensure!(status.success(), "navvy admin migrate: {status}");
         fleet.start("scheduler").await?;
         fleet.start("gateway").await?;
@@ -82,10 +85,7 @@ impl Fleet {
         settings.push(("NAVVY__SCHEDULER__SEALING_KEY".into(), "17".repeat(32)));
         settings.push(("NAVVY__GIT__ALLOWED_HOSTS".into(), wishes.git_hosts.join(",")));
         if let Some(nats) = &nats {
-            let options = nats.connect_options("test");
-            settings.push(("NAVVY__NATS__URL".into(), options.url));
-            settings.extend(options.user.map(|user| ("NAVVY__NATS__USER".into(), user)));
-            settings.extend(options.password.map(|password| ("NAVVY__NATS__PASSWORD".into(), password)));
+            settings.push(("NAVVY__NATS__URL".into(), nats.connect_options("test").url));
         }
         let client = Client::new("", token);
         Ok(Self { dir, client, hosts: wishes.git_hosts, settings, nats, processes: BTreeMap::new() })
@@ -107,6 +107,15 @@ impl Fleet {
             command.env("NAVVY_URL", &self.client.url);
         }
         command
+    }
+
+    /// Gives a process the user of its role, where NATS is this test's own.
+    fn log_in(&self, command: &mut Command, role: bus::Role) {
+        if let Some(nats) = &self.nats {
+            let options = nats.connect_as("test", role);
+            command.envs(options.user.map(|user| ("NAVVY__NATS__USER", user)));
+            command.envs(options.password.map(|password| ("NAVVY__NATS__PASSWORD", password)));
+        }
     }
 
     /// Starts a process: `up`, `gateway`, `scheduler` (or `scheduler-2` and so on), or a worker of any other name. The gateway keeps its address.
@@ -132,6 +141,7 @@ impl Fleet {
         };
         args.extend(["--data-dir", &data]);
         let mut command = self.navvy(&args);
+        self.log_in(&mut command, role_of(name)?);
         let log = self.log_path(name);
         command.stderr(fs::OpenOptions::new().create(true).append(true).open(&log)?).stdout(Stdio::piped());
         let mut child = command.spawn()?;
@@ -189,6 +199,34 @@ impl Fleet {
         }
     }
 
+    /// Waits until a process ends by itself; returns whether it ended well.
+    pub async fn ended(&mut self, name: &str) -> anyhow::Result<bool> {
+        let mut child = self.processes.remove(name).with_context(|| format!("{name} runs"))?;
+        let waited = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(move || child.wait())).await;
+        Ok(waited.with_context(|| format!("{name} does not end"))???.success())
+    }
+
+    /// Takes a line out of what a NATS user may do, while everything runs; returns the configuration as it was.
+    pub async fn forbid(&self, user: &str, line: &str) -> anyhow::Result<String> {
+        let whole = fs::read_to_string(self.dir.path().join("nats/nats.conf"))?;
+        let (before, from) = whole.split_once(&format!("user: \"{user}\"")).context("the user is there")?;
+        let shortened = from.replacen(&format!("\"{line}\""), "", 1);
+        anyhow::ensure!(shortened != from, "{user} has no line {line}");
+        self.reconfigure(&format!("{before}user: \"{user}\"{shortened}")).await?;
+        Ok(whole)
+    }
+
+    /// Gives the nats-server another configuration while it runs.
+    pub async fn reconfigure(&self, text: &str) -> anyhow::Result<()> {
+        let nats = self.nats.as_ref().context("a server of this test's own")?;
+        let folder = self.dir.path().join("nats");
+        let reloads = || fs::read_to_string(folder.join("nats.log")).unwrap_or_default().matches("Reloaded server configuration").count();
+        let before = reloads();
+        fs::write(folder.join("nats.conf"), text)?;
+        kill(Pid::from_raw(nats.pid().cast_signed()), Signal::SIGHUP)?;
+        eventually("the server to read its configuration", || async { Ok((reloads() > before).then_some(())) }).await
+    }
+
     /// The process id of a started process.
     pub fn pid(&self, name: &str) -> Option<u32> {
         self.processes.get(name).map(Child::id)
@@ -209,7 +247,7 @@ impl Fleet {
     /// Starts it again, at the same address, with the same store.
     pub async fn start_nats(&mut self) -> anyhow::Result<()> {
         drop(self.nats.take());
-        let options = bus::ServerOptions { binary: None, data_dir: self.dir.path().join("nats"), port: None };
+        let options = bus::ServerOptions::in_dir(self.dir.path().join("nats"));
         self.nats = Some(bus::Server::start(options).await?);
         Ok(())
     }
@@ -241,6 +279,15 @@ impl Drop for Fleet {
             let _ = kill(Pid::from_raw(nats.pid().cast_signed()), Signal::SIGKILL);
         }
     }
+}
+
+fn role_of(name: &str) -> anyhow::Result<bus::Role> {
+    Ok(match name {
+        "up" => bus::Role::Admin,
+        "gateway" => bus::Role::Gateway,
+        name if name.starts_with("scheduler") => bus::Role::Scheduler,
+        worker => bus::Role::Worker(proto::Seat { pool: proto::PoolName::default(), worker: worker.parse()? }),
+    })
 }
 
 async fn ready_url(stdout: std::process::ChildStdout) -> anyhow::Result<String> {

@@ -11,10 +11,10 @@ use crate::{
 };
 use bus::Bus;
 use proto::{
-    PoolName, Timestamp, WorkerId,
+    Seat, Timestamp,
     git::AllowedHosts,
     ids::AttemptId,
-    message::{Heartbeat, StopSignal},
+    message::{Heartbeat, Report, ReportWhat, StopSignal},
     terraform::Tool,
 };
 use service::{
@@ -40,8 +40,7 @@ pub(crate) struct Crew {
     pub(crate) tasks: Tasks,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) all_metrics: Metrics,
-    pub(crate) id: WorkerId,
-    pub(crate) pool: PoolName,
+    pub(crate) seat: Seat,
     pub(crate) slots: u32,
     pub(crate) folders: Folders,
     pub(crate) runner: RunnerExe,
@@ -68,8 +67,7 @@ impl Crew {
             tasks: deps.tasks.clone(),
             metrics: deps.metrics.worker(),
             all_metrics: deps.metrics.clone(),
-            id: deps.name.clone(),
-            pool,
+            seat: Seat { pool, worker: deps.name.clone() },
             slots: settings.worker.slots.max(1),
             folders: Folders::open(&deps.work_dir)?,
             runner: deps.runner.clone(),
@@ -101,6 +99,17 @@ impl Crew {
         Some(Enlisted { crew: self.clone(), id, stop })
     }
 
+    /// The plans and logs of this worker's pool.
+    pub(crate) fn artifacts(&self) -> bus::Artifacts {
+        self.bus.artifacts(&self.seat.pool)
+    }
+
+    /// A report in this worker's name.
+    pub(crate) fn report(&self, id: AttemptId, what: ReportWhat) -> Report {
+        let Seat { pool, worker } = self.seat.clone();
+        Report { id, pool, worker, at: Timestamp::now(), what }
+    }
+
     /// Passes a stop signal on; one for an attempt that is not here is for nobody.
     pub(crate) fn stop(&self, signal: &StopSignal) {
         if let Some(stop) = self.running().get(&signal.id) {
@@ -127,8 +136,8 @@ impl Crew {
     /// The sign of life of this moment.
     pub(crate) fn heartbeat(&self) -> Heartbeat {
         Heartbeat {
-            worker: self.id.clone(),
-            pool: self.pool.clone(),
+            worker: self.seat.worker.clone(),
+            pool: self.seat.pool.clone(),
             at: Timestamp::now(),
             started_at: self.started_at,
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -14,7 +14,10 @@ pub(crate) async fn beat(crew: Arc<Crew>, over: CancellationToken) {
             () = over.cancelled() => return,
             _ = every.tick() => {}
         }
-        if let Err(error) = crew.bus.fleet().beat(&crew.heartbeat()).await {
+        if let Err(error) = crew.bus.fleet().beat(&crew.heartbeat()).await
+            // Said once already, and the worker is finishing because of it.
+            && !error.is_denied()
+        {
             tracing::warn!(%error, "the scheduler does not hear this worker; going on");
         }
     }
@@ -23,7 +26,7 @@ pub(crate) async fn beat(crew: Arc<Crew>, over: CancellationToken) {
 /// Passes stop signals on. They are repeated by the scheduler, so a lost one only costs a moment.
 pub(crate) async fn listen(crew: Arc<Crew>, over: CancellationToken) -> Result<(), BusError> {
     loop {
-        let mut signals = crew.bus.control().signals(&crew.id).await?;
+        let mut signals = crew.bus.control().signals(&crew.seat).await?;
         loop {
             let signal = tokio::select! {
                 () = over.cancelled() => return Ok(()),

@@ -26,7 +26,11 @@ use bus::{Bus, BusError};
 use crew::Crew;
 use proto::{WorkerId, git::BadGit, ids::BadId};
 use runner::RunnerExe;
-use service::{metrics::Metrics, settings::Settings, shutdown::Tasks};
+use service::{
+    metrics::Metrics,
+    settings::Settings,
+    shutdown::{Reason, Tasks},
+};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +72,7 @@ pub async fn run(deps: Deps) -> Result<(), WorkerError> {
     let found = attempt::recover::take_up(&crew).map_err(|source| WorkerError::Folder { path: deps.work_dir.clone(), source })?;
     crew.note_tools().await;
     crew.bus.fleet().beat(&crew.heartbeat()).await?;
-    tracing::info!(worker = %crew.id, pool = %crew.pool, slots = crew.slots, taken_up = found, "working");
+    tracing::info!(worker = %crew.seat.worker, pool = %crew.seat.pool, slots = crew.slots, taken_up = found, "working");
 
     let shutdown = deps.tasks.shutdown();
     let (drain, over) = (shutdown.drain_token(), CancellationToken::new());
@@ -86,18 +90,33 @@ pub async fn run(deps: Deps) -> Result<(), WorkerError> {
         }
     };
     tokio::pin!(finish);
-    tokio::select! {
-        () = &mut finish => {}
-        () = hurry.cancelled() => {
-            crew.stop_all();
-            finish.await;
+    let denied = drain_when_refused(&crew);
+    tokio::pin!(denied);
+    let mut refused = None;
+    loop {
+        tokio::select! {
+            () = &mut finish => break,
+            error = &mut denied, if refused.is_none() => refused = Some(error),
+            () = hurry.cancelled() => {
+                crew.stop_all();
+                finish.await;
+                break;
+            }
         }
     }
     over.cancel();
-    if let Err(error) = crew.bus.fleet().leave(&crew.id).await {
+    if let Err(error) = crew.bus.fleet().leave(&crew.seat).await {
         tracing::debug!(%error, "the fleet was not told; the record ends by itself");
     }
-    Ok(())
+    refused.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// A worker that lacks a permission takes nothing new: what it did could not be reported. What runs is finished; its report
+/// and log stay on disk if they cannot be delivered.
+async fn drain_when_refused(crew: &Crew) -> BusError {
+    let error = crew.bus.refused().await;
+    crew.tasks.shutdown().begin(Reason::Failed(error.to_string()));
+    error
 }
 
 /// How often the git cache is held to its size.

@@ -30,7 +30,7 @@ const REPEATED_AFTER: Duration = Duration::from_secs(30);
 
 /// Works until told to drain; what was begun is finished.
 pub(crate) async fn work(crew: Arc<Crew>, drain: CancellationToken) -> Result<(), BusError> {
-    let mut orders = crew.bus.work().pull(&crew.pool).await?;
+    let mut orders = crew.bus.work().pull(&crew.seat.pool).await?;
     loop {
         let next = tokio::select! {
             biased;
@@ -49,6 +49,7 @@ pub(crate) async fn work(crew: Arc<Crew>, drain: CancellationToken) -> Result<()
                 take(&crew, order).instrument(span).await;
             }
             Ok(None) => {}
+            Err(error) if error.is_denied() => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "no order could be asked for; trying again");
                 tokio::time::sleep(RETRY_AFTER).await;
@@ -124,7 +125,7 @@ async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: 
         return deliver::unspooled(crew, id, failed("worker_disk", format!("Failed to create work directory: {error}"))).await;
     }
     let shipping = Arc::new(Shipping::default());
-    let shipper = Shipper { bus: crew.bus.clone(), metrics: crew.metrics.clone(), folder: folder.clone(), shipping: shipping.clone() };
+    let shipper = Shipper::new(crew, &folder, shipping.clone());
     let sending = crew.tasks.spawn("log shipper", shipper.run());
     let props = Props {
         crew: crew.clone(),

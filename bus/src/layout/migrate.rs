@@ -4,13 +4,13 @@
 //! applies into one directory; a person has to look first.
 
 use super::streams::Wanted;
-use super::{Layout, bucket_stream, differences};
+use super::{Layout, bucket_stream, differences, object_stream};
 use crate::connect::{Bus, new_enough};
 use crate::error::{BusError, Op};
 use crate::run_log;
 use async_nats::jetstream::consumer;
 use async_nats::jetstream::stream::{Config, Info};
-use proto::subject;
+use proto::{PoolName, subject};
 use serde_json::json;
 
 impl Bus {
@@ -29,6 +29,21 @@ impl Bus {
             }
         }
         if problems.is_empty() { Ok(done) } else { Err(BusError::Layout { problems }) }
+    }
+
+    /// What a worker may see of the layout: the orders and artifacts of its pool. The rest the other roles check.
+    pub async fn check_pool(&self, pool: &PoolName, layout: &Layout) -> Result<(), BusError> {
+        let (store, consumer) = (object_stream(&subject::artifacts(pool)), subject::pool_consumer(pool));
+        let mut problems = Vec::new();
+        for mut wanted in layout.wanted() {
+            if wanted.config.name == store {
+                problems.extend(self.problems_of(&wanted).await?);
+            } else if wanted.config.name == subject::WORK {
+                wanted.consumers.retain(|known| known.name.as_deref() == Some(&consumer));
+                problems.extend(self.problems_of_consumers(&wanted).await?);
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(BusError::Layout { problems }) }
     }
 
     /// Reads the layout back and names everything that is missing or different.
@@ -101,6 +116,13 @@ impl Bus {
         };
         let mut problems: Vec<String> =
             differences::of_stream(&found.config, &wanted.config).into_iter().map(|d| format!("stream {name}: {d}")).collect();
+        problems.extend(self.problems_of_consumers(wanted).await?);
+        Ok(problems)
+    }
+
+    async fn problems_of_consumers(&self, wanted: &Wanted) -> Result<Vec<String>, BusError> {
+        let name = &wanted.config.name;
+        let mut problems = Vec::new();
         for consumer in &wanted.consumers {
             let consumer_name = consumer.name.as_deref().unwrap_or_default();
             match self.consumer(name, consumer_name).await? {

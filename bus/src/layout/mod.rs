@@ -8,7 +8,7 @@ mod migrate;
 mod streams;
 mod table;
 
-pub(crate) use streams::{bucket_stream, bucket_subject};
+pub(crate) use streams::{bucket_stream, bucket_subject, object_stream};
 pub use table::table;
 
 use proto::PoolName;

@@ -3,7 +3,7 @@
 use super::{DAY, HOUR, Layout, STORED_PREFIX};
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
-use proto::subject;
+use proto::{PoolName, subject};
 use std::time::Duration;
 
 /// A worker that has not said a word for so long is gone from the list.
@@ -44,14 +44,14 @@ pub(crate) fn bucket_subject(bucket: &str, key: &str) -> String {
 }
 
 /// The stream under an object store.
-fn object_stream(store: &str) -> String {
+pub(crate) fn object_stream(store: &str) -> String {
     format!("OBJ_{store}")
 }
 
 impl Layout {
     /// Everything, in the order it is created.
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
-        vec![
+        let mut wanted = vec![
             self.inbox(),
             self.runs(),
             self.locks(),
@@ -61,9 +61,10 @@ impl Layout {
             self.fleet(),
             self.secrets(),
             self.keys(),
-            self.artifacts(),
-            self.dead(),
-        ]
+        ];
+        wanted.extend(self.pools.iter().map(|pool| self.artifacts(pool)));
+        wanted.push(self.dead());
+        wanted
     }
 
     fn stream(&self, name: &str, subjects: &str, max_age: Duration) -> Config {
@@ -106,7 +107,7 @@ impl Layout {
                 ..self.stream(subject::INBOX, "inbox.>", self.inbox_max_age)
             },
             consumers: consumers.collect(),
-            writer: "gateway, workers, scheduler (timers)",
+            writer: "gateway, workers",
             why: "kept by age, not until acknowledged: only so does de-duplication survive a restart of the server",
         }
     }
@@ -220,8 +221,8 @@ impl Layout {
         }
     }
 
-    fn artifacts(&self) -> Wanted {
-        let store = subject::ARTIFACTS;
+    fn artifacts(&self, pool: &PoolName) -> Wanted {
+        let store = subject::artifacts(pool);
         Wanted {
             config: Config {
                 subjects: vec![format!("$O.{store}.C.>"), format!("$O.{store}.M.>")],
@@ -229,11 +230,11 @@ impl Layout {
                 allow_rollup: true,
                 // A plan that was just stored must be found: only the leader answers.
                 allow_direct: false,
-                ..self.stream(&object_stream(store), "", self.run_max_age)
+                ..self.stream(&object_stream(&store), "", self.run_max_age)
             },
             consumers: Vec::new(),
-            writer: "workers, gateway",
-            why: "an object store: sealed plans, archived logs, state files that could not be saved",
+            writer: "the pool's workers",
+            why: "an object store for each pool: sealed plans, archived logs, state files that could not be saved",
         }
     }
 }

@@ -4,8 +4,10 @@
 use super::ServerError;
 use crate::connect::ConnectOptions;
 use crate::seal::BlobKey;
+use crate::users::{Role, Users, user_of};
 use proto::Secret;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpListener;
@@ -24,13 +26,29 @@ const TAIL_BYTES: u64 = 1500;
 /// Who may connect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Credentials {
+    /// The operator's, who may do everything: for a person with `nats`.
     pub(super) user: String,
     pub(super) password: Secret,
+    /// Those of the roles, by user. A record of an older version has none.
+    #[serde(default)]
+    pub(super) roles: BTreeMap<String, Secret>,
 }
 
 impl Credentials {
     pub(super) fn fresh() -> Self {
-        Self { user: USER.to_owned(), password: BlobKey::random_hex() }
+        Self { user: USER.to_owned(), password: BlobKey::random_hex(), roles: BTreeMap::new() }
+    }
+
+    /// With a password for each of these users; those that have one keep it.
+    pub(super) fn completed(mut self, users: &Users) -> Self {
+        for user in users.all() {
+            self.roles.entry(user.name).or_insert_with(BlobKey::random_hex);
+        }
+        self
+    }
+
+    fn password_of(&self, user: &str) -> &Secret {
+        self.roles.get(user).unwrap_or(&self.password)
     }
 }
 
@@ -44,12 +62,23 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// As the operator.
     pub(super) fn connect_options(&self, name: &str) -> ConnectOptions {
+        self.options(name, &self.credentials.user, None)
+    }
+
+    /// As a role.
+    pub(super) fn connect_as(&self, name: &str, role: Role) -> ConnectOptions {
+        self.options(name, &user_of(&role), Some(role))
+    }
+
+    fn options(&self, name: &str, user: &str, role: Option<Role>) -> ConnectOptions {
         ConnectOptions {
             url: format!("nats://127.0.0.1:{}", self.port),
-            user: Some(self.credentials.user.clone()),
-            password: Some(self.credentials.password.expose().to_owned()),
+            user: Some(user.to_owned()),
+            password: Some(self.credentials.password_of(user).expose().to_owned()),
             client_name: name.to_owned(),
+            role,
             ..ConnectOptions::default()
         }
     }
@@ -120,24 +149,33 @@ impl DataDir {
         self.write_record(&Record { pid: 0, ..record.clone() })
     }
 
-    pub(super) fn write_config(&self, credentials: &Credentials, port: u16) -> Result<(), ServerError> {
+    pub(super) fn write_config(&self, text: &str) -> Result<(), ServerError> {
+        replace(&self.config_file(), text.as_bytes())
+    }
+
+    /// Whether the configuration on disk, and so that of a server that was started from it, is this one.
+    pub(super) fn has_config(&self, text: &str) -> bool {
+        fs::read_to_string(self.config_file()).is_ok_and(|there| there == text)
+    }
+
+    /// The configuration of a server with these users.
+    pub(super) fn config(&self, users: &Users, credentials: &Credentials, port: u16) -> String {
         let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
-        let text = format!(
+        let authorization =
+            users.configuration_with(Some(&credentials.user), |user| format!("\"{}\"", credentials.password_of(user).expose()));
+        format!(
             "# Written anew at each start of navvy.\n\
              listen: \"127.0.0.1:{port}\"\n\
              server_name: \"navvy\"\n\
              max_payload: 1MB\n\
-             authorization {{ user: \"{}\", password: \"{}\" }}\n\
+             {authorization}\
              jetstream {{ store_dir: {}, sync_interval: always }}\n\
              log_file: {}\n\
              logfile_size_limit: 16MB\n\
              logfile_max_num: 3\n",
-            credentials.user,
-            credentials.password.expose(),
             quoted(self.path.join("jetstream")),
             quoted(self.log_file()),
-        );
-        replace(&self.config_file(), text.as_bytes())
+        )
     }
 
     /// What the server says before it has opened its log, such as an error in its configuration, goes into the same file.

@@ -9,8 +9,10 @@ mod files;
 mod process;
 
 use crate::connect::{Bus, ConnectOptions};
+use crate::users::{Role, Users};
 use files::{DataDir, Record};
 use process::Process;
+use proto::PoolName;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -34,6 +36,8 @@ pub struct ServerOptions {
     pub binary: Option<PathBuf>,
     /// Where everything is kept. Created with mode 0700.
     pub data_dir: PathBuf,
+    /// The pools whose workers connect to it; each has a user of its own.
+    pub pools: Vec<PoolName>,
     /// The port on 127.0.0.1; absent: the one used last time if it is free, else any free one.
     pub port: Option<u16>,
 }
@@ -81,23 +85,32 @@ pub struct Server {
     dir: DataDir,
 }
 
+impl ServerOptions {
+    /// A server in a folder, with the workers of the usual pool.
+    pub fn in_dir(data_dir: impl Into<PathBuf>) -> Self {
+        Self { binary: None, data_dir: data_dir.into(), pools: vec![PoolName::default()], port: None }
+    }
+}
+
 impl Server {
     /// Starts a server on the directory, or takes over the one that an earlier process left running on it, and returns
     /// once it answers a JetStream request.
     pub async fn start(options: ServerOptions) -> Result<Server, ServerError> {
         let dir = DataDir::open(&options.data_dir).await?;
         let before = dir.read_record()?;
+        let users = Users::of_pools(&options.pools);
         if let Some(record) = &before
-            && let Some(taken) = take_over(&dir, record, options.port).await?
+            && let Some(taken) = take_over(&dir, record, &users, options.port).await?
         {
             return Ok(taken);
         }
         let program = binary::find(options.binary.as_deref()).await?;
-        let credentials = before.as_ref().map_or_else(files::Credentials::fresh, |record| record.credentials.clone());
+        let credentials = before.as_ref().map_or_else(files::Credentials::fresh, |record| record.credentials.clone()).completed(&users);
         for attempt in 0..PORTS {
             let preferred = options.port.or(before.as_ref().map(|r| r.port).filter(|_| attempt == 0));
             let port = files::free_port(preferred, options.port.is_some())?;
-            match start_on(&dir, &program, &credentials, port).await {
+            let record = Record { pid: 0, port, credentials: credentials.clone() };
+            match start_on(&dir, &program, &users, record).await {
                 // Somebody took the port between our look and the server's.
                 Err(ServerError::Ended { tail, .. }) if tail.contains("address already in use") && options.port.is_none() => {}
                 other => return other,
@@ -106,9 +119,20 @@ impl Server {
         Err(ServerError::Binary("no free port on 127.0.0.1 was found".to_owned()))
     }
 
-    /// How to connect to it.
+    /// How a person connects to it who may do everything.
     pub fn connect_options(&self, name: &str) -> ConnectOptions {
         self.record.connect_options(name)
+    }
+
+    /// How a role connects to it, with its own user.
+    pub fn connect_as(&self, name: &str, role: Role) -> ConnectOptions {
+        self.record.connect_as(name, role)
+    }
+
+    /// The same for whichever role, also when the server itself is in other hands. It keeps its port and its users.
+    pub fn ways_to_connect(&self, name: &str) -> impl Fn(Role) -> ConnectOptions + Send + Sync + use<> {
+        let (record, name) = (self.record.clone(), name.to_owned());
+        move |role| record.connect_as(&format!("{name} {role}"), role)
     }
 
     /// Its process id.
@@ -128,10 +152,12 @@ impl Server {
     }
 }
 
-async fn take_over(dir: &DataDir, record: &Record, port: Option<u16>) -> Result<Option<Server>, ServerError> {
+async fn take_over(dir: &DataDir, record: &Record, users: &Users, port: Option<u16>) -> Result<Option<Server>, ServerError> {
     let Some(mut process) = Process::left_behind(record, &dir.config_file()) else { return Ok(None) };
     let pid = process.pid();
-    if port.is_none_or(|port| port == record.port) && answers(record, &mut process, TAKE_OVER_PATIENCE).await {
+    // One with other users (another version's, or other pools) is started again: it would refuse what the roles do.
+    let as_wanted = dir.has_config(&dir.config(users, &record.credentials, record.port));
+    if as_wanted && port.is_none_or(|port| port == record.port) && answers(record, &mut process, TAKE_OVER_PATIENCE).await {
         tracing::info!(pid, port = record.port, "took over the nats-server that an earlier process left running");
         return Ok(Some(Server { process, record: record.clone(), dir: dir.clone() }));
     }
@@ -140,10 +166,11 @@ async fn take_over(dir: &DataDir, record: &Record, port: Option<u16>) -> Result<
     Ok(None)
 }
 
-async fn start_on(dir: &DataDir, program: &std::path::Path, credentials: &files::Credentials, port: u16) -> Result<Server, ServerError> {
-    dir.write_config(credentials, port)?;
+async fn start_on(dir: &DataDir, program: &std::path::Path, users: &Users, record: Record) -> Result<Server, ServerError> {
+    dir.write_config(&dir.config(users, &record.credentials, record.port))?;
     let mut process = Process::start(program, dir)?;
-    let record = Record { pid: process.pid(), port, credentials: credentials.clone() };
+    let (pid, port) = (process.pid(), record.port);
+    let record = Record { pid, ..record };
     if let Err(error) = dir.write_record(&record) {
         process.stop(STOP_PATIENCE).await?;
         return Err(error);

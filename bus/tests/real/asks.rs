@@ -1,14 +1,21 @@
 //! Questions are answered by one scheduler, and a stop signal reaches its worker.
 
-use crate::support::words::{SHARD, attempt, run};
+use crate::support::words::{SHARD, attempt, run, seat};
 use crate::support::{GENEROUS, Ground, eventually, soon};
 use bus::{Bus, BusError};
+use proto::PoolName;
 use proto::message::{Ask, AskAnswer, AskWhat, StopMode, StopSignal};
 use std::collections::HashSet;
 use std::time::Duration;
 
 fn ask(nonce: &str) -> Ask {
-    Ask { id: attempt(run()), worker: "w".parse().unwrap(), nonce: nonce.to_owned(), what: AskWhat::StartEffects { serial_before: None } }
+    Ask {
+        id: attempt(run()),
+        pool: PoolName::default(),
+        worker: "w".parse().unwrap(),
+        nonce: nonce.to_owned(),
+        what: AskWhat::StartEffects { serial_before: None },
+    }
 }
 
 /// Answers every question with its nonce and a name.
@@ -61,7 +68,7 @@ async fn without_a_scheduler_the_question_fails_at_once_and_with_a_silent_one_in
 async fn questions_and_signals_go_on_after_the_server_was_killed() {
     let mut ground = Ground::new().await;
     scheduler(ground.connect().await, "one").await;
-    let worker = "w".parse().unwrap();
+    let worker = seat("w");
     let mut signals = ground.connect().await.control().signals(&worker).await.unwrap();
     ground.kill_and_start_again().await;
     let answer = eventually("an answer", || async { ground.bus.asks().ask(&ask("n"), Duration::from_secs(5)).await.ok() }).await;
@@ -85,7 +92,7 @@ async fn questions_and_signals_go_on_after_the_server_was_killed() {
 async fn a_signal_reaches_its_worker_and_nobody_else() {
     let ground = Ground::new().await;
     let control = ground.bus.control();
-    let (mine, other) = ("mine".parse().unwrap(), "other".parse().unwrap());
+    let (mine, other) = (seat("mine"), seat("other"));
     let mut signals = control.signals(&mine).await.unwrap();
     let kill = StopSignal { id: attempt(run()), mode: StopMode::Kill };
     let interrupt = StopSignal { id: attempt(run()), mode: StopMode::Interrupt };

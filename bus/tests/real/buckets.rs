@@ -1,6 +1,6 @@
 //! Workers, sealed secrets and keys: put, read, listed, gone, and still so after the server was killed.
 
-use crate::support::words::{heartbeat, run};
+use crate::support::words::{heartbeat, run, seat};
 use crate::support::{Ground, eventually, soon};
 use bus::{BusError, FleetEvent, KeyPair, seal_to};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ async fn workers_are_listed_while_they_are_there() {
     let mut listed = fleet.list().await.unwrap();
     listed.sort_by(|x, y| x.worker.cmp(&y.worker));
     assert_eq!(listed, [heartbeat("a", 3), heartbeat("b", 2)]);
-    fleet.leave(&"a".parse().unwrap()).await.unwrap();
+    fleet.leave(&seat("a")).await.unwrap();
     assert_eq!(fleet.list().await.unwrap(), [heartbeat("b", 2)]);
 }
 
@@ -33,12 +33,12 @@ async fn who_follows_the_fleet_hears_of_every_worker_also_after_the_server_was_k
     assert_eq!(soon("b", watch.next()).await, Some(FleetEvent::Put(heartbeat("b", 1))));
     ground.kill_and_start_again().await;
     eventually("a heartbeat", || async { fleet.beat(&heartbeat("c", 1)).await.ok() }).await;
-    eventually("a goodbye", || async { fleet.leave(&"a".parse().unwrap()).await.ok() }).await;
+    eventually("a goodbye", || async { fleet.leave(&seat("a")).await.ok() }).await;
     let mut heard = HashSet::new();
     while heard.len() < 2 {
         match soon("the watch", watch.next()).await.unwrap() {
             FleetEvent::Put(h) if h.worker.as_str() == "c" => drop(heard.insert("c came")),
-            FleetEvent::Gone(worker) if worker.as_str() == "a" => drop(heard.insert("a went")),
+            FleetEvent::Gone(seat) if seat.worker.as_str() == "a" => drop(heard.insert("a went")),
             FleetEvent::Put(_) | FleetEvent::Gone(_) | FleetEvent::CaughtUp => {}
         }
     }
@@ -57,7 +57,7 @@ async fn a_worker_that_is_silent_for_too_long_is_gone() {
     assert_eq!(soon("the end of nothing", watch.next()).await, Some(FleetEvent::CaughtUp));
     fleet.beat(&heartbeat("a", 1)).await.unwrap();
     assert_eq!(soon("its heartbeat", watch.next()).await, Some(FleetEvent::Put(heartbeat("a", 1))));
-    assert_eq!(soon("its end", watch.next()).await, Some(FleetEvent::Gone("a".parse().unwrap())));
+    assert_eq!(soon("its end", watch.next()).await, Some(FleetEvent::Gone(seat("a"))));
     assert_eq!(fleet.list().await.unwrap(), []);
     fleet.beat(&heartbeat("a", 2)).await.unwrap();
     assert_eq!(soon("its return", watch.next()).await, Some(FleetEvent::Put(heartbeat("a", 2))));
@@ -134,4 +134,18 @@ async fn a_key_of_another_shape_is_an_error_and_not_an_absence() {
     keys.put("api.1", &17).await.unwrap();
     let read = keys.get::<Key>("api.1").await;
     assert!(matches!(read, Err(BusError::Corrupt { .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_heartbeat_under_another_worker_s_key_counts_for_nothing() {
+    let ground = Ground::new().await;
+    let js = async_nats::jetstream::new(ground.plain_client().await);
+    let forged = serde_json::to_vec(&heartbeat("a", 1)).unwrap();
+    for key in ["worker.default.b", "worker.gpu.a", "worker.a"] {
+        js.publish(format!("$KV.FLEET.{key}"), forged.clone().into()).await.unwrap().await.unwrap();
+    }
+    let fleet = ground.bus.fleet();
+    assert_eq!(fleet.list().await.unwrap(), []);
+    let mut watch = fleet.watch().await.unwrap();
+    assert_eq!(soon("the end of nothing", watch.next()).await, Some(FleetEvent::CaughtUp));
 }

@@ -1,68 +1,11 @@
 //! Three servers, one of them killed: everything goes on, and nothing that was stored is gone.
 
-use crate::support::words::{SHARD, attempt, held_by, lock_key, order, run, trigger, view};
-use crate::support::{GENEROUS, eventually, server_program, soon};
-use async_nats::jetstream;
-use bus::{Bus, ConnectOptions, Held, Layout, ViewEvent};
+use crate::support::cluster::Cluster;
+use crate::support::words::{SHARD, attempt, held_by, lock_key, order, output, run, trigger, view, written};
+use crate::support::{GENEROUS, eventually, soon};
+use bus::{Bus, Held, Layout, ViewEvent};
 use bytes::Bytes;
 use proto::{PoolName, RunId};
-use std::net::TcpListener;
-use std::process::Stdio;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
-
-const SERVERS: usize = 3;
-
-struct Cluster {
-    servers: Vec<Child>,
-    url: String,
-    _dir: TempDir,
-}
-
-fn ports(n: usize) -> Vec<u16> {
-    // All held at once, so that no two are the same.
-    let held: Vec<TcpListener> = (0..n).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
-}
-
-impl Cluster {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (clients, routes) = (ports(SERVERS), ports(SERVERS));
-        let all_routes: Vec<String> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
-        let servers = (0..SERVERS).map(|n| {
-            let config = dir.path().join(format!("{n}.conf"));
-            let text = format!(
-                "server_name: n{n}\nlisten: \"127.0.0.1:{}\"\njetstream {{ store_dir: \"{}\" }}\n\
-                 cluster {{ name: c, listen: \"127.0.0.1:{}\", routes: [{}] }}\n",
-                clients[n],
-                dir.path().join(format!("js{n}")).display(),
-                routes[n],
-                all_routes.join(", "),
-            );
-            std::fs::write(&config, text).unwrap();
-            let mut command = Command::new(server_program());
-            command.arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            command.kill_on_drop(true).spawn().unwrap()
-        });
-        let url = clients.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect::<Vec<_>>().join(",");
-        Self { servers: servers.collect(), url, _dir: dir }
-    }
-
-    async fn connect(&self) -> Bus {
-        let options = ConnectOptions { url: self.url.clone(), client_name: "test".to_owned(), ..ConnectOptions::default() };
-        Bus::connect(options).await.unwrap()
-    }
-
-    /// Kills the server that leads a stream.
-    async fn kill_leader_of(&mut self, stream: &str) {
-        let servers: Vec<&str> = self.url.split(',').collect();
-        let js = jetstream::new(async_nats::connect(&servers[..]).await.unwrap());
-        let leader = eventually("a leader", || async { js.get_stream(stream).await.ok()?.cached_info().cluster.clone()?.leader }).await;
-        let n: usize = leader.strip_prefix('n').unwrap().parse().unwrap();
-        self.servers[n].kill().await.unwrap();
-    }
-}
 
 /// One of everything; returns the run, whose decisions and lock must be there afterwards.
 async fn one_of_everything(bus: &Bus, n: u64) -> RunId {
@@ -98,26 +41,29 @@ async fn one_of_everything(bus: &Bus, n: u64) -> RunId {
             break;
         }
     }
-    eventually("output", || async { bus.logs().publish(id, 0, "plan", Bytes::from_static(b"x"), Some(1)).await.ok()?.wait().await.ok() })
-        .await;
-    let chunk = eventually("the output", || async { bus.logs().next(id, 0).await.ok()? }).await;
+    eventually("output", || async {
+        bus.logs().publish(&output(id), 0, "plan", Bytes::from_static(b"x"), Some(1)).await.ok()?.wait().await.ok()
+    })
+    .await;
+    let chunk = eventually("the output", || async { bus.logs().next(&written(id), 0).await.ok()? }).await;
     assert_eq!(chunk.bytes, "x");
     eventually("a view", || async { bus.views().put(&view(run, n)).await.ok() }).await;
     assert_eq!(eventually("the view", || async { bus.views().get(run).await.ok()? }).await.seq, n);
-    eventually("an object", || async { bus.artifacts().put(&run.to_string(), &b"plan"[..]).await.ok() }).await;
+    eventually("an object", || async { bus.artifacts(&pool).put(&run.to_string(), &b"plan"[..]).await.ok() }).await;
     run
 }
 
 #[tokio::test]
 async fn everything_goes_on_when_one_of_three_servers_is_killed() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start("sync_interval: 2m");
     let bus = cluster.connect().await;
     let layout = Layout { replicas: 3, ..Layout::default() };
     eventually("the layout", || async { bus.migrate(&layout).await.ok() }).await;
     bus.check_layout(&layout).await.unwrap();
     let mut watch = bus.views().watch().await.unwrap();
     let before = one_of_everything(&bus, 1).await;
-    cluster.kill_leader_of("RUNS").await;
+    let leader = cluster.leader_of(&cluster.plain_client().await, "RUNS").await;
+    cluster.kill(leader).await;
     let after = one_of_everything(&bus, 2).await;
     // Sixty-four at once, so that a batch meets a cluster too.
     let commits: Vec<_> = (0..64)

@@ -40,7 +40,8 @@ async fn more_pools_and_shards_are_added_and_what_differs_is_named_and_healed() 
     let gpu: PoolName = "gpu".parse().unwrap();
     let more = Layout { shards: 2, pools: vec![PoolName::default(), gpu], ..Layout::default() };
     let missing = problems(ground.bus.check_layout(&more).await);
-    assert_eq!(missing.len(), 2, "{missing:?}");
+    // A consumer for the shard; a consumer and an object store for the pool.
+    assert_eq!(missing.len(), 3, "{missing:?}");
     let js = jetstream::new(ground.plain_client().await);
     let mut logs = js.get_stream("LOGS").await.unwrap().cached_info().config.clone();
     logs.max_consumers = 7;

@@ -1,20 +1,20 @@
 //! Output arrives whole, and whoever waits for it is woken when it is there to be read.
 
-use crate::support::words::{attempt, run, view};
+use crate::support::words::{attempt, output, run, view, written};
 use crate::support::{Ground, eventually, soon};
 use bus::{Bus, LogChunk};
 use bytes::Bytes;
 use proto::ids::AttemptId;
 
 async fn write(bus: &Bus, id: AttemptId, offset: u64, bytes: &'static [u8], end: Option<u64>) {
-    let sent = bus.logs().publish(id, offset, "plan", Bytes::from_static(bytes), end).await.unwrap();
+    let sent = bus.logs().publish(&output(id), offset, "plan", Bytes::from_static(bytes), end).await.unwrap();
     sent.wait().await.unwrap();
 }
 
 /// Everything from a sequence on, to the end or as far as there is something.
 async fn rest(bus: &Bus, id: AttemptId, mut after: u64) -> Vec<LogChunk> {
     let mut found = Vec::new();
-    while let Some(chunk) = bus.logs().next(id, after).await.unwrap() {
+    while let Some(chunk) = bus.logs().next(&written(id), after).await.unwrap() {
         after = chunk.seq;
         found.push(chunk);
     }
@@ -43,7 +43,7 @@ async fn many_chunks_may_be_under_way_at_once() {
     let (logs, id) = (ground.bus.logs(), attempt(run()));
     let mut sent = Vec::new();
     for n in 0..200_u64 {
-        sent.push(logs.publish(id, n * 16_384, "apply", Bytes::from(vec![b'x'; 16_384]), None).await.unwrap());
+        sent.push(logs.publish(&output(id), n * 16_384, "apply", Bytes::from(vec![b'x'; 16_384]), None).await.unwrap());
     }
     for one in sent {
         one.wait().await.unwrap();
@@ -66,7 +66,7 @@ async fn who_is_woken_finds_what_woke_him() {
         let writing = tokio::spawn(async move { write(&writer, id, n, b"x", None).await });
         // One ring, one look: if the bell rang before the chunk could be read, this would wait for ever.
         soon("the bell", wake.notified()).await;
-        let chunk = reader.logs().next(id, after).await.unwrap().expect("the bell rings when it is stored");
+        let chunk = reader.logs().next(&written(id), after).await.unwrap().expect("the bell rings when it is stored");
         after = chunk.seq;
         assert_eq!(chunk.offset, n);
         writing.await.unwrap();
@@ -98,7 +98,7 @@ async fn a_log_has_no_gap_when_the_server_is_killed_while_it_is_written_and_read
             // What a worker does: the same chunk again until it is stored.
             eventually("a chunk", || async {
                 let end = (n == 199).then_some(200);
-                writer.logs().publish(id, n, "apply", Bytes::from_static(b"x"), end).await.ok()?.wait().await.ok()
+                writer.logs().publish(&output(id), n, "apply", Bytes::from_static(b"x"), end).await.ok()?.wait().await.ok()
             })
             .await;
         }
@@ -108,7 +108,7 @@ async fn a_log_has_no_gap_when_the_server_is_killed_while_it_is_written_and_read
         let mut wake = eventually("a bell", || async { reader.logs().wake(id.run).await.ok() }).await;
         let (mut after, mut length) = (0, 0);
         loop {
-            match reader.logs().next(id, after).await {
+            match reader.logs().next(&written(id), after).await {
                 Ok(Some(chunk)) => {
                     after = chunk.seq;
                     assert!(chunk.offset <= length, "a gap at {length}");

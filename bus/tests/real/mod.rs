@@ -3,6 +3,7 @@
 mod artifacts;
 mod asks;
 mod buckets;
+mod cas;
 mod cluster;
 mod inbox;
 mod layout;

@@ -1,9 +1,11 @@
 //! Our own server: started, kept apart, taken over after we were killed, stopped; and what a connection says that may not.
 
-use crate::support::words::{run, trigger};
+use crate::support::words::{run, seat, trigger};
 use crate::support::{GENEROUS, Ground, eventually, options, send, server_program, soon};
-use bus::{Bus, BusError, ConnectOptions, Layout, Server, ServerError, ServerOptions};
+use bus::{Bus, BusError, ConnectOptions, Layout, Role, Server, ServerError, ServerOptions};
 use nix::sys::signal::Signal;
+use proto::PoolName;
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -82,6 +84,59 @@ async fn a_server_that_was_left_behind_and_does_not_answer_is_replaced() {
     assert!(!is_running(pid));
     Bus::connect(replaced.connect_options("a")).await.unwrap().probe().await.unwrap();
     replaced.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_of_an_older_version_with_one_user_for_all_gets_the_users_of_the_roles_and_keeps_everything_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(options(dir.path())).await.unwrap();
+    let (pid, before) = (server.pid(), server.connect_options("a"));
+    Bus::connect(before.clone()).await.unwrap().migrate(&Layout::default()).await.unwrap();
+    drop(server);
+    // What the older version left behind: a record with one user, and a server that was started for it.
+    let record = dir.path().join("nats.json");
+    let mut old: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    old["credentials"].as_object_mut().unwrap().remove("roles");
+    fs::write(&record, old.to_string()).unwrap();
+    let config = dir.path().join("nats.conf");
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("worker.default", "somebody")).unwrap();
+
+    let server = soon("a new server", Server::start(options(dir.path()))).await.unwrap();
+    let after = server.connect_options("a");
+    assert_ne!(server.pid(), pid, "the old one would refuse the roles");
+    assert_eq!((after.url, after.user, after.password), (before.url, before.user, before.password));
+    for role in [Role::Admin, Role::Gateway, Role::Scheduler, Role::Worker(seat("w"))] {
+        let bus = Bus::connect(server.connect_as("a", role.clone())).await.unwrap();
+        bus.probe().await.unwrap();
+        let looked = match role {
+            Role::Worker(seat) => bus.check_pool(&seat.pool, &Layout::default()).await,
+            Role::Admin | Role::Gateway | Role::Scheduler => bus.check_layout(&Layout::default()).await,
+        };
+        looked.unwrap();
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_role_has_a_password_of_its_own_and_a_server_for_other_pools_is_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(options(dir.path())).await.unwrap();
+    let (pid, worker) = (server.pid(), server.connect_as("a", Role::Worker(seat("w"))));
+    let roles = [Role::Admin, Role::Gateway, Role::Scheduler].map(|role| server.connect_as("a", role).password);
+    let all: HashSet<_> = roles.into_iter().chain([worker.password.clone(), server.connect_options("a").password]).flatten().collect();
+    assert_eq!(all.len(), 5, "no two are the same");
+    drop(server);
+    let more = ServerOptions { pools: vec![PoolName::default(), "gpu".parse().unwrap()], ..options(dir.path()) };
+    let server = Server::start(more.clone()).await.unwrap();
+    assert_ne!(server.pid(), pid);
+    assert_eq!(server.connect_as("a", Role::Worker(seat("w"))).password, worker.password, "those that were there stay");
+    let blue = Role::Worker(proto::Seat::of_tokens("gpu", "blue").unwrap());
+    Bus::connect(server.connect_as("a", blue)).await.unwrap().probe().await.unwrap();
+    let pid = server.pid();
+    drop(server);
+    let server = Server::start(more).await.unwrap();
+    assert_eq!(server.pid(), pid, "with the same users it is taken over");
+    server.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -175,7 +230,7 @@ async fn what_the_user_may_not_do_is_denied_and_not_a_timeout() {
     assert!(matches!(committed, Err(BusError::Denied { .. })), "{committed:?}");
     let asked = bus.check_layout(&Layout::default()).await;
     assert!(matches!(asked, Err(BusError::Denied { .. })), "{asked:?}");
-    let listened = bus.control().signals(&"w".parse().unwrap()).await;
+    let listened = bus.control().signals(&seat("w")).await;
     assert!(matches!(listened, Err(BusError::Denied { .. })), "{listened:?}");
     let allowed = proto::RunId::fresh(proto::ShardNo(1));
     bus.inbox().publish(allowed, &trigger(allowed), "2", None).await.unwrap();

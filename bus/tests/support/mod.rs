@@ -1,5 +1,6 @@
 //! A nats-server for one test: started on a free port, killed and started again at will, gone with the test.
 
+pub(crate) mod cluster;
 pub(crate) mod words;
 
 use bus::{Bus, ConnectOptions, Layout, Server, ServerOptions};
@@ -96,7 +97,7 @@ pub(crate) fn server_program() -> PathBuf {
 }
 
 pub(crate) fn options(dir: &Path) -> ServerOptions {
-    ServerOptions { binary: None, data_dir: dir.to_path_buf(), port: None }
+    ServerOptions::in_dir(dir)
 }
 
 pub(crate) fn send(pid: u32, signal: Signal) {

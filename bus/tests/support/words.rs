@@ -1,11 +1,12 @@
 //! Messages as the roles would write them, as small as they can be.
 
+use bus::{Output, Written};
 use jiff::Timestamp;
 use proto::ids::AttemptId;
 use proto::lock::{LockHolder, LockKey, LockRecord};
 use proto::message::{Heartbeat, InboxMessage, JobOrder, ProbeSpec, RunSpec, Trigger};
 use proto::view::{RunStatus, RunView};
-use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo};
+use proto::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo};
 
 pub(crate) const SHARD: ShardNo = ShardNo(0);
 
@@ -15,6 +16,21 @@ pub(crate) fn run() -> RunId {
 
 pub(crate) fn attempt(run: RunId) -> AttemptId {
     AttemptId { run, job: JobNo(0), attempt: AttemptNo::FIRST }
+}
+
+/// The worker of this name in the usual pool.
+pub(crate) fn seat(worker: &str) -> Seat {
+    Seat { pool: PoolName::default(), worker: worker.parse().unwrap() }
+}
+
+/// Whose output is written, by that worker.
+pub(crate) fn output(id: AttemptId) -> Output {
+    Output { id, seat: seat("w") }
+}
+
+/// Whose output is read, of that worker.
+pub(crate) fn written(id: AttemptId) -> Written {
+    Written { id, pool: PoolName::default(), worker: Some(seat("w").worker) }
 }
 
 pub(crate) fn trigger(run: RunId) -> InboxMessage {

@@ -16,6 +16,19 @@ pub(crate) struct AdminArgs {
 pub(crate) enum AdminVerb {
     /// Create or update streams, buckets and consumers. Idempotent; needs rights that the running roles lack.
     Migrate(Box<MigrateArgs>),
+    /// Print the block of users for nats-server, each with the smallest permissions. Passwords come from its environment.
+    Users(UsersArgs),
+}
+
+/// Arguments of `navvy admin users`.
+#[derive(Debug, Args)]
+pub(crate) struct UsersArgs {
+    /// A pool, whose workers share one user; may repeat [default: `default`, when there is no --worker].
+    #[arg(long, value_name = "POOL", value_parser = parse_pool)]
+    pub(crate) pool: Vec<proto::PoolName>,
+    /// A worker with a user of its own, which cannot speak for the others of its pool; may repeat.
+    #[arg(long, value_name = "POOL/NAME", value_parser = parse_seat)]
+    pub(crate) worker: Vec<proto::Seat>,
 }
 
 /// Arguments of `navvy admin migrate`.
@@ -58,6 +71,11 @@ pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+fn parse_seat(text: &str) -> Result<proto::Seat, String> {
+    let seat = text.split_once('/').and_then(|(pool, worker)| proto::Seat::of_tokens(pool, worker));
+    seat.ok_or_else(|| format!("`{}` is not POOL/NAME, such as default/blue", text.escape_debug()))
 }
 
 fn parse_pool(text: &str) -> Result<proto::PoolName, String> {

@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::Secret;
 
 pub(crate) use crate::bench::BenchArgs;
-pub(crate) use admin::{AdminArgs, AdminVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DoctorArgs, MigrateArgs};
+pub(crate) use admin::{AdminArgs, AdminVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DoctorArgs, MigrateArgs, UsersArgs};
 pub(crate) use client::{
     ApproveArgs, CancelArgs, IdArgs, KeyScope, KeysArgs, KeysVerb, LogsArgs, Outcome, ResolveArgs, RunArgs, RunVerb, RunsArgs, WaitArgs,
 };

@@ -27,7 +27,7 @@ impl BenchFleet {
     pub(super) async fn start(git_url: Option<&str>) -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("navvy-bench-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&dir).context("make the bench's folder")?;
-        let server = Server::start(ServerOptions { binary: None, data_dir: dir.join("nats"), port: None }).await?;
+        let server = Server::start(ServerOptions::in_dir(dir.join("nats"))).await?;
         let bus = Bus::connect(server.connect_options("navvy bench")).await?;
         let http = reqwest::Client::new();
         let mut fleet = Self { bus, url: String::new(), http, dir, server, roles: BTreeMap::new() };

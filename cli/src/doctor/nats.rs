@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bus::{Bus, BusError, ConnectOptions};
+use bus::{Bus, BusError, ConnectOptions, Role};
 use serde::Deserialize;
 use service::settings::Settings;
 
@@ -43,8 +43,10 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
 }
 
 async fn existing(settings: &Settings) -> Vec<Finding> {
-    match roles::connect(settings, "navvy-doctor").await {
-        Ok(bus) => connected(&bus, settings).await,
+    // The doctor of a machine has the credentials of the role that runs there, and may see what that role may.
+    let role = settings.nats.user.as_deref().and_then(Role::of_user).unwrap_or(Role::Admin);
+    match roles::connect(settings, "navvy-doctor", role.clone()).await {
+        Ok(bus) => connected(&bus, settings, &role).await,
         Err(error) => {
             let found = format!("{error}: {}", crate::problem::causes(&error));
             vec![Finding::fail("nats", found, error.next())]
@@ -52,13 +54,18 @@ async fn existing(settings: &Settings) -> Vec<Finding> {
     }
 }
 
-async fn connected(bus: &Bus, settings: &Settings) -> Vec<Finding> {
+async fn connected(bus: &Bus, settings: &Settings, role: &Role) -> Vec<Finding> {
     let version = bus.server_version();
     let mut all = vec![match find(&version) {
         Some(number) if is_fixed(number, &FIXED) => Finding::ok("nats", format!("connected, nats-server {version}")),
         _ => Finding::warn("nats", format!("connected, nats-server {version} lacks security fixes"), UPDATE),
     }];
-    all.push(match bus.check_layout(&roles::layout(settings)).await {
+    let layout = roles::layout(settings);
+    let checked = match role {
+        Role::Worker(seat) => bus.check_pool(&seat.pool, &layout).await,
+        Role::Admin | Role::Gateway | Role::Scheduler => bus.check_layout(&layout).await,
+    };
+    all.push(match checked {
         Ok(()) => Finding::ok("streams", "all there and as they should be"),
         Err(error @ BusError::Layout { .. }) => {
             Finding::fail("streams", error.to_string(), "run `navvy admin migrate` with the same settings")
@@ -133,7 +140,7 @@ async fn own(settings: &Settings, folder: &Path) -> Vec<Finding> {
     };
     let patience = std::time::Duration::from_secs(5);
     match tokio::time::timeout(patience, Bus::connect(options)).await {
-        Ok(Ok(bus)) => connected(&bus, settings).await,
+        Ok(Ok(bus)) => connected(&bus, settings, &Role::Admin).await,
         Ok(Err(error)) => vec![unanswered(&error.to_string())],
         Err(_) => vec![unanswered("no answer within 5 s")],
     }

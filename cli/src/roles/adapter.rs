@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bus::{Bus, KeyPair};
-use proto::WorkerId;
+use proto::{Seat, WorkerId};
 use service::secret_file;
 use service::settings::Settings;
 
@@ -92,6 +92,12 @@ pub(crate) fn worker_name(settings: &Settings) -> Result<WorkerId, CliError> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let name = format!("{}-{}", tidy(&host), drawn.expose());
     name.parse().map_err(|_| refused(&name))
+}
+
+/// Where a worker of this name sits: the pool is `worker.pool`.
+pub(crate) fn seat(settings: &Settings, worker: WorkerId) -> Result<Seat, CliError> {
+    let pool = settings.worker.pool.parse().map_err(role_failed("worker.pool is no name", "see the cause"))?;
+    Ok(Seat { pool, worker })
 }
 
 /// A host name as the beginning of a worker's name.

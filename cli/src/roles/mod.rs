@@ -13,6 +13,7 @@ mod ready;
 
 use std::sync::Arc;
 
+use bus::Role;
 use service::settings::{Layers, Settings, SettingsError};
 
 use crate::args::{GatewayArgs, SchedulerArgs, WorkerArgs};
@@ -20,7 +21,7 @@ use crate::exit::Exit;
 use crate::output::Out;
 use crate::problem::CliError;
 
-pub(crate) use adapter::{Place, gateway, scheduler, sealing_key, worker, worker_name};
+pub(crate) use adapter::{Place, gateway, scheduler, sealing_key, seat, worker, worker_name};
 pub(crate) use door::listen;
 pub(crate) use nats::{connect, layout, nats_failed, role_failed};
 pub(crate) use process::{Process, Stage};
@@ -30,7 +31,7 @@ pub(crate) use ready::announce;
 pub(crate) async fn run_gateway(out: &Out, args: &GatewayArgs) -> Result<Exit, CliError> {
     let process = Process::start(out, load(args.layers())?)?;
     let door = listen(&process.settings).await?;
-    let bus = connect_checked(&process.settings, "navvy-gateway").await?;
+    let bus = connect_checked(&process.settings, "navvy-gateway", Role::Gateway).await?;
     let url = door.url();
     let mut stage = Stage::new();
     gateway(&mut stage, &process, bus, door);
@@ -46,7 +47,7 @@ pub(crate) async fn run_gateway(out: &Out, args: &GatewayArgs) -> Result<Exit, C
 pub(crate) async fn run_scheduler(out: &Out, args: &SchedulerArgs) -> Result<Exit, CliError> {
     let process = Process::start(out, load(args.layers())?)?;
     let sealing = sealing_key(&process.settings)?;
-    let bus = connect_checked(&process.settings, "navvy-scheduler").await?;
+    let bus = connect_checked(&process.settings, "navvy-scheduler", Role::Scheduler).await?;
     let ops = ops::serve(&process, &bus).await?;
     let mut stage = Stage::new();
     scheduler(&mut stage, &process, bus, sealing);
@@ -57,7 +58,10 @@ pub(crate) async fn run_scheduler(out: &Out, args: &SchedulerArgs) -> Result<Exi
 pub(crate) async fn run_worker(out: &Out, args: &WorkerArgs) -> Result<Exit, CliError> {
     let process = Process::start(out, load(args.layers())?)?;
     let name = worker_name(&process.settings)?;
-    let bus = connect_checked(&process.settings, &format!("navvy-worker {name}")).await?;
+    let seat = seat(&process.settings, name.clone())?;
+    let pool = seat.pool.clone();
+    let bus = connect(&process.settings, &format!("navvy-worker {name}"), Role::Worker(seat)).await?;
+    bus.check_pool(&pool, &layout(&process.settings)).await.map_err(nats_failed("find everything a worker needs in NATS"))?;
     let ops = ops::serve(&process, &bus).await?;
     let mut stage = Stage::new();
     let work_dir = process.settings.work_dir();
@@ -90,8 +94,8 @@ pub(crate) fn load(layers: Layers) -> Result<Arc<Settings>, CliError> {
 }
 
 /// A connection to a NATS that was prepared for Navvy.
-async fn connect_checked(settings: &Settings, name: &str) -> Result<bus::Bus, CliError> {
-    let bus = connect(settings, name).await?;
+async fn connect_checked(settings: &Settings, name: &str, role: Role) -> Result<bus::Bus, CliError> {
+    let bus = connect(settings, name, role).await?;
     bus.check_layout(&layout(settings)).await.map_err(nats_failed("find everything Navvy needs in NATS"))?;
     Ok(bus)
 }

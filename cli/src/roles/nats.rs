@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use bus::{Bus, BusError, ConnectOptions, Layout};
+use bus::{Bus, BusError, ConnectOptions, Layout, Role};
 use service::settings::Settings;
 
 use crate::exit::Exit;
 use crate::problem::CliError;
 
-/// Connects to the servers of `nats.url`.
+/// Connects to the servers of `nats.url` as what this process is.
 ///
 /// # Errors
 /// There is no `nats.url`; the servers cannot be reached within 20 s, refuse the credentials or are too old.
-pub(crate) async fn connect(settings: &Settings, name: &str) -> Result<Bus, CliError> {
+pub(crate) async fn connect(settings: &Settings, name: &str, role: Role) -> Result<Bus, CliError> {
     let nats = &settings.nats;
     let Some(url) = &nats.url else {
         return Err(CliError::Role {
@@ -30,7 +30,7 @@ pub(crate) async fn connect(settings: &Settings, name: &str) -> Result<Bus, CliE
         creds_file: nats.creds_file.clone(),
         tls_ca_file: nats.tls_ca_file.clone(),
         client_name: name.to_owned(),
-        inbox_prefix: None,
+        role: Some(role),
     };
     Bus::connect(options).await.map_err(nats_failed("connect to NATS"))
 }
@@ -55,7 +55,9 @@ pub(crate) fn nats_failed(operation: &'static str) -> impl Fn(BusError) -> CliEr
                 ("is nats-server running with JetStream, and is nats.url its address?", Exit::Unreachable)
             }
             BusError::Full { .. } => ("free disk space for NATS, or raise its limits", Exit::Unreachable),
-            BusError::Denied { .. } => ("check the user, token or creds file in the section [nats]", Exit::Denied),
+            BusError::Denied { .. } => {
+                ("check the user, token or creds file in the section [nats], and its permissions against `navvy admin users`", Exit::Denied)
+            }
             BusError::OldServer { .. } => ("update nats-server to 2.12 or later", Exit::Broken),
             BusError::Layout { .. } | BusError::NotFound { .. } => {
                 ("run `navvy admin migrate` with the same settings and enough rights", Exit::Broken)

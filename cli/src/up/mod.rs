@@ -11,7 +11,7 @@ pub(crate) use nats::folder as nats_folder;
 
 use std::path::{Path, PathBuf};
 
-use bus::{Bus, ConnectOptions, Layout};
+use bus::{Bus, ConnectOptions, Layout, Role};
 use proto::WorkerId;
 use service::secret_file;
 use service::settings::Settings;
@@ -35,15 +35,22 @@ pub(crate) async fn run(out: &Out, args: &UpArgs) -> Result<Exit, CliError> {
     let places = places(&process.settings, args.workers)?;
 
     out.hint("starting nats-server, gateway, scheduler and workers");
-    let (bus, nats) = nats(&process.settings, args.migrate).await?;
+    let (nats, stage) = nats(&process.settings, args.migrate).await?;
+    let buses = match Buses::connect(&nats, &process.settings, &places).await {
+        Ok(buses) => buses,
+        Err(error) => {
+            stop(stage).await;
+            return Err(error);
+        }
+    };
     let (mut edge, mut core) = (Stage::new(), Stage::new());
-    roles::scheduler(&mut core, &process, bus.clone(), sealing);
-    for place in places {
-        roles::worker(&mut edge, &process, bus.clone(), place);
+    roles::scheduler(&mut core, &process, buses.scheduler, sealing);
+    for (place, bus) in places.into_iter().zip(buses.workers) {
+        roles::worker(&mut edge, &process, bus, place);
     }
-    roles::gateway(&mut edge, &process, bus, door);
+    roles::gateway(&mut edge, &process, buses.gateway, door);
 
-    let stages: Vec<Stage> = [edge, core].into_iter().chain(nats).collect();
+    let stages: Vec<Stage> = [edge, core].into_iter().chain(stage).collect();
     let hints = hints(&url, token_file.as_deref());
     tokio::select! {
         () = roles::announce(out, &url, &hints) => process.until_draining(&stages).await,
@@ -54,35 +61,77 @@ pub(crate) async fn run(out: &Out, args: &UpArgs) -> Result<Exit, CliError> {
     process.end(&left).await
 }
 
-/// A connection to a NATS that has everything Navvy needs; and, when it is our own, the stage that keeps it running.
-async fn nats(settings: &Settings, migrate: bool) -> Result<(Bus, Option<Stage>), CliError> {
+/// The NATS that the roles connect to, each as its own user.
+enum Nats {
+    /// Our own: the ways to connect to it.
+    Own(Box<dyn Fn(Role) -> ConnectOptions + Send + Sync>),
+    /// An existing one, of `nats.url`: one user of the settings for all.
+    Existing,
+}
+
+impl Nats {
+    async fn connect(&self, settings: &Settings, role: Role) -> Result<Bus, CliError> {
+        match self {
+            Self::Own(options) => Bus::connect(options(role)).await.map_err(roles::nats_failed("connect to the own nats-server")),
+            Self::Existing => roles::connect(settings, &format!("navvy-up {role}"), role).await,
+        }
+    }
+}
+
+/// A connection for each role.
+struct Buses {
+    scheduler: Bus,
+    gateway: Bus,
+    workers: Vec<Bus>,
+}
+
+impl Buses {
+    async fn connect(nats: &Nats, settings: &Settings, places: &[Place]) -> Result<Self, CliError> {
+        let mut workers = Vec::with_capacity(places.len());
+        for place in places {
+            let seat = roles::seat(settings, place.name.clone())?;
+            workers.push(nats.connect(settings, Role::Worker(seat)).await?);
+        }
+        let scheduler = nats.connect(settings, Role::Scheduler).await?;
+        let gateway = nats.connect(settings, Role::Gateway).await?;
+        Ok(Self { scheduler, gateway, workers })
+    }
+}
+
+/// A NATS that has everything Navvy needs; and, when it is our own, the stage that keeps it running.
+async fn nats(settings: &Settings, migrate: bool) -> Result<(Nats, Option<Stage>), CliError> {
     let layout = roles::layout(settings);
     if settings.nats.url.is_some() {
-        let bus = roles::connect(settings, "navvy-up").await?;
-        if migrate {
-            bus.migrate(&layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
-        }
-        bus.check_layout(&layout).await.map_err(roles::nats_failed("find everything Navvy needs in NATS"))?;
-        return Ok((bus, None));
+        prepare(&Nats::Existing, settings, &layout, migrate).await?;
+        return Ok((Nats::Existing, None));
     }
     let server = nats::OwnServer::start(settings).await?;
-    let connection = server.connect_options();
+    let nats = Nats::Own(Box::new(server.ways_to_connect()));
     let mut stage = Stage::new();
-    let stop = stage.tasks.shutdown().drain_token();
-    stage.run("nats-server", server.keep(stop));
-    match prepared(connection, &layout).await {
-        Ok(bus) => Ok((bus, Some(stage))),
+    let stopped = stage.tasks.shutdown().drain_token();
+    stage.run("nats-server", server.keep(stopped));
+    match prepare(&nats, settings, &layout, true).await {
+        Ok(()) => Ok((nats, Some(stage))),
         Err(error) => {
-            stage.stop().await;
+            stop(Some(stage)).await;
             Err(error)
         }
     }
 }
 
-async fn prepared(connection: ConnectOptions, layout: &Layout) -> Result<Bus, CliError> {
-    let bus = Bus::connect(connection).await.map_err(roles::nats_failed("connect to the own nats-server"))?;
-    bus.migrate(layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
-    Ok(bus)
+/// Brings the layout about, with the rights that no role has while it runs, and checks it.
+async fn prepare(nats: &Nats, settings: &Settings, layout: &Layout, migrate: bool) -> Result<(), CliError> {
+    let bus = nats.connect(settings, Role::Admin).await?;
+    if migrate {
+        bus.migrate(layout).await.map_err(roles::nats_failed("create or update streams and buckets"))?;
+    }
+    bus.check_layout(layout).await.map_err(roles::nats_failed("find everything Navvy needs in NATS"))
+}
+
+async fn stop(stage: Option<Stage>) {
+    if let Some(stage) = stage {
+        stage.stop().await;
+    }
 }
 
 /// The file of the generated admin token; `None` when the settings give the token, or nobody needs one.

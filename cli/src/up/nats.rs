@@ -6,13 +6,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bus::{ConnectOptions, Server, ServerError, ServerOptions};
+use bus::{ConnectOptions, Role, Server, ServerError, ServerOptions};
 use service::settings::Settings;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
 use crate::problem::CliError;
+use crate::roles;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -31,16 +32,21 @@ pub(super) struct OwnServer {
 impl OwnServer {
     /// Starts it on the data folder, or takes over the one that a killed process left there.
     pub(super) async fn start(settings: &Settings) -> Result<Self, CliError> {
-        let options = ServerOptions { binary: settings.nats.server_binary.clone(), data_dir: folder(settings), port: None };
+        let options = ServerOptions {
+            binary: settings.nats.server_binary.clone(),
+            data_dir: folder(settings),
+            pools: roles::layout(settings).pools,
+            port: None,
+        };
         match Server::start(options.clone()).await {
             Ok(server) => Ok(Self { server, options }),
             Err(error) => Err(failed(error)),
         }
     }
 
-    /// How to connect to it, now and after every restart.
-    pub(super) fn connect_options(&self) -> ConnectOptions {
-        self.server.connect_options("navvy-up")
+    /// How each role connects to it, with its own user, now and after every restart.
+    pub(super) fn ways_to_connect(&self) -> impl Fn(Role) -> ConnectOptions + Send + Sync + use<> {
+        self.server.ways_to_connect("navvy-up")
     }
 
     /// Keeps it running until `stop`, then stops it.
@@ -48,7 +54,7 @@ impl OwnServer {
     /// # Errors
     /// It ended and cannot be started again, or it cannot be stopped.
     pub(super) async fn keep(mut self, stop: CancellationToken) -> Result<(), ServerError> {
-        self.options.port = port_of(&self.connect_options().url);
+        self.options.port = port_of(&self.server.connect_options("navvy-up").url);
         let (mut pause, mut tries) = (FIRST_PAUSE, 0);
         loop {
             let started = Instant::now();

@@ -64,7 +64,7 @@ fn a_store_that_cannot_be_reached_is_503_and_a_fault_is_500() {
         (BusError::Timeout { what: what() }, 503),
         (BusError::Full { what: what(), why: "maximum bytes".into() }, 503),
         (BusError::TooLarge { what: what(), bytes: 2, limit: 1 }, 413),
-        (BusError::Denied { what: what() }, 500),
+        (BusError::Denied { what: what(), subject: "x".into(), who: "this gateway".into() }, 500),
         (BusError::Corrupt { what: what(), source: None }, 500),
     ] {
         let told = format!("{error:?}");

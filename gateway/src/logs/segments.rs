@@ -5,6 +5,7 @@
 use crate::answers::report;
 use jiff::Timestamp;
 use proto::{
+    WorkerId,
     ids::AttemptNo,
     message::JobAttempt,
     view::{AttemptView, JobView, RunView},
@@ -31,6 +32,8 @@ pub(crate) enum Origin {
         started: bool,
         /// When it was over; absent while it is not.
         ended_at: Option<Timestamp>,
+        /// Who has its permit.
+        worker: Option<WorkerId>,
     },
     /// Here: what happened at a gate. The text only ever grows.
     Gate {
@@ -53,7 +56,7 @@ fn attempts(job: &JobView) -> Vec<Segment> {
     attempts.sort_by_key(|attempt| attempt.n);
     let segment = |attempt: &AttemptView| Segment {
         at: JobAttempt { job: job.n, attempt: attempt.n },
-        origin: Origin::Attempt { started: attempt.started_at.is_some(), ended_at: attempt.ended_at },
+        origin: Origin::Attempt { started: attempt.started_at.is_some(), ended_at: attempt.ended_at, worker: attempt.worker.clone() },
     };
     attempts.into_iter().map(segment).collect()
 }

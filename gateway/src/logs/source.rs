@@ -5,9 +5,9 @@
 
 use super::archive::{Archive, ArchiveError};
 use crate::answers::chain;
-use bus::{Bus, BusError, LogChunk};
+use bus::{Bus, BusError, LogChunk, Written};
 use bytes::{Buf as _, Bytes};
-use proto::{ids::AttemptId, subject};
+use proto::{WorkerId, subject};
 use std::time::{Duration, Instant};
 
 /// Chunks that are looked through for one that came late.
@@ -36,7 +36,7 @@ pub(crate) enum Pulled {
 #[derive(Debug)]
 pub(crate) struct Source {
     bus: Bus,
-    id: AttemptId,
+    of: Written,
     /// Offset of the next byte wanted.
     offset: u64,
     /// How far the log is known to reach.
@@ -61,14 +61,14 @@ enum From {
 
 impl Source {
     /// Reads from `offset` on.
-    pub(crate) fn new(bus: Bus, id: AttemptId, offset: u64) -> Self {
+    pub(crate) fn new(bus: Bus, of: Written, offset: u64) -> Self {
         let from = From::Stream { seq: 0, end: None, archive_tried: false };
-        Self { bus, id, offset, reach: 0, from, missing_since: None }
+        Self { bus, of, offset, reach: 0, from, missing_since: None }
     }
 
     /// Reads from `offset` on, from the archive if there is one: for an attempt that ended long ago.
-    pub(crate) async fn archived(bus: Bus, id: AttemptId, offset: u64) -> Result<Self, BusError> {
-        let mut source = Self::new(bus, id, offset);
+    pub(crate) async fn archived(bus: Bus, of: Written, offset: u64) -> Result<Self, BusError> {
+        let mut source = Self::new(bus, of, offset);
         source.try_archive().await?;
         Ok(source)
     }
@@ -108,7 +108,7 @@ impl Source {
     /// `None`: look again.
     async fn pull_stream(&mut self, over: bool) -> Result<Option<Pulled>, BusError> {
         let From::Stream { seq, end, archive_tried } = &mut self.from else { return Ok(None) };
-        let Some(chunk) = self.bus.logs().next(self.id, *seq).await? else {
+        let Some(chunk) = self.bus.logs().next(&self.of, *seq).await? else {
             return match *end {
                 Some(end) if self.offset >= end => Ok(Some(Pulled::End)),
                 _ if over && !*archive_tried => self.try_archive().await.map(|()| None),
@@ -141,7 +141,7 @@ impl Source {
     /// The chunk that holds the next byte, if it stands a few places behind `seq`.
     async fn late_chunk(&mut self, mut seq: u64) -> Result<Option<LogChunk>, BusError> {
         for _ in 0..LOOK_AHEAD {
-            let Some(chunk) = self.bus.logs().next(self.id, seq).await? else { return Ok(None) };
+            let Some(chunk) = self.bus.logs().next(&self.of, seq).await? else { return Ok(None) };
             if chunk.offset <= self.offset && self.offset < chunk.offset + chunk.bytes.len() as u64 {
                 return Ok(Some(chunk));
             }
@@ -168,16 +168,30 @@ impl Source {
 
     /// Goes over to the archive, if there is one.
     async fn try_archive(&mut self) -> Result<(), BusError> {
-        match self.bus.artifacts().get(&subject::log_object(self.id)).await {
+        if self.of.worker.is_none() {
+            // Nobody ever ran it, so nobody archived anything; its pool may not even exist.
+            self.no_archive();
+            return Ok(());
+        }
+        match self.bus.artifacts(&self.of.pool).get(&subject::log_object(self.of.id)).await {
             Ok(object) => self.from = From::Archive(Box::new(Archive::new(object))),
-            Err(BusError::NotFound { .. }) => {
-                if let From::Stream { archive_tried, .. } = &mut self.from {
-                    *archive_tried = true;
-                }
-            }
+            Err(BusError::NotFound { .. }) => self.no_archive(),
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    fn no_archive(&mut self) {
+        if let From::Stream { archive_tried, .. } = &mut self.from {
+            *archive_tried = true;
+        }
+    }
+
+    /// Takes note of who runs it, once that is known: from then on only what that worker wrote counts.
+    pub(crate) fn written_by(&mut self, worker: Option<&WorkerId>) {
+        if self.of.worker.is_none() {
+            self.of.worker = worker.cloned();
+        }
     }
 
     async fn pull_archive(&mut self) -> Result<Option<Pulled>, BusError> {
@@ -198,7 +212,10 @@ impl Source {
             Err(ArchiveError::Read(error)) => {
                 // The store, not the log: the archive is opened again, at the place where reading stopped.
                 self.from = From::Stream { seq: 0, end: None, archive_tried: false };
-                return Err(BusError::Unavailable { what: format!("read the archived log of {}", self.id), source: Some(Box::new(error)) });
+                return Err(BusError::Unavailable {
+                    what: format!("read the archived log of {}", self.of.id),
+                    source: Some(Box::new(error)),
+                });
             }
             Err(error @ ArchiveError::Damaged(_)) => {
                 self.damaged(&error);
@@ -212,7 +229,7 @@ impl Source {
     pub(crate) async fn behind(&mut self) -> Result<u64, BusError> {
         let From::Stream { mut seq, .. } = self.from else { return Ok(0) };
         let (mut stride, mut reach) = (STRIDE, self.reach);
-        while let Some(chunk) = self.bus.logs().next(self.id, seq + stride).await? {
+        while let Some(chunk) = self.bus.logs().next(&self.of, seq + stride).await? {
             reach = reach.max(chunk.offset + chunk.bytes.len() as u64);
             seq = chunk.seq;
             stride *= 2;
@@ -222,7 +239,7 @@ impl Source {
 
     /// What was read so far stands; what follows is lost, and said to be.
     fn damaged(&mut self, error: &ArchiveError) {
-        tracing::error!(attempt = %self.id, error = chain(error), "an archived log ends here");
+        tracing::error!(attempt = %self.of.id, error = chain(error), "an archived log ends here");
         self.from = From::Over;
     }
 }

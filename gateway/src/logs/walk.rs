@@ -7,10 +7,10 @@ use super::{
     segments::{Origin, Segment, segments},
     source::{Pulled, Source},
 };
-use bus::{Bus, BusError};
+use bus::{Bus, BusError, Written};
 use bytes::Bytes;
 use jiff::Timestamp;
-use proto::{RunId, ids::AttemptId, log::LogPosition, message::JobAttempt, view::RunView};
+use proto::{PoolName, RunId, WorkerId, ids::AttemptId, log::LogPosition, message::JobAttempt, view::RunView};
 use std::time::{Duration, Instant};
 
 /// After this long an attempt's log is looked for in the archive first.
@@ -38,6 +38,7 @@ pub(crate) enum Step {
 pub(crate) struct Walk {
     bus: Bus,
     run: RunId,
+    pool: PoolName,
     segments: Vec<Segment>,
     /// Nothing will be added after the last segment.
     over: bool,
@@ -60,6 +61,7 @@ impl Walk {
         let mut walk = Self {
             bus,
             run: view.id,
+            pool: view.pool.clone(),
             segments: Vec::new(),
             over: false,
             patient: true,
@@ -123,7 +125,7 @@ impl Walk {
         }
         match segment.origin {
             Origin::Gate { text, over } => Ok(self.gate(n, &text, over)),
-            Origin::Attempt { started, ended_at } => self.attempt(n, started, ended_at).await,
+            Origin::Attempt { started, ended_at, worker } => self.attempt(n, (started, ended_at), worker).await,
         }
     }
 
@@ -156,15 +158,21 @@ impl Walk {
         if over { self.segment_over(n) } else { DRY }
     }
 
-    async fn attempt(&mut self, n: usize, started: bool, ended_at: Option<Timestamp>) -> Result<Step, BusError> {
+    async fn attempt(
+        &mut self,
+        n: usize,
+        (started, ended_at): (bool, Option<Timestamp>),
+        worker: Option<WorkerId>,
+    ) -> Result<Step, BusError> {
         let at = self.segments[n].at;
         let id = AttemptId { run: self.run, job: at.job, attempt: at.attempt };
         if self.source.is_none() {
             let long_ago = ended_at.is_some_and(|ended| age(ended) > ARCHIVED_AFTER);
-            let bus = self.bus.clone();
-            self.source = Some(if long_ago { Source::archived(bus, id, self.offset).await? } else { Source::new(bus, id, self.offset) });
+            let (bus, of) = (self.bus.clone(), Written { id, pool: self.pool.clone(), worker: worker.clone() });
+            self.source = Some(if long_ago { Source::archived(bus, of, self.offset).await? } else { Source::new(bus, of, self.offset) });
         }
         let Some(source) = &mut self.source else { return Ok(DRY) };
+        source.written_by(worker.as_ref());
         let pulled = source.pull(ended_at.is_some()).await?;
         let offset = std::mem::replace(&mut self.offset, source.offset());
         Ok(match pulled {

@@ -4,6 +4,7 @@
 //! be read changes nothing about the run.
 
 use crate::{answers::chain, app::App};
+use bus::Written;
 use proto::{
     ids::AttemptId,
     message::Evidence,
@@ -38,9 +39,10 @@ impl EvidenceBody {
 /// The evidence of a run whose outcome is unknown.
 pub(crate) async fn of(app: &App, view: &RunView) -> Option<EvidenceBody> {
     let known = view.evidence.clone()?;
-    let Some(id) = unknown_attempt(view) else { return Some(EvidenceBody::bare(known)) };
+    let Some(written) = unknown_attempt(view) else { return Some(EvidenceBody::bare(known)) };
+    let id = written.id;
     let read = async {
-        let shared = app.tails.read(&app.bus, id, true).await?;
+        let shared = app.tails.read(&app.bus, written, true).await?;
         let tails = shared.lock().await;
         Ok::<_, bus::BusError>(last_lines(&tails.whole()))
     };
@@ -59,10 +61,11 @@ pub(crate) async fn of(app: &App, view: &RunView) -> Option<EvidenceBody> {
 }
 
 /// The attempt that nobody can tell the end of.
-fn unknown_attempt(view: &RunView) -> Option<AttemptId> {
+fn unknown_attempt(view: &RunView) -> Option<Written> {
     let job = view.jobs.iter().find(|job| view.status == RunStatus::Unknown && job.status == "unknown")?;
-    let attempt = job.attempts.iter().map(|attempt| attempt.n).max()?;
-    Some(AttemptId { run: view.id, job: job.n, attempt })
+    let attempt = job.attempts.iter().max_by_key(|attempt| attempt.n)?;
+    let id = AttemptId { run: view.id, job: job.n, attempt: attempt.n };
+    Some(Written { id, pool: view.pool.clone(), worker: attempt.worker.clone() })
 }
 
 fn last_lines(text: &str) -> Vec<String> {

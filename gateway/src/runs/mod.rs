@@ -49,16 +49,24 @@ impl RunIndex {
     /// Follows the views for ever.
     pub(crate) async fn follow(&self, bus: &Bus) {
         const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+        /// Only a change of the configuration helps; until then the gateway is not ready, and says why.
+        const DENIED_PAUSE: std::time::Duration = std::time::Duration::from_secs(30);
         loop {
+            let mut pause = PAUSE;
             match bus.views().watch().await {
                 Ok(mut watch) => {
                     while let Some(event) = watch.next().await {
                         self.take(event);
                     }
                 }
-                Err(error) => tracing::warn!(error = crate::answers::chain(&error), "the list of runs cannot be followed; trying again"),
+                Err(error) => {
+                    if error.is_denied() {
+                        pause = DENIED_PAUSE;
+                    }
+                    tracing::warn!(error = crate::answers::chain(&error), "the list of runs cannot be followed; trying again");
+                }
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

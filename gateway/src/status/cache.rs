@@ -2,7 +2,7 @@
 
 use super::tails::Tails;
 use crate::logs::source::Source;
-use bus::{Bus, BusError};
+use bus::{Bus, BusError, Written};
 use proto::ids::AttemptId;
 use std::{
     collections::HashMap,
@@ -34,9 +34,11 @@ pub(crate) type Shared = Arc<tokio::sync::Mutex<Tails>>;
 
 impl TailCache {
     /// The tails of an attempt, read up to now.
-    pub(crate) async fn read(&self, bus: &Bus, id: AttemptId, over: bool) -> Result<Shared, BusError> {
-        let shared = self.entry(bus, id);
+    pub(crate) async fn read(&self, bus: &Bus, of: Written, over: bool) -> Result<Shared, BusError> {
+        let (id, worker) = (of.id, of.worker.clone());
+        let shared = self.entry(bus, of);
         let mut tails = shared.lock().await;
+        tails.written_by(worker.as_ref());
         tails.read_on(over).await?;
         let size = tails.size();
         drop(tails);
@@ -44,11 +46,12 @@ impl TailCache {
         Ok(shared)
     }
 
-    fn entry(&self, bus: &Bus, id: AttemptId) -> Shared {
+    fn entry(&self, bus: &Bus, of: Written) -> Shared {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.looks += 1;
         let look = entries.looks;
-        let fresh = || Arc::new(tokio::sync::Mutex::new(Tails::new(Source::new(bus.clone(), id, 0))));
+        let id = of.id;
+        let fresh = || Arc::new(tokio::sync::Mutex::new(Tails::new(Source::new(bus.clone(), of, 0))));
         let entry = entries.by_attempt.entry(id).or_insert_with(|| Entry { tails: fresh(), size: 0, last_look: look });
         entry.last_look = look;
         Arc::clone(&entry.tails)

@@ -15,6 +15,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use bus::Written;
 use jiff::Timestamp;
 use proto::{
     RunId,
@@ -124,7 +125,8 @@ async fn logs(app: &App, view: &RunView) -> Result<Logs, Refusal> {
         };
         let at = JobAttempt { job: job.n, attempt: attempt.n };
         let id = AttemptId { run: view.id, job: at.job, attempt: at.attempt };
-        let shared = app.tails.read(&app.bus, id, attempt.ended_at.is_some()).await?;
+        let written = Written { id, pool: view.pool.clone(), worker: attempt.worker.clone() };
+        let shared = app.tails.read(&app.bus, written, attempt.ended_at.is_some()).await?;
         let tails = shared.lock().await;
         let part = |part| tails.text(part, view.id, at);
         logs.clone += &part(Part::Clone);

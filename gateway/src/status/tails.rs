@@ -6,7 +6,7 @@
 use crate::answers::report;
 use crate::logs::source::{Pulled, Source};
 use bus::BusError;
-use proto::{RunId, message::JobAttempt};
+use proto::{RunId, WorkerId, message::JobAttempt};
 
 /// How much of one phase is shown, in bytes.
 pub(crate) const SHOWN_BYTES: usize = 1024 * 1024;
@@ -79,6 +79,11 @@ impl Tails {
     /// Nothing read yet.
     pub(crate) fn new(source: Source) -> Self {
         Self { source, parts: <[Tail; 4]>::default() }
+    }
+
+    /// Takes note of who runs the attempt, once that is known.
+    pub(crate) fn written_by(&mut self, worker: Option<&WorkerId>) {
+        self.source.written_by(worker);
     }
 
     /// Reads what has come since the last look.

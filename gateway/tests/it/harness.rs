@@ -1,6 +1,6 @@
 //! One gateway over its own nats-server, and a client for it.
 
-use bus::{Bus, Layout, Server, ServerOptions};
+use bus::{Bus, Layout, Role, Server, ServerOptions};
 use futures_util::future::LocalBoxFuture;
 use gateway::GatewayDeps;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -79,7 +79,20 @@ impl Store {
         Box::pin(until(async || self.bus.probe().await.is_ok())).await;
     }
 
-    /// A gateway over this store. Several may serve at a time.
+    /// Takes a line out of what the gateways' user may do, while the server runs.
+    pub(crate) async fn forbid(&self, line: &str) {
+        let folder = self.dir.path().join("nats");
+        let text = std::fs::read_to_string(folder.join("nats.conf")).expect("a configuration");
+        let (before, from) = text.split_once("user: \"gateway\"").expect("the user");
+        let shortened = from.replacen(&format!("\"{line}\""), "", 1);
+        assert_ne!(shortened, from, "{line} is one of its lines");
+        std::fs::write(folder.join("nats.conf"), format!("{before}user: \"gateway\"{shortened}")).expect("written");
+        send(self.server.as_ref().expect("it runs"), nix::sys::signal::Signal::SIGHUP);
+        let reloaded = || std::fs::read_to_string(folder.join("nats.log")).is_ok_and(|log| log.contains("Reloaded server configuration"));
+        Box::pin(until(async || reloaded())).await;
+    }
+
+    /// A gateway over this store, with a gateway's rights. Several may serve at a time.
     pub(crate) async fn gateway(&self, change: impl FnOnce(&mut Settings)) -> Gateway {
         let mut settings = Settings { data_dir: self.dir.path().join("data"), ..Settings::default() };
         settings.gateway.admin_token = Some(Secret::new(TOKEN));
@@ -87,7 +100,7 @@ impl Store {
         change(&mut settings);
         let shutdown = Shutdown::new();
         let deps = GatewayDeps {
-            bus: Bus::connect(self.server.as_ref().expect("it runs").connect_options("gateway")).await.expect("a connection"),
+            bus: Bus::connect(self.server.as_ref().expect("it runs").connect_as("gateway", Role::Gateway)).await.expect("a connection"),
             settings: Arc::new(settings),
             metrics: Metrics::new("0.0.0", "test"),
             readiness: Readiness::new(),
@@ -113,14 +126,18 @@ impl Drop for Store {
 }
 
 async fn serve(dir: &TempDir) -> Server {
-    let options = ServerOptions { binary: None, data_dir: dir.path().join("nats"), port: None };
+    let options = ServerOptions::in_dir(dir.path().join("nats"));
     Box::pin(soon(Server::start(options))).await.expect("a nats-server")
 }
 
 fn end(server: &Server) {
+    send(server, nix::sys::signal::Signal::SIGKILL);
+}
+
+fn send(server: &Server, signal: nix::sys::signal::Signal) {
     let pid = i32::try_from(server.pid()).expect("a process id");
     // It may be gone already.
-    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
 }
 
 impl World {

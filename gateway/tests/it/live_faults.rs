@@ -72,7 +72,7 @@ async fn a_damaged_archive_is_shown_up_to_the_damage_and_marked() {
     let mut shown = view(run_id("damaged"));
     let id = attempt_id(shown.id, 0, 1);
     let object = b"{\"offset\":0,\"phase\":\"plan\",\"bytes\":4}\none\n{\"offset\":4,\"phase\":\"plan\",\"bytes\":900}\ntwo\n";
-    bus.artifacts().put(&proto::subject::log_object(id), std::io::Cursor::new(object)).await.unwrap();
+    bus.artifacts(&proto::PoolName::default()).put(&proto::subject::log_object(id), std::io::Cursor::new(object)).await.unwrap();
     show(bus, &mut shown, |view| {
         view.jobs = vec![running(0)];
         succeed(view);

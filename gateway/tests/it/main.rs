@@ -12,6 +12,7 @@ mod keys;
 mod listing;
 mod live;
 mod live_faults;
+mod permissions;
 mod scheduler;
 mod sse;
 mod status;

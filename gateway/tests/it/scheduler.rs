@@ -4,7 +4,7 @@ use bus::{Bus, KeyPair};
 use bytes::Bytes;
 use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo, PoolName, RunId, ShardNo,
+    AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo,
     ids::AttemptId,
     log::ArchivedChunk,
     message::{ProbeSpec, RunSpec},
@@ -36,6 +36,11 @@ pub(crate) fn run_id(name: &str) -> RunId {
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).expect("a moment")
+}
+
+/// The worker that runs everything here.
+pub(crate) fn seat() -> Seat {
+    Seat { pool: PoolName::default(), worker: "w1".parse().expect("a name") }
 }
 
 /// A running run without jobs.
@@ -80,7 +85,7 @@ pub(crate) fn running(n: u32) -> JobView {
 pub(crate) fn attempt(n: u32) -> AttemptView {
     AttemptView {
         n: AttemptNo(n),
-        worker: None,
+        worker: Some(seat().worker),
         queued_at: at(1),
         started_at: Some(at(2)),
         ended_at: None,
@@ -141,7 +146,8 @@ impl Output {
     }
 
     pub(crate) async fn store(&self, offset: u64, phase: &str, bytes: Bytes, end: Option<u64>) {
-        self.bus.logs().publish(self.id, offset, phase, bytes, end).await.expect("sent").wait().await.expect("stored");
+        let to = bus::Output { id: self.id, seat: seat() };
+        self.bus.logs().publish(&to, offset, phase, bytes, end).await.expect("sent").wait().await.expect("stored");
     }
 }
 
@@ -156,5 +162,5 @@ pub(crate) async fn archive(bus: &Bus, id: AttemptId, chunks: &[(&str, &[u8])]) 
         object.extend_from_slice(bytes);
         offset += bytes.len() as u64;
     }
-    bus.artifacts().put(&subject::log_object(id), std::io::Cursor::new(object)).await.expect("stored");
+    bus.artifacts(&PoolName::default()).put(&subject::log_object(id), std::io::Cursor::new(object)).await.expect("stored");
 }

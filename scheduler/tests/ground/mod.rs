@@ -1,18 +1,20 @@
 //! What a story about one shard stands on: a nats-server of its own, schedulers that can be killed or made to stand still,
 //! and the words of gateways and workers.
 
-use bus::{Bus, ConnectOptions, Held, KeyPair, Layout, Server, ServerOptions};
+mod labour;
+
+use bus::{Bus, ConnectOptions, Held, KeyPair, Layout, Role, Server, ServerOptions};
 use domain::run::{Entry, Event, Input, Policy, Run, accept, decide};
 use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo, PoolName, RunId, ShardNo, WorkerId, codec,
+    AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, WorkerId, codec,
     ids::AttemptId,
     lock::{LockHolder, LockRecord, LockWaiter},
     message::{
         Ask, AskAnswer, AskWhat, AttemptOutcome, Command, CommandAnswer, CommandVerb, Heartbeat, InboxMessage, JobResult, ProbeSpec,
-        Report, ReportWhat, RunSpec, Trigger, Work,
+        Report, ReportWhat, RunSpec, Trigger,
     },
-    terraform::{ApplyResult, PlanArtifact, PlanResult, PlanSummary, Tool, ToolUsed},
+    terraform::{PlanArtifact, PlanResult, PlanSummary, Tool, ToolUsed},
     view::{RunStatus, RunView},
 };
 use service::{
@@ -46,6 +48,7 @@ pub struct Ground {
     server: tokio::sync::Mutex<Option<Server>>,
     pid: AtomicU32,
     options: ConnectOptions,
+    ways: Box<dyn Fn(Role) -> ConnectOptions + Send + Sync>,
     pub bus: Bus,
     sealing: Arc<KeyPair>,
     dir: TempDir,
@@ -73,11 +76,12 @@ pub const CALM: Wish = Wish { lease: 600, sweep: 1 };
 impl Ground {
     pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let server = Server::start(ServerOptions { binary: None, data_dir: dir.path().to_path_buf(), port: None }).await.unwrap();
+        let server = Server::start(ServerOptions::in_dir(dir.path())).await.unwrap();
         let bus = Bus::connect(server.connect_options("test")).await.unwrap();
         bus.migrate(&Layout::default()).await.unwrap();
         let (options, pid) = (server.connect_options("scheduler"), AtomicU32::new(server.pid()));
-        Self { server: Some(server).into(), pid, options, bus, sealing: Arc::new(KeyPair::generate()), dir }
+        let ways = Box::new(server.ways_to_connect("test"));
+        Self { server: Some(server).into(), pid, options, ways, bus, sealing: Arc::new(KeyPair::generate()), dir }
     }
 
     fn options(&self) -> ConnectOptions {
@@ -92,7 +96,7 @@ impl Ground {
             gone.wait().await;
         }
         sleep(span).await;
-        let again = Server::start(ServerOptions { binary: None, data_dir: self.dir.path().to_path_buf(), port: None }).await.unwrap();
+        let again = Server::start(ServerOptions::in_dir(self.dir.path())).await.unwrap();
         self.pid.store(again.pid(), Ordering::Relaxed);
         assert_eq!(again.connect_options("scheduler").url, self.options.url, "clients find it where it was");
         *server = Some(again);
@@ -109,7 +113,31 @@ impl Ground {
     }
 
     pub fn scheduler_with(&self, wish: Wish, change: impl FnOnce(&mut Settings)) -> Scheduler {
-        let (options, sealing) = (self.options(), self.sealing.clone());
+        self.scheduler_by(wish, self.options(), change)
+    }
+
+    /// With the user of its role and no more rights than that has.
+    pub fn scheduler_as(&self, wish: Wish, role: Role) -> Scheduler {
+        self.scheduler_by(wish, (self.ways)(role), |_| {})
+    }
+
+    /// Takes a line out of what a user may do, while the server runs.
+    pub async fn forbid(&self, user: &str, line: &str) {
+        let (config, log) = (self.dir.path().join("nats.conf"), self.dir.path().join("nats.log"));
+        let text = std::fs::read_to_string(&config).unwrap();
+        let (before, from) = text.split_once(&format!("user: \"{user}\"")).unwrap();
+        let shortened = from.replacen(&format!("\"{line}\""), "", 1);
+        assert_ne!(shortened, from, "{line} is one of its lines");
+        std::fs::write(&config, format!("{before}user: \"{user}\"{shortened}")).unwrap();
+        signal("-HUP", self.pid.load(Ordering::Relaxed));
+        eventually("the server to read it", || async {
+            std::fs::read_to_string(&log).ok()?.contains("Reloaded server configuration").then_some(())
+        })
+        .await;
+    }
+
+    fn scheduler_by(&self, wish: Wish, options: ConnectOptions, change: impl FnOnce(&mut Settings)) -> Scheduler {
+        let sealing = self.sealing.clone();
         let mut settings = Settings::default();
         change(&mut settings);
         settings.scheduler.lease = Period::seconds(wish.lease);
@@ -126,7 +154,8 @@ impl Ground {
                     let settings = Arc::new(settings);
                     let deps = scheduler::Deps { bus, settings, metrics: counted, readiness: probed, sealing, tasks: tasks.clone() };
                     if let Err(error) = scheduler::run(deps).await {
-                        tasks.shutdown().begin(Reason::Failed(error.to_string()));
+                        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                        tasks.shutdown().begin(Reason::Failed(format!("{error}: {cause}")));
                     }
                 };
                 tokio::select! {
@@ -164,7 +193,8 @@ impl Ground {
     }
 
     pub async fn report(&self, id: AttemptId, worker: &str, what: ReportWhat) {
-        let message = InboxMessage::Report(Box::new(Report { id, worker: name(worker), at: Timestamp::now(), what }));
+        let message =
+            InboxMessage::Report(Box::new(Report { id, pool: PoolName::default(), worker: name(worker), at: Timestamp::now(), what }));
         self.bus.inbox().publish(id.run, &message, &uuid::Uuid::new_v4().to_string(), None).await.unwrap();
     }
 
@@ -173,8 +203,12 @@ impl Ground {
     }
 
     async fn ask(&self, id: AttemptId, worker: &str, nonce: &str, what: AskWhat) -> Option<AskAnswer> {
-        let ask = Ask { id, worker: name(worker), nonce: nonce.to_owned(), what };
-        self.bus.asks().ask(&ask, ANSWER_WAIT).await.ok()
+        self.ask_as(&Ask { id, pool: PoolName::default(), worker: name(worker), nonce: nonce.to_owned(), what }).await
+    }
+
+    /// Whoever it says that it is.
+    pub async fn ask_as(&self, ask: &Ask) -> Option<AskAnswer> {
+        self.bus.asks().ask(ask, ANSWER_WAIT).await.ok()
     }
 
     pub async fn begin(&self, id: AttemptId, worker: &str, nonce: &str) -> Option<AskAnswer> {
@@ -260,64 +294,6 @@ impl Ground {
         let value = LockRecord { holder: Some(LockHolder { run: holder, since: Timestamp::now() }), queue, ..value };
         self.bus.locks().write_all(&[Held { value, revision }]).await.unwrap();
     }
-
-    /// A worker that takes orders and does them in no time, for ever. Each attempt is asked for twice at once, with another
-    /// nonce; never may both be allowed.
-    pub async fn labour(&self, worker: &str) {
-        let mut orders = self.bus.work().pull(&PoolName::default()).await.unwrap();
-        let rival = format!("{worker}-rival");
-        loop {
-            let Ok(Some(order)) = orders.next(Duration::from_secs(5)).await else { continue };
-            let id = order.order.id;
-            let (first, second) = tokio::join!(self.begin(id, worker, worker), self.begin(id, &rival, &rival));
-            let refused = [&first, &second].iter().all(|answer| matches!(answer, Some(AskAnswer::Refused { .. })));
-            let permit = |answer| if let Some(AskAnswer::Permit(permit)) = answer { Some(permit) } else { None };
-            let (who, permit) = match (permit(first), permit(second)) {
-                (Some(_), Some(_)) => panic!("{id:?} was permitted twice"),
-                (Some(permit), None) => (worker, permit),
-                (None, Some(permit)) => (rival.as_str(), permit),
-                // Permitted already, or over; or nobody could answer.
-                (None, None) if refused => {
-                    order.double_ack().await.unwrap();
-                    continue;
-                }
-                (None, None) => {
-                    // A lost answer may have been a yes: ask again as the same two until it is known.
-                    let again = eventually("an answer", || async {
-                        for who in [worker, &rival] {
-                            match self.begin(id, who, who).await {
-                                Some(AskAnswer::Permit(permit)) => return Some(Some((who.to_owned(), permit))),
-                                Some(AskAnswer::Refused { .. }) if who == rival => return Some(None),
-                                _ => {}
-                            }
-                        }
-                        None
-                    })
-                    .await;
-                    order.double_ack().await.unwrap();
-                    if let Some((who, permit)) = again {
-                        self.work(&who, id, &permit.work).await;
-                    }
-                    continue;
-                }
-            };
-            order.double_ack().await.unwrap();
-            self.work(who, id, &permit.work).await;
-        }
-    }
-
-    async fn work(&self, who: &str, id: AttemptId, work: &Work) {
-        let result = match work {
-            Work::Probe { .. } => JobResult::Nothing,
-            Work::TerraformPlan { .. } => plan(),
-            Work::TerraformApply { .. } => {
-                let go = || async { matches!(self.start_effects(id, who).await, Some(AskAnswer::Go)).then_some(()) };
-                eventually("the word to start", go).await;
-                JobResult::Apply(ApplyResult::default())
-            }
-        };
-        self.ended(id, who, result).await;
-    }
 }
 
 impl Drop for Ground {
@@ -327,14 +303,23 @@ impl Drop for Ground {
 }
 
 fn sigkill(pid: u32) {
-    let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+    signal("-9", pid);
+}
+
+fn signal(which: &str, pid: u32) {
+    let _ = std::process::Command::new("kill").args([which, &pid.to_string()]).status();
 }
 
 impl Scheduler {
     /// How many messages of the INBOX came to it again.
     pub fn redelivered(&self) -> f64 {
+        self.counts("navvy_redeliveries_total{consumer=\"scheduler\"}")
+    }
+
+    /// A counter's value, by its name and labels.
+    pub fn counts(&self, series: &str) -> f64 {
         let text = self.metrics.render();
-        let line = text.lines().find(|line| line.starts_with("navvy_redeliveries_total{consumer=\"scheduler\"}")).unwrap();
+        let line = text.lines().find(|line| line.starts_with(series)).unwrap();
         line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
@@ -362,6 +347,11 @@ impl Drop for Scheduler {
 
 pub fn name(worker: &str) -> WorkerId {
     worker.parse().unwrap()
+}
+
+/// The worker of this name in the usual pool.
+pub fn seat(worker: &str) -> Seat {
+    Seat { pool: PoolName::default(), worker: name(worker) }
 }
 
 pub fn attempt(run: RunId, job: JobNo, attempt: u32) -> AttemptId {

@@ -75,7 +75,7 @@ async fn a_command_on_the_subject_of_reports_is_not_believed() {
         reply_to: None,
     };
     let bytes = proto::codec::encode(&InboxMessage::Command(command)).unwrap();
-    let subject = proto::subject::inbox_report(trigger.run);
+    let subject = proto::subject::inbox_report(trigger.run, &proto::Seat::of_tokens("default", "w1").unwrap());
     ground.raw().await.publish(subject, bytes.into()).await.unwrap().await.unwrap();
     ground.ended(id, "w1", proto::message::JobResult::Nothing).await;
     ground.until_status(trigger.run, RunStatus::Success).await;

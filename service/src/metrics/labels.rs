@@ -53,6 +53,24 @@ impl Consumer {
     }
 }
 
+/// What a worker says that is not believed when it speaks for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// May I begin, may I start the effects?
+    Question,
+    /// What became of an attempt.
+    Report,
+}
+
+impl Claim {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Question => "question",
+            Self::Report => "report",
+        }
+    }
+}
+
 /// `value` if it is one of `known`, else `other`.
 pub(super) fn one_of(value: &str, known: &[&'static str]) -> &'static str {
     known.iter().find(|k| **k == value).copied().unwrap_or(OTHER)

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use prometheus::{IntCounterVec, Registry, TextEncoder};
 
 pub use gateway::GatewayMetrics;
-pub use labels::{Consumer, DeploymentStatus};
+pub use labels::{Claim, Consumer, DeploymentStatus};
 pub use register::Held;
 pub use scheduler::{LockWait, SchedulerMetrics};
 pub use worker::WorkerMetrics;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::labels::{DeploymentStatus, FirstSeen, one_of};
+use super::labels::{Claim, DeploymentStatus, FirstSeen, one_of};
 use super::register::Register;
 
 const ACTIONS: [&str; 8] = ["terraform", "sync", "shell", "ansible", "ssh", "pve", "probe", "gate"];
@@ -45,6 +45,7 @@ pub struct SchedulerMetrics {
     dead_letters: IntGauge,
     attempts: IntCounterVec,
     lease_losses: IntCounter,
+    strangers: IntCounterVec,
 }
 
 impl SchedulerMetrics {
@@ -58,7 +59,16 @@ impl SchedulerMetrics {
         let wait = ("navvy_wait_to_start_seconds", "From ready to permit: how long a job waited for a worker.");
         let lock_wait = "How long a run waited for a lock until it had it.";
         let attempts = "Attempts that ended, by action and result.";
+        let strangers = register.counters(
+            "navvy_strangers_total",
+            "Questions and reports that were refused because their worker has no say about the run.",
+            &["claim"],
+        );
+        for claim in [Claim::Question, Claim::Report] {
+            strangers.with_label_values(&[claim.word()]).inc_by(0);
+        }
         Self {
+            strangers,
             deployments,
             deployment_seconds: register.seconds("iac_runner_deployment_duration_seconds", took, &DEPLOYMENT_SECONDS),
             active: register.gauge("iac_runner_active_deployments", "Deployments that have not ended."),
@@ -130,6 +140,11 @@ impl SchedulerMetrics {
     /// `cancelled`, `timed_out`, `unknown`, `refused`, `expired`, `plan_stale`.
     pub fn attempt_ended(&self, action: &str, result: &str) {
         self.attempts.with_label_values(&[one_of(action, &ACTIONS), one_of(result, &RESULTS)]).inc();
+    }
+
+    /// A worker spoke about a run that it has no say about.
+    pub fn stranger(&self, claim: Claim) {
+        self.strangers.with_label_values(&[claim.word()]).inc();
     }
 
     /// A worker fell silent and its lease ran out.

@@ -4,7 +4,7 @@
 use crate::{core::Core, sometimes::Case, store::Once, worker::Question, world::Parcel};
 use domain::run::{Attempt, Job, JobState};
 use proto::{
-    JobNo, WorkerId,
+    JobNo, PoolName, WorkerId,
     ids::AttemptId,
     message::{AttemptOutcome, Evidence, InboxMessage, JobResult, Report, ReportWhat},
     terraform::ApplyResult,
@@ -40,7 +40,7 @@ pub(crate) fn tell(core: &Rc<Core>, workers: usize) {
     };
     let Some(what) = told else { return };
     core.say(|| format!("{liar} lies about {id}: {what:?}"));
-    let report = Report { id, worker: liar, at: jiff::Timestamp::UNIX_EPOCH, what };
+    let report = Report { id, pool: PoolName::default(), worker: liar, at: jiff::Timestamp::UNIX_EPOCH, what };
     let once = Once::Never(core.serial());
     core.store.borrow_mut().post(once, InboxMessage::Report(Box::new(report)), None);
     core.met(Case::LieTold);

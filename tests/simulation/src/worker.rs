@@ -11,7 +11,7 @@ use crate::{
     world::Parcel,
 };
 use proto::{
-    WorkerId,
+    PoolName, WorkerId,
     git::CommitId,
     ids::AttemptId,
     message::{AttemptOutcome, Evidence, Failure, InboxMessage, JobResult, PERMIT_LIFE_MS, Report, ReportWhat, StopMode, StopSignal, Work},
@@ -352,7 +352,7 @@ impl Worker {
     }
 
     fn report(&self, id: AttemptId, outcome: AttemptOutcome) -> Report {
-        Report { id, worker: self.name.clone(), at: self.ctx.wall(), what: ReportWhat::Ended(outcome) }
+        Report { id, pool: PoolName::default(), worker: self.name.clone(), at: self.ctx.wall(), what: ReportWhat::Ended(outcome) }
     }
 
     async fn send(&self, report: &Report) {
@@ -363,7 +363,7 @@ impl Worker {
     }
 
     async fn post(&self, once: Once, what: ReportWhat, id: AttemptId) -> Result<(), crate::core::Away> {
-        let report = Report { id, worker: self.name.clone(), at: self.ctx.wall(), what };
+        let report = Report { id, pool: PoolName::default(), worker: self.name.clone(), at: self.ctx.wall(), what };
         self.ctx.write(|store| store.post(once, InboxMessage::Report(Box::new(report)), None)).await.map(|_| ())
     }
 }

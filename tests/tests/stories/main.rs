@@ -15,6 +15,7 @@ mod locks;
 mod logs;
 mod modules;
 mod observability;
+mod permissions;
 mod races;
 mod references;
 mod secrets;

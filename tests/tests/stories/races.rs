@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use bus::{Bus, KeyPair};
 use futures_util::future::try_join_all;
 use proto::{
-    AttemptNo, JobNo, RunId, Timestamp, WorkerId,
+    AttemptNo, JobNo, PoolName, RunId, Timestamp, WorkerId,
     ids::AttemptId,
     message::{Ask, AskAnswer, AskWhat, AttemptOutcome, Evidence, InboxMessage, JobResult, Report, ReportWhat},
     terraform::{ApplyResult, PlanArtifact, PlanResult, PlanSummary, Tool, ToolUsed},
@@ -41,7 +41,7 @@ impl World {
     }
 
     async fn ask(&self, run: RunId, job: u32, what: AskWhat) -> anyhow::Result<()> {
-        let ask = Ask { id: id_of(run, job), worker: self.worker.clone(), nonce: format!("{run}.{job}"), what };
+        let ask = Ask { id: id_of(run, job), pool: PoolName::default(), worker: self.worker.clone(), nonce: format!("{run}.{job}"), what };
         eventually(&format!("a yes to {:?}", ask.what), || async {
             let answer = self.bus.asks().ask(&ask, Duration::from_secs(2)).await;
             Ok(matches!(answer, Ok(AskAnswer::Permit(_) | AskAnswer::Go)).then_some(()))
@@ -55,7 +55,8 @@ impl World {
 
     async fn ended(&self, run: RunId, job: u32, outcome: AttemptOutcome) -> anyhow::Result<()> {
         let (id, key) = (id_of(run, job), format!("{run}.{job}.{}", matches!(outcome, AttemptOutcome::Unclear { .. })));
-        let report = Report { id, worker: self.worker.clone(), at: Timestamp::now(), what: ReportWhat::Ended(outcome) };
+        let report =
+            Report { id, pool: PoolName::default(), worker: self.worker.clone(), at: Timestamp::now(), what: ReportWhat::Ended(outcome) };
         self.bus.inbox().publish(run, &InboxMessage::Report(Box::new(report)), &key, None).await?;
         Ok(())
     }

@@ -104,7 +104,7 @@ async fn store(stage: &Stage, secrets: &SecretBundle, object: &str, plain: &[u8]
     let sealed = BlobKey::from_hex(&secrets.run_key).and_then(|key| key.seal(&context(stage), plain));
     let sealed = sealed.map_err(|error| stage_failed(stage, "plan_store", &format!("the plan could not be sealed: {error}")))?;
     let bytes = sealed.len() as u64;
-    match stage.crew.bus.artifacts().put(object, io::Cursor::new(sealed)).await {
+    match stage.crew.artifacts().put(object, io::Cursor::new(sealed)).await {
         Ok(_) => Ok(bytes),
         // Nothing was changed by a plan: it can be made again.
         Err(error) => Err(AttemptOutcome::NotStarted { reason: format!("the plan could not be stored: {error}") }),
@@ -135,7 +135,7 @@ enum ReadError {
 
 async fn read(stage: &Stage, artifact: &PlanArtifact) -> Result<Vec<u8>, ReadError> {
     let mut sealed = Vec::new();
-    stage.crew.bus.artifacts().get(&artifact.object).await?.take(MAX_PLAN_BYTES).read_to_end(&mut sealed).await?;
+    stage.crew.artifacts().get(&artifact.object).await?.take(MAX_PLAN_BYTES).read_to_end(&mut sealed).await?;
     Ok(sealed)
 }
 
@@ -157,9 +157,10 @@ async fn keep_state(stage: &mut Stage, secrets: &SecretBundle, unclear: Unclear)
             }
             Err(error) => {
                 tracing::error!(attempt = %stage.folder.id, %error, "a state that could not be saved was not stored either; it stays on this worker");
-                evidence
-                    .check
-                    .push(format!("the state file errored.tfstate in the folder kept/{} of worker {}", stage.folder.id, stage.crew.id));
+                evidence.check.push(format!(
+                    "the state file errored.tfstate in the folder kept/{} of worker {}",
+                    stage.folder.id, stage.crew.seat.worker
+                ));
             }
         }
     }
@@ -171,7 +172,7 @@ async fn upload_state(stage: &Stage, secrets: &SecretBundle, path: &Path) -> Res
     let key = BlobKey::from_hex(&secrets.run_key).map_err(|error| error.to_string())?;
     let sealed = key.seal(&context(stage), &plain).map_err(|error| error.to_string())?;
     let object = subject::errored_state_object(stage.folder.id);
-    stage.crew.bus.artifacts().put(&object, io::Cursor::new(sealed)).await.map_err(|error| error.to_string())?;
+    stage.crew.artifacts().put(&object, io::Cursor::new(sealed)).await.map_err(|error| error.to_string())?;
     Ok(object)
 }
 

@@ -5,6 +5,7 @@ use crate::{crew::Crew, stop::Stop};
 use bus::{BusError, KeyPair};
 use nix::time::{ClockId, clock_gettime};
 use proto::{
+    Seat,
     ids::AttemptId,
     message::{Ask, AskAnswer, AskWhat, PERMIT_LIFE_MS, Permit},
 };
@@ -46,7 +47,7 @@ impl Asking {
     pub(crate) async fn begin(&self, crew: &Crew) -> Begun {
         let asked = since_boot();
         let what = AskWhat::Begin { public_key: self.keys.public_hex() };
-        match self.ask(crew, what).await {
+        match self.ask(crew, what).await.unwrap_or_default() {
             Some(AskAnswer::Permit(permit)) if permit.nonce == self.nonce && permit.id == self.id => {
                 if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) {
                     Begun::TooLate
@@ -62,11 +63,12 @@ impl Asking {
     /// Asks for the last word, for as long as nobody answers and nobody wants a stop. `Err`: do not start; the text says why.
     ///
     /// There is no giving up on a silent scheduler: a yes may have been stored and its answer lost, and an attempt that has
-    /// the word and does not use it is `unknown` to everybody else.
+    /// the word and does not use it is `unknown` to everybody else. Where NATS does not let the question through, there
+    /// was none.
     pub(crate) async fn start_effects(&self, crew: &Crew, stop: &Stop, serial_before: Option<u64>) -> Result<(), String> {
         loop {
             let asked = since_boot();
-            match self.ask(crew, AskWhat::StartEffects { serial_before }).await {
+            match self.ask(crew, AskWhat::StartEffects { serial_before }).await.map_err(|denied| denied.to_string())? {
                 // M5: an old yes is a no. The machine may have slept in between; the same question gets the same yes.
                 Some(AskAnswer::Go) if since_boot().saturating_sub(asked) > Duration::from_millis(PERMIT_LIFE_MS) => {}
                 Some(AskAnswer::Go) => return Ok(()),
@@ -81,21 +83,24 @@ impl Asking {
         }
     }
 
-    async fn ask(&self, crew: &Crew, what: AskWhat) -> Option<AskAnswer> {
-        let ask = Ask { id: self.id, worker: crew.id.clone(), nonce: self.nonce.clone(), what };
+    /// The answer, or `None` if there was none. An error says that the question may not be asked at all.
+    async fn ask(&self, crew: &Crew, what: AskWhat) -> Result<Option<AskAnswer>, BusError> {
+        let Seat { pool, worker } = crew.seat.clone();
+        let ask = Ask { id: self.id, pool, worker, nonce: self.nonce.clone(), what };
         for _ in 0..TRIES {
             match crew.bus.asks().ask(&ask, ANSWER_WAIT).await {
                 Ok(AskAnswer::Later { reason }) => tracing::debug!(attempt = %self.id, reason, "the scheduler asks to come back"),
-                Ok(answer) => return Some(answer),
+                Ok(answer) => return Ok(Some(answer)),
                 Err(BusError::Timeout { .. } | BusError::Unavailable { .. }) => {}
+                Err(error) if error.is_denied() => return Err(error),
                 Err(error) => {
                     tracing::warn!(attempt = %self.id, %error, "the scheduler could not be asked");
-                    return None;
+                    return Ok(None);
                 }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        None
+        Ok(None)
     }
 }
 

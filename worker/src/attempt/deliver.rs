@@ -8,7 +8,6 @@ use super::{
 use crate::crew::Crew;
 use bus::BusError;
 use proto::{
-    Timestamp,
     ids::AttemptId,
     log::CHUNK_BYTES,
     message::{AttemptOutcome, InboxMessage, JobResult, Report, ReportWhat},
@@ -29,22 +28,37 @@ pub(crate) async fn tell(crew: &Crew, id: AttemptId, what: ReportWhat) -> Result
         ReportWhat::CommitResolved { .. } => format!("report.{id}.commit"),
         ReportWhat::Ended(_) => format!("report.{id}.ended"),
     };
-    let report = Report { id, worker: crew.id.clone(), at: Timestamp::now(), what };
+    let report = crew.report(id, what);
     crew.bus.inbox().publish(id.run, &InboxMessage::Report(Box::new(report)), &key, None).await.map(|_| ())
 }
 
-/// Delivers an attempt's outcome and cleans up. Returns only when the outcome is stored.
+/// Where else an outcome stands until it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    OnDisk,
+    /// Nowhere else, and it must not be lost.
+    InMemory,
+    /// Nowhere else, and losing it costs no more than a retry.
+    Nowhere,
+}
+
+/// Delivers an attempt's outcome and cleans up. Returns only when the outcome is stored, or when it is on disk and NATS does
+/// not permit it to be reported: then its folder stays, for a worker that may.
 pub(crate) async fn outcome(
     crew: &Crew,
     folder: &Folder,
     outcome: AttemptOutcome,
     shipping: Option<(&Shipping, tokio::task::JoinHandle<()>)>,
 ) {
-    let report = Report { id: folder.id, worker: crew.id.clone(), at: Timestamp::now(), what: ReportWhat::Ended(outcome) };
-    if let Err(error) = folder.write_report(&report) {
-        // The disk refuses: the report is still delivered from memory, only a crash would lose it (then: unknown).
-        tracing::error!(attempt = %folder.id, %error, "the report cannot be written down; delivering it from memory");
-    }
+    let report = crew.report(folder.id, ReportWhat::Ended(outcome));
+    let kept = match folder.write_report(&report) {
+        Ok(()) => Kept::OnDisk,
+        Err(error) => {
+            // The disk refuses: the report is still delivered from memory, only a crash would lose it (then: unknown).
+            tracing::error!(attempt = %folder.id, %error, "the report cannot be written down; delivering it from memory");
+            Kept::InMemory
+        }
+    };
     let mut sending = None;
     if let Some((shipping, mut task)) = shipping {
         shipping.end(log_len(folder));
@@ -52,7 +66,9 @@ pub(crate) async fn outcome(
             sending = Some(task);
         }
     }
-    send(crew, &report).await;
+    if !send(crew, &report, kept).await {
+        return;
+    }
     if let Some(task) = sending {
         // NATS was away: the log follows the report.
         let _ = task.await;
@@ -63,33 +79,44 @@ pub(crate) async fn outcome(
 /// Delivers the outcome of an attempt that did nothing worth remembering: should this process die first, the attempt is
 /// lost before any side effect, and is tried again.
 pub(crate) async fn unspooled(crew: &Crew, id: AttemptId, outcome: AttemptOutcome) {
-    let report = Report { id, worker: crew.id.clone(), at: Timestamp::now(), what: ReportWhat::Ended(outcome) };
-    send(crew, &report).await;
+    send(crew, &crew.report(id, ReportWhat::Ended(outcome)), Kept::Nowhere).await;
 }
 
 /// Delivers what a former process had written down.
 pub(crate) async fn spooled(crew: Arc<Crew>, folder: Folder, report: Report) {
     let shipping = Arc::new(Shipping::resumed(folder.marks().unwrap_or_default()));
     shipping.end(log_len(&folder));
-    send(&crew, &report).await;
-    let shipper = Shipper { bus: crew.bus.clone(), metrics: crew.metrics.clone(), folder: folder.clone(), shipping };
+    if !send(&crew, &report, Kept::OnDisk).await {
+        return;
+    }
+    let shipper = Shipper::new(&crew, &folder, shipping);
     shipper.run().await;
     finish(&crew, &folder, &report).await;
 }
 
-/// Sends until it is stored. There is no giving up: the outcome exists nowhere else.
-async fn send(crew: &Crew, report: &Report) {
+/// Sends until it is stored. There is no giving up, unless NATS does not permit it: that does not pass by itself, the
+/// process is about to end because of it, and an outcome on disk is delivered by the next one. Says whether it is stored.
+async fn send(crew: &Crew, report: &Report, kept: Kept) -> bool {
     let key = format!("report.{}.ended", report.id);
     let mut message = InboxMessage::Report(Box::new(report.clone()));
     let mut pause = Duration::from_millis(100);
     while let Err(error) = crew.bus.inbox().publish(report.id.run, &message, &key, None).await {
-        tracing::warn!(attempt = %report.id, %error, "the outcome could not be reported; trying again");
+        match kept {
+            Kept::OnDisk | Kept::Nowhere if error.is_denied() => {
+                tracing::error!(attempt = %report.id, %error, ?kept, "the outcome may not be reported; it is left for a worker that may");
+                return false;
+            }
+            Kept::OnDisk | Kept::InMemory | Kept::Nowhere => {
+                tracing::warn!(attempt = %report.id, %error, "the outcome could not be reported; trying again");
+            }
+        }
         if let BusError::TooLarge { .. } = error {
             message = InboxMessage::Report(Box::new(shortened(report)));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_AT_MOST);
     }
+    true
 }
 
 /// The report without what makes it long: that something was planned or applied must arrive, its details may be missing.
@@ -151,7 +178,7 @@ async fn archive(crew: &Crew, folder: &Folder) -> Result<(), FinishError> {
         write_archive(&mut writer, &file, len, &marks).await?;
         writer.shutdown().await
     };
-    let artifacts = crew.bus.artifacts();
+    let artifacts = crew.artifacts();
     let name = subject::log_object(folder.id);
     let (written, stored) = tokio::join!(write, artifacts.put(&name, reader));
     written.map_err(FinishError::Folder)?;

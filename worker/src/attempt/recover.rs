@@ -44,12 +44,7 @@ async fn settle(crew: Arc<Crew>, folder: Folder) {
             wait_for_runner(&folder).await;
             let outcome = outcome_of(&folder, &record);
             tracing::info!(attempt = %id, outcome = crate::action::outcome_word(&outcome), "settling an attempt of the former process");
-            let report = proto::message::Report {
-                id,
-                worker: crew.id.clone(),
-                at: proto::Timestamp::now(),
-                what: proto::message::ReportWhat::Ended(outcome),
-            };
+            let report = crew.report(id, proto::message::ReportWhat::Ended(outcome));
             if let Err(error) = folder.write_report(&report) {
                 tracing::warn!(attempt = %id, %error, "the report cannot be written down");
             }

@@ -2,9 +2,10 @@
 //! loses nothing, and memory stays flat. A chunk whose answer was lost is sent again; readers know it by its offset.
 
 use super::folder::{Folder, PhaseMark, phase_at};
-use bus::{Bus, BusError, PendingAck};
+use crate::crew::Crew;
+use bus::{Bus, BusError, Output, PendingAck};
 use bytes::Bytes;
-use proto::{ids::AttemptId, log::CHUNK_BYTES};
+use proto::log::CHUNK_BYTES;
 use service::metrics::WorkerMetrics;
 use std::{
     collections::VecDeque,
@@ -72,20 +73,31 @@ impl Shipping {
 /// Sends one attempt's log.
 #[derive(Debug)]
 pub(crate) struct Shipper {
-    pub(crate) bus: Bus,
-    pub(crate) metrics: WorkerMetrics,
-    pub(crate) folder: Folder,
-    pub(crate) shipping: Arc<Shipping>,
+    bus: Bus,
+    to: Output,
+    metrics: WorkerMetrics,
+    folder: Folder,
+    shipping: Arc<Shipping>,
 }
 
 impl Shipper {
-    /// Sends until the end has been sent and everything is stored.
+    pub(crate) fn new(crew: &Crew, folder: &Folder, shipping: Arc<Shipping>) -> Self {
+        let to = Output { id: folder.id, seat: crew.seat.clone() };
+        Self { bus: crew.bus.clone(), to, metrics: crew.metrics.clone(), folder: folder.clone(), shipping }
+    }
+
+    /// Sends until the end has been sent and everything is stored. Where NATS does not permit it, the log stays in its file
+    /// and is archived with the end of the attempt: it never holds up a result.
     pub(crate) async fn run(self) {
         let id = self.folder.id;
         let mut acked = self.folder.shipped();
         loop {
             match self.send_from(acked, &mut acked).await {
                 Ok(()) => return,
+                Err(ShipError::Bus(error)) if error.is_denied() => {
+                    tracing::error!(attempt = %id, %error, "the log may not be sent; it is in the attempt's folder");
+                    return;
+                }
                 Err(error) => {
                     tracing::debug!(attempt = %id, %error, "the log could not be sent; trying again");
                     tokio::time::sleep(RETRY_AFTER).await;
@@ -96,7 +108,6 @@ impl Shipper {
 
     /// Sends everything from `from` on; `acked` is how far it is stored.
     async fn send_from(&self, from: u64, acked: &mut u64) -> Result<(), ShipError> {
-        let id = self.folder.id;
         let mut sent = from;
         let mut window: VecDeque<(u64, PendingAck)> = VecDeque::new();
         let mut last_sent: Option<Instant> = None;
@@ -115,7 +126,7 @@ impl Shipper {
                 let (phase, bytes) = self.read(log.as_ref(), sent, len)?;
                 let next = sent + bytes.len() as u64;
                 self.metrics.logged(bytes.len() as u64);
-                window.push_back((next, self.publish(id, sent, &phase, bytes, None).await?));
+                window.push_back((next, self.publish(sent, &phase, bytes, None).await?));
                 sent = next;
                 last_sent = Some(Instant::now());
                 if window.len() >= WINDOW {
@@ -126,14 +137,14 @@ impl Shipper {
             self.settle(&mut window, acked, 0).await?;
             if end.is_some_and(|end| sent >= end) {
                 let (phase, _) = owned(phase_at(&self.shipping.marks(), sent));
-                return Ok(self.publish(id, sent, &phase, Bytes::new(), Some(sent)).await?.wait().await?);
+                return Ok(self.publish(sent, &phase, Bytes::new(), Some(sent)).await?.wait().await?);
             }
             let _ = tokio::time::timeout(LOOK_EVERY, self.shipping.grown.notified()).await;
         }
     }
 
-    async fn publish(&self, id: AttemptId, offset: u64, phase: &str, bytes: Bytes, end: Option<u64>) -> Result<PendingAck, BusError> {
-        self.bus.logs().publish(id, offset, phase, bytes, end).await
+    async fn publish(&self, offset: u64, phase: &str, bytes: Bytes, end: Option<u64>) -> Result<PendingAck, BusError> {
+        self.bus.logs().publish(&self.to, offset, phase, bytes, end).await
     }
 
     /// Waits until no more than `keep` chunks are on their way.

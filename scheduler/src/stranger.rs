@@ -1,0 +1,18 @@
+//! Workers that speak for others. NATS holds a worker to the subjects of its own pool (and name, where it has a user of its
+//! own); here what a message claims is held against the subject it came over, and against the run it is about. A worker of
+//! another pool can neither begin an attempt nor report one.
+
+use crate::{shard::Shard, turn::TurnError};
+use proto::{RunId, Seat};
+
+/// Why who speaks has no say about a run; `None`: it may have one. A run that is not there has no pool yet.
+pub(crate) async fn is_stranger(shard: &Shard, run: RunId, claimed: &Seat, came_from: &Seat) -> Result<Option<&'static str>, TurnError> {
+    if claimed != came_from {
+        return Ok(Some("it names another worker than its subject"));
+    }
+    let slot = shard.slot(run);
+    let mut slot = slot.lock().await;
+    slot.load(shard, run).await?;
+    let elsewhere = slot.run.as_ref().is_some_and(|run| run.pool != came_from.pool);
+    Ok(elsewhere.then_some("the run belongs to another pool"))
+}
