@@ -45,6 +45,10 @@ audit: ## known vulnerabilities in dependencies; needs cargo-deny and the networ
 sim: ## seeded histories of the core under faults; SIM_ARGS="--seeds 20000" for more
 	@$(IN) cargo run -p simulation --profile sim --locked --bin navvy-sim -- $(SIM_ARGS)
 
+.PHONY: model
+model: ## every state of the model of the core; MODEL_ARGS=--large for more
+	@$(IN) cargo run -p model --profile sim --locked --bin navvy-model -- $(MODEL_ARGS)
+
 .PHONY: bench
 bench: ## measure this machine with an optimised build; BENCH_ARGS=--json for numbers
 	@scripts/bench.sh $(BENCH_ARGS)
