@@ -50,6 +50,10 @@ cas-check: ## compare-and-swap under kills and pauses, for CAS_SECONDS (60); for
 	@scripts/ensure-tools.sh
 	@$(IN) cargo test --locked -p bus --test all -- --ignored --nocapture compare_and_swap_holds
 
+.PHONY: model
+model: ## every state of the model of the core; MODEL_ARGS=--large for more
+	@$(IN) cargo run -p model --profile sim --locked --bin navvy-model -- $(MODEL_ARGS)
+
 .PHONY: bench
 bench: ## measure this machine with an optimised build; BENCH_ARGS=--json for numbers
 	@scripts/bench.sh $(BENCH_ARGS)

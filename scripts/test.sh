@@ -2,7 +2,7 @@
 # Everything CI runs, in the order that fails soonest. `make test` is this.
 #
 #   test.sh          all steps
-#   test.sh STEP…    only the named ones: lint, deny, fixtures, cargo, simulation, doc
+#   test.sh STEP…    only the named ones: lint, deny, fixtures, cargo, simulation, model, doc
 set -euo pipefail
 # shellcheck source=scripts/programs.sh
 . "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
@@ -15,7 +15,7 @@ step_lint() {
   cargo fmt --all --check
   say "clippy"
   cargo clippy --workspace --all-targets --locked -- -D warnings
-  cargo clippy -p domain -p simulation --all-targets --features simulation/planted-bugs --locked -- -D warnings
+  cargo clippy -p domain -p simulation -p model --all-targets --features simulation/planted-bugs,model/planted-bugs --locked -- -D warnings
 }
 
 # Licences, banned crates and sources. Not advisories: those change without a
@@ -51,13 +51,19 @@ step_simulation() {
   cargo test -p simulation --profile sim --features planted-bugs --locked
 }
 
+# Every state of the model, and a counterexample for each planted bug. At full speed and with bugs planted, as above.
+step_model() {
+  say "model"
+  cargo test -p model --profile sim --features planted-bugs --locked
+}
+
 step_doc() {
   say "documentation"
   RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" cargo doc --workspace --no-deps --locked
 }
 
 steps=("$@")
-[[ $# -gt 0 ]] || steps=(lint deny fixtures cargo simulation doc)
+[[ $# -gt 0 ]] || steps=(lint deny fixtures cargo simulation model doc)
 # Before the first step, so that nothing is found missing after minutes of compiling.
 case " ${steps[*]} " in
   *" cargo "* | *" fixtures "*) scripts/ensure-tools.sh ;;
@@ -65,7 +71,7 @@ case " ${steps[*]} " in
 esac
 for step in "${steps[@]}"; do
   if ! declare -F "step_$step" >/dev/null; then
-    echo "test.sh: unknown step $step (known: lint, deny, fixtures, cargo, simulation, doc)" >&2
+    echo "test.sh: unknown step $step (known: lint, deny, fixtures, cargo, simulation, model, doc)" >&2
     exit 2
   fi
   "step_$step"

@@ -1,5 +1,5 @@
 //! Bugs on purpose, to show that the simulation and the model would find them. Compiled only with the feature
-//! `planted-bugs`, which nothing but `tests/simulation` asks for; without it `planted!` is the word `false`.
+//! `planted-bugs`, which nothing but `tests/simulation` and `tests/model` ask for; without it `planted!` is the word `false`.
 //!
 //! One bug at a time and per thread: a check that finds it has found that one.
 

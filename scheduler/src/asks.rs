@@ -130,16 +130,30 @@ async fn holds_its_locks(shard: &Shard, run: RunId) -> Result<bool, TurnError> {
     Ok(records.iter().all(|record| record.value.holder.as_ref().is_some_and(|holder| holder.run == run)))
 }
 
+/// The "no" that the run as it is stored now has for this input; `None`: it would be a yes, or is one already.
+async fn would_refuse(shard: &Shard, run: RunId, input: &Input) -> Result<Option<Refusal>, TurnError> {
+    let slot = shard.slot(run);
+    let mut slot = slot.lock().await;
+    slot.refresh(shard, run).await?;
+    let Some(mut state) = slot.run.clone() else { return Ok(None) };
+    let refusal = domain::run::decide(&mut state, input, jiff::Timestamp::now(), &shard.policy).err();
+    Ok(refusal.filter(|refusal| *refusal != Refusal::AlreadySo))
+}
+
 async fn start_effects(shard: &Shard, ask: &Ask, serial_before: Option<u64>) -> Result<AskAnswer, TurnError> {
     let AttemptId { run, job, attempt } = ask.id;
     if shard.lock_watch.trouble().is_some() {
         return Ok(AskAnswer::Later { reason: LOCKS_LOST.to_owned() });
     }
+    let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone(), serial_before };
     if !holds_its_locks(shard, run).await? {
+        // A straggler whose run has ended and given its locks back is told so: after "later" it would ask for ever.
+        if let Some(refusal) = would_refuse(shard, run, &input).await? {
+            return Ok(AskAnswer::Refused { reason: refusal.to_string() });
+        }
         tracing::error!(attempt = %ask.id, "the run's locks are not held by it in the store: nothing may start; look at the bucket LOCKS");
         return Ok(AskAnswer::Later { reason: "the run's locks are not held by it in the store".to_owned() });
     }
-    let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone(), serial_before };
     Ok(match shard.turn(run, Cause::Input(input)).await? {
         Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => AskAnswer::Go,
         Outcome::Refused { refusal, .. } => AskAnswer::Refused { reason: refusal.to_string() },

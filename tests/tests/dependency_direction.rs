@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("worker", &["proto", "bus", "service"]),
     ("navvy", &["proto", "domain", "bus", "service", "gateway", "scheduler", "worker"]),
     ("system-tests", &["proto", "bus"]),
+    ("model", &["proto", "domain"]),
     ("simulation", &["proto", "domain"]),
 ];
 

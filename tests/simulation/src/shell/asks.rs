@@ -2,6 +2,7 @@
 
 use super::{
     Shell,
+    planted::wrong,
     turn::{Cause, Outcome},
 };
 use crate::{
@@ -52,10 +53,25 @@ async fn holds_its_locks(shell: &Shell, run: proto::RunId) -> Result<bool, Away>
     Ok(held.iter().all(|held| held.record.holder.as_ref().is_some_and(|holder| holder.run == run)))
 }
 
+/// Whether the run as it is stored now has a "no" for this question: after "later" a straggler would ask for ever.
+async fn would_refuse(shell: &Shell, question: &Question) -> Result<bool, Away> {
+    if wrong!(StragglerAsksOn) {
+        return Ok(false);
+    }
+    let AttemptId { run, job, attempt } = question.id;
+    let mut slot = shell.slot(run).await;
+    shell.refresh(&mut slot.state, run).await?;
+    let Some(mut state) = slot.state.run.clone() else { return Ok(false) };
+    let input = Input::StartEffects { job, attempt, worker: question.worker.clone(), nonce: question.nonce.clone(), serial_before: None };
+    let refusal = run::decide(&mut state, &input, shell.ctx.wall(), &shell.ctx.core.policy).err();
+    Ok(refusal.is_some_and(|refusal| refusal != Refusal::AlreadySo))
+}
+
 async fn start_effects(shell: &Shell, question: &Question) -> Result<Answer, Away> {
     let AttemptId { run, job, attempt } = question.id;
     if !holds_its_locks(shell, run).await? {
-        return Ok(Answer::Later);
+        let over = would_refuse(shell, question).await?;
+        return Ok(if over { Answer::Refused } else { Answer::Later });
     }
     let input = Input::StartEffects { job, attempt, worker: question.worker.clone(), nonce: question.nonce.clone(), serial_before: None };
     Ok(match shell.turn(run, Cause::Input(input)).await? {

@@ -52,13 +52,15 @@ mod on_purpose {
         CommandAgain,
         /// A "no" is said before it is sure that the command does not come again.
         NoBeforeAck,
+        /// A worker whose run has gone on is told to ask again, for ever.
+        StragglerAsksOn,
         /// A worker that was restarted forgets what it had not reported.
         SpoolForgotten,
     }
 
     impl ShellBug {
         /// All of them.
-        pub const ALL: [Self; 14] = [
+        pub const ALL: [Self; 15] = [
             Self::AckBeforeCommit,
             Self::TimeoutIsYes,
             Self::CommitUnchecked,
@@ -71,6 +73,7 @@ mod on_purpose {
             Self::RestartedStartsAgain,
             Self::AppliesAnyPlan,
             Self::SpoolForgotten,
+            Self::StragglerAsksOn,
             Self::CommandAgain,
             Self::NoBeforeAck,
         ];

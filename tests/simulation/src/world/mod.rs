@@ -292,9 +292,19 @@ impl World {
         let store = self.core.store.borrow();
         oracle.open().is_empty()
             && oracle.spooled.is_subset(&oracle.told)
+            && self.busy_workers().is_empty()
             && oracle.accepted.iter().all(|run| oracle.truths.contains_key(run))
             && store.inbox.is_empty()
             && store.lock_records().iter().all(|record| record.holder.is_none() && record.queue.is_empty())
+    }
+
+    /// Workers that still have something to do.
+    fn busy_workers(&self) -> Vec<String> {
+        let busy = |role: &Option<Role>| match role {
+            Some(Role::Worker(worker)) if !worker.running.borrow().is_empty() => Some(worker.name.to_string()),
+            Some(Role::Worker(_) | Role::Scheduler(_) | Role::People) | None => None,
+        };
+        self.roles.iter().filter_map(busy).collect()
     }
 
     fn complain(&self) {
@@ -310,9 +320,10 @@ impl World {
         };
         let held: Vec<_> = store.lock_records().iter().filter_map(by).collect();
         let text = format!(
-            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; {} messages, {} orders",
+            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; busy {:?}; {} messages, {} orders",
             oracle.open().len(),
             oracle.spooled.difference(&oracle.told).collect::<Vec<_>>(),
+            self.busy_workers(),
             store.inbox.len(),
             store.work.len()
         );
