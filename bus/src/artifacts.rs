@@ -43,6 +43,7 @@ impl Artifacts {
     pub async fn put(&self, name: &str, bytes: impl AsyncRead + Send) -> Result<ObjectInfo, BusError> {
         let op = Op("store object", name);
         let store = self.store(op).await?;
+        let bytes = failpoint::failpoint_reader!("bus.object.read", bytes);
         tokio::pin!(bytes);
         let stored = store.put(name, &mut bytes).await.map_err(|error| {
             let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

@@ -92,8 +92,10 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
         }
         return;
     }
+    failpoint::failpoint!("scheduler.inbox.taken", message);
     match feed(shard, delivery.run, &message).await {
         Ok(outcome) => {
+            failpoint::failpoint!("scheduler.inbox.done", message);
             if let InboxMessage::Command(Command { reply_to: Some(reply_to), .. }) = &message {
                 // Who has the answer and looks at the run sees what was decided.
                 views::show(shard, delivery.run).await;

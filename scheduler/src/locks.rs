@@ -25,6 +25,7 @@ pub(crate) async fn want(shard: &Shard, run: RunId, keys: &[LockKey]) -> Result<
 /// it is woken, so that a crash in between is found by the sweep.
 pub(crate) async fn release(shard: &Shard, run: RunId, keys: &[LockKey]) -> Result<(), TurnError> {
     let ((), records) = change(shard, keys, |records| ((), lock::release(records, run))).await?;
+    failpoint::failpoint!("scheduler.locks.released");
     grant_next(shard, &records).await
 }
 
@@ -32,6 +33,7 @@ pub(crate) async fn release(shard: &Shard, run: RunId, keys: &[LockKey]) -> Resu
 pub(crate) async fn grant_next(shard: &Shard, records: &[LockRecord]) -> Result<(), TurnError> {
     for waiter in lock::next_in_line(records) {
         if want(shard, waiter.run, &waiter.wants).await? {
+            failpoint::failpoint!("scheduler.locks.handed");
             shard.wake(waiter.run, Input::LocksGranted);
         }
     }

@@ -125,8 +125,10 @@ impl Shard {
         let entry = Entry { nonce: nonce.clone(), at, events: events.to_vec() };
         let bytes = codec::encode(&entry).inspect_err(|_| slot.forget())?;
         let open = slot.run.as_ref().is_some_and(|run| !run.is_over());
+        failpoint::failpoint!("scheduler.deciding", each events);
         match self.bus.run_log().commit(run, slot.seq, bytes, open).await {
             Ok(seq) => {
+                failpoint::failpoint!("scheduler.committed", each events);
                 slot.seq = seq;
                 Ok(true)
             }

@@ -41,10 +41,12 @@ pub(crate) async fn outcome(
     shipping: Option<(&Shipping, tokio::task::JoinHandle<()>)>,
 ) {
     let report = Report { id: folder.id, worker: crew.id.clone(), at: Timestamp::now(), what: ReportWhat::Ended(outcome) };
+    failpoint::failpoint!("worker.report.due");
     if let Err(error) = folder.write_report(&report) {
         // The disk refuses: the report is still delivered from memory, only a crash would lose it (then: unknown).
         tracing::error!(attempt = %folder.id, %error, "the report cannot be written down; delivering it from memory");
     }
+    failpoint::failpoint!("worker.report.written");
     let mut sending = None;
     if let Some((shipping, mut task)) = shipping {
         shipping.end(log_len(folder));
@@ -53,6 +55,7 @@ pub(crate) async fn outcome(
         }
     }
     send(crew, &report).await;
+    failpoint::failpoint!("worker.report.stored");
     if let Some(task) = sending {
         // NATS was away: the log follows the report.
         let _ = task.await;
@@ -119,6 +122,7 @@ async fn finish(crew: &Crew, folder: &Folder, report: &Report) {
         if log_len(folder) > 0 {
             archive(crew, folder).await?;
         }
+        failpoint::failpoint!("worker.log.archived");
         let effects = folder.record().ok().flatten().is_none_or(|record| record.effects);
         let unclear = matches!(report.what, ReportWhat::Ended(AttemptOutcome::Unclear { .. })) && effects;
         if unclear || folder.errored_state().is_some() {

@@ -1,0 +1,2 @@
+//! Chaos.
+fn main() {}
