@@ -19,7 +19,7 @@ pub struct Wanted {
     pub rounds: usize,
     /// Fleets at a time.
     pub lanes: usize,
-    /// Only moments whose row or point holds this.
+    /// Only this row, or moments that hold this text.
     pub only: Option<String>,
 }
 
@@ -42,10 +42,12 @@ struct Desk {
 /// Plays every scenario.
 pub async fn run(scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<Report> {
     let began = Instant::now();
-    let shown = |scenario: &Scenario| format!("{} {} {:?}", scenario.row, scenario.moment, scenario.dies);
+    let is_meant = |scenario: &Scenario, only: &str| {
+        only == scenario.row || (!only.starts_with('C') && format!("{} {:?}", scenario.moment, scenario.dies).contains(only))
+    };
     let chosen: Vec<Scenario> = scenarios
         .iter()
-        .filter(|scenario| wanted.only.as_ref().is_none_or(|only| shown(scenario).contains(only.as_str())))
+        .filter(|scenario| wanted.only.as_ref().is_none_or(|only| is_meant(scenario, only)))
         .copied()
         .collect();
     let order = (0..wanted.rounds).flat_map(|round| (0..chosen.len()).map(move |index| (index, round)));

@@ -175,7 +175,7 @@ impl Play<'_> {
             self.lane.fleet.start(WORKER).await?;
             self.lane.fleet.kill(OTHER_WORKER)?;
         }
-        death::end_leftovers(&self.dir);
+        death::end_leftovers(&self.dir).await?;
         if self.scenario.ends == Ends::Unknown {
             let client = self.lane.fleet.client.clone();
             if let Err(why) = self.main.resolve(&client).await {

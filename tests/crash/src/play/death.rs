@@ -10,6 +10,7 @@ use nix::{
     unistd::Pid,
 };
 use std::{fs, path::Path, time::Instant};
+use system_tests::eventually;
 
 impl Play<'_> {
     pub(super) async fn arm(&mut self) -> anyhow::Result<()> {
@@ -46,7 +47,8 @@ impl Play<'_> {
             }
         }
         self.back = true;
-        if !matches!(self.scenario.dies, Dies::Holding(_)) || self.scenario.then == Then::RestartWhenUnknown {
+        // One that was to be cancelled is left holding: the stop must reach it.
+        if self.scenario.then == Then::RestartWhenUnknown {
             fs::write(self.dir.join("main.go"), "")?;
         }
         for role in self.dead() {
@@ -76,6 +78,10 @@ impl Play<'_> {
             Dies::Holding(victims) => {
                 let Some(tool) = read_pid(&self.dir.join("main.holding")) else { return Ok(false) };
                 let runner = parent_of(tool);
+                // Another attempt goes through.
+                for (verb, _) in self.scenario.steps {
+                    fs::remove_file(self.dir.join(format!("main.{verb}")))?;
+                }
                 // From the inside out: who is still there must not see the others go.
                 for victim in [Victim::Worker, Victim::Runner, Victim::Tool].into_iter().filter(|victim| victims.contains(victim)) {
                     match victim {
@@ -113,8 +119,11 @@ fn end(pid: Option<Pid>) {
 }
 
 /// A tool that outlived its runner is ended as an operator would end it, before anything else touches its state.
-pub(super) fn end_leftovers(dir: &Path) {
-    end(read_pid(&dir.join("main.holding")).filter(|pid| is_ours(*pid)));
+pub(super) async fn end_leftovers(dir: &Path) -> anyhow::Result<()> {
+    let Some(tool) = read_pid(&dir.join("main.holding")).filter(|pid| is_ours(*pid)) else { return Ok(()) };
+    end(Some(tool));
+    // A dead process has no program any more.
+    eventually("the tool that was left behind to be gone", || async { Ok((!is_ours(tool)).then_some(())) }).await
 }
 
 fn is_ours(pid: Pid) -> bool {

@@ -1,6 +1,5 @@
 //! What the fake tool changes: the effects, line by line on the disk before it goes on, and a state with a serial.
 
-use nix::{sys::signal::kill, unistd::Pid};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
@@ -64,8 +63,7 @@ impl World {
     /// Nobody else may be at work on the same state. It is an effect of its own if somebody is.
     pub(crate) fn enter(&self) -> Result<(), Stopped> {
         let path = self.dir.join("applying");
-        let other = fs::read_to_string(&path).ok().and_then(|pid| pid.trim().parse().ok());
-        if other.is_some_and(|pid| kill(Pid::from_raw(pid), None).is_ok()) {
+        if fs::read_to_string(&path).is_ok_and(|pid| is_at_work(pid.trim())) {
             self.effect("overlap")?;
         }
         Ok(fs::write(path, std::process::id().to_string())?)
@@ -108,4 +106,10 @@ impl World {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         digits.parse().map_err(|_| broken("no serial".to_owned()))
     }
+}
+
+/// Whether a process of this number can still do anything: a dead one may be listed until somebody takes note of it.
+fn is_at_work(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
 }
