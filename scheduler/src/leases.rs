@@ -164,9 +164,7 @@ async fn settle(shard: &Shard, id: AttemptId, seen: String) -> Result<(), TurnEr
 async fn last_word(shard: &Shard, id: AttemptId) -> Result<Option<Input>, BusError> {
     let report = shard.bus.inbox().last_report(id.run).await?.filter(|report| report.id == id);
     Ok(report.and_then(|report| match report.what {
-        ReportWhat::Ended(_) => {
-            Some(Input::Report { job: id.job, attempt: id.attempt, worker: report.worker, what: report.what })
-        }
+        ReportWhat::Ended(_) => Some(Input::Report { job: id.job, attempt: id.attempt, worker: report.worker, what: report.what }),
         ReportWhat::Phase { .. } | ReportWhat::CommitResolved { .. } => None,
     }))
 }

@@ -74,6 +74,11 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// No process yet, and a NATS that is somebody else's: the settings name it.
+    pub fn over(wishes: Wishes) -> anyhow::Result<Self> {
+        Self::prepare(wishes, None)
+    }
+
     fn prepare(wishes: Wishes, nats: Option<(TempDir, bus::Server)>) -> anyhow::Result<Self> {
         let (dir, nats) = match nats {
             Some((dir, nats)) => (dir, Some(nats)),

@@ -43,5 +43,7 @@ pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a running test has a path");
     // A test lies in `target/<profile>/deps`, another program beside the one that is looked for.
     let mut beside = own.ancestors().skip(1).take(2).map(|folder| folder.join(name));
-    beside.find(|path| path.exists()).unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace` first (`make test` does)"))
+    beside
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace` first (`make test` does)"))
 }

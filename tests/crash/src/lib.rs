@@ -10,6 +10,7 @@
 //! points to die at. `navvy-chaos` is the same oracle under random faults, without points.
 
 pub mod effects;
+pub mod family;
 pub mod lane;
 pub mod matrix;
 pub mod oracle;

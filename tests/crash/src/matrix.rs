@@ -45,20 +45,13 @@ pub async fn run(scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<Repo
     let is_meant = |scenario: &Scenario, only: &str| {
         only == scenario.row || (!only.starts_with('C') && format!("{} {:?}", scenario.moment, scenario.dies).contains(only))
     };
-    let chosen: Vec<Scenario> = scenarios
-        .iter()
-        .filter(|scenario| wanted.only.as_ref().is_none_or(|only| is_meant(scenario, only)))
-        .copied()
-        .collect();
+    let chosen: Vec<Scenario> =
+        scenarios.iter().filter(|scenario| wanted.only.as_ref().is_none_or(|only| is_meant(scenario, only))).copied().collect();
     let order = (0..wanted.rounds).flat_map(|round| (0..chosen.len()).map(move |index| (index, round)));
-    let desk = Arc::new(Desk {
-        waiting: Mutex::new(order.collect()),
-        lines: Mutex::new(chosen.iter().map(Line::new).collect()),
-    });
+    let desk = Arc::new(Desk { waiting: Mutex::new(order.collect()), lines: Mutex::new(chosen.iter().map(Line::new).collect()) });
     let ground = Ground::prepare()?;
-    let lanes: Vec<_> = (0..wanted.lanes.min(chosen.len()))
-        .map(|_| tokio::spawn(work(ground.clone(), chosen.clone(), desk.clone())))
-        .collect();
+    let lanes: Vec<_> =
+        (0..wanted.lanes.min(chosen.len())).map(|_| tokio::spawn(work(ground.clone(), chosen.clone(), desk.clone()))).collect();
     for lane in lanes {
         lane.await??;
     }

@@ -60,7 +60,8 @@ impl Cast {
             "unknown" => Status::Unknown,
             _ => return None,
         };
-        self.shown = format!("{id} {status:?}, failure {}, evidence {}, waiting for {}", run["failure"], run["evidence"], run["waiting_for"]);
+        self.shown =
+            format!("{id} {status:?}, failure {}, evidence {}, waiting for {}", run["failure"], run["evidence"], run["waiting_for"]);
         match status {
             Status::Running | Status::AwaitingApproval => self.settled_since = None,
             Status::Success | Status::Failed | Status::Cancelled | Status::Unknown => {
