@@ -14,8 +14,10 @@ use system_tests::{
 };
 use tempfile::TempDir;
 
-/// Two resources, one after the other: the first is quick; the second, if a file says so, is not.
-fn configuration(state: &str, effects: &Path, hold: &Path) -> String {
+/// Resources one after the other: a quick one, one that may take its time, and one that goes on while the file `hold` is
+/// there. terraform writes the state of a running apply when a resource is done and the last write is 20 s old.
+fn configuration(state: &str, dir: &Path) -> String {
+    let dir = dir.display();
     format!(
         r#"
 terraform {{
@@ -29,20 +31,27 @@ variable "label" {{ type = string }}
 resource "terraform_data" "first" {{
   triggers_replace = var.label
   provisioner "local-exec" {{
-    command = "echo ${{var.label}} first >> {effects}"
+    command = "echo ${{var.label}} first >> {dir}/effects"
   }}
 }}
 resource "terraform_data" "second" {{
   triggers_replace = terraform_data.first.id
   provisioner "local-exec" {{
-    command = "echo ${{var.label}} second >> {effects}; n=0; while [ -e {hold} ] && [ $n -lt 1200 ]; do sleep 0.1; n=$((n+1)); done"
+    command = "echo ${{var.label}} second >> {dir}/effects; [ ! -e {dir}/slow ] || sleep 21"
   }}
 }}
-"#,
-        effects = effects.display(),
-        hold = hold.display()
+resource "terraform_data" "third" {{
+  triggers_replace = terraform_data.second.id
+  provisioner "local-exec" {{
+    command = "echo ${{var.label}} third >> {dir}/effects; n=0; while [ -e {dir}/hold ] && [ $n -lt 1800 ]; do sleep 0.1; n=$((n+1)); done"
+  }}
+}}
+"#
     )
 }
+
+/// What a run does, whole.
+const ALL: [&str; 3] = ["first", "second", "third"];
 
 struct World {
     dir: TempDir,
@@ -57,7 +66,7 @@ impl World {
         let dir = TempDir::new()?;
         let state = state_server(&dir.path().join("state"))?;
         let git = GitServer::start()?;
-        let files = configuration(&state.url, &dir.path().join("effects"), &dir.path().join("hold"));
+        let files = configuration(&state.url, dir.path());
         let repo = git.repo("infra", &[("main.tf", &files)])?;
         let wishes = Wishes::git(git.server.host())
             .set("NAVVY__SCHEDULER__LEASE", "6s")
@@ -137,11 +146,14 @@ impl World {
 async fn machine_lost(after_state_write: bool) -> anyhow::Result<()> {
     let mut world = World::open().await?;
     fs::write(world.dir.path().join("hold"), "")?;
-    let id = world.submit("one").await?;
-    eventually("the second resource to be under way", || async { Ok((world.effects("one").len() == 2).then_some(())) }).await?;
     if after_state_write {
-        // terraform writes the state of a running apply every 20 s.
-        eventually("a first state write", || async { Ok((world.resources().await? > 0).then_some(())) }).await?;
+        fs::write(world.dir.path().join("slow"), "")?;
+    }
+    let id = world.submit("one").await?;
+    eventually("the third resource to be under way", || async { Ok((world.effects("one") == ALL).then_some(())) }).await?;
+    if after_state_write {
+        eventually("a state write", || async { Ok((world.resources().await? > 0).then_some(())) }).await?;
+        fs::remove_file(world.dir.path().join("slow"))?;
     } else {
         assert_eq!(world.resources().await?, 0);
     }
@@ -159,7 +171,7 @@ async fn machine_lost(after_state_write: bool) -> anyhow::Result<()> {
         Ok((status["waiting_for"]["for"] == "lock").then_some(()))
     })
     .await?;
-    assert_eq!(world.effects("one"), ["first", "second"], "nothing is done again by itself");
+    assert_eq!(world.effects("one"), ALL, "nothing is done again by itself");
 
     fs::remove_file(world.dir.path().join("hold"))?;
     world.force_unlock().await?;
@@ -168,8 +180,8 @@ async fn machine_lost(after_state_write: bool) -> anyhow::Result<()> {
     assert!(code.is_success(), "{answer}");
     world.client().wait_for(&id, "failed").await?;
     world.client().wait_for(&next, "success").await?;
-    assert_eq!((world.effects("one").len(), world.effects("two").len()), (2, 2));
-    assert_eq!(world.resources().await?, 2);
+    assert_eq!((world.effects("one").len(), world.effects("two").len()), (3, 3));
+    assert_eq!(world.resources().await?, 3);
     Ok(())
 }
 
@@ -212,8 +224,8 @@ async fn processes_that_die_where_decisions_are_written_cost_nothing() -> anyhow
             }
         };
         world.client().wait_for(&id, "success").await.with_context(|| point.to_owned())?;
-        assert_eq!(world.effects(&label), ["first", "second"], "{point}");
-        assert_eq!(world.resources().await?, 2, "{point}");
+        assert_eq!(world.effects(&label), ALL, "{point}");
+        assert_eq!(world.resources().await?, 3, "{point}");
     }
     Ok(())
 }

@@ -98,7 +98,7 @@ impl World {
     }
 
     /// The serial of the state that a plan was made for.
-    pub(crate) fn serial_of(&self, plan: &str) -> Result<u64, Stopped> {
+    pub(crate) fn serial_of(plan: &str) -> Result<u64, Stopped> {
         let broken = |why: String| Stopped::Failed(format!("Error: {plan}: {why}"));
         let mut archive = ZipArchive::new(File::open(plan)?).map_err(|error| broken(error.to_string()))?;
         let mut text = String::new();

@@ -152,7 +152,10 @@ impl Faults {
             }
             Fault::FillDisk(role) => match self.processes.disk(role) {
                 Some(disk) => disk.fill(),
-                None => return self.skip(fault),
+                None => {
+                    self.skipped.insert(fault.kind());
+                    return Ok(());
+                }
             },
             Fault::KillServer(n) => self.servers.kill(n)?,
             Fault::PauseServer(n) => {
@@ -161,7 +164,10 @@ impl Faults {
             }
             Fault::FillServerDisk(n) => match self.servers.disk(n) {
                 Some(disk) => disk.fill(),
-                None => return self.skip(fault),
+                None => {
+                    self.skipped.insert(fault.kind());
+                    return Ok(());
+                }
             },
             Fault::StepDown(stream) => {
                 // Refused when there is no leader just now: then it has stepped down already.
@@ -171,11 +177,6 @@ impl Faults {
         *self.counts.entry(fault.kind()).or_default() += 1;
         self.trouble().insert(fault.target());
         self.active.push((fault, Instant::now() + lasts));
-        Ok(())
-    }
-
-    fn skip(&mut self, fault: Fault) -> anyhow::Result<()> {
-        self.skipped.insert(fault.kind());
         Ok(())
     }
 

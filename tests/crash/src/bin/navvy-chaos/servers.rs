@@ -9,6 +9,7 @@ use nix::{
     unistd::Pid,
 };
 use std::{
+    fmt::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -52,7 +53,8 @@ impl Servers {
             );
             if count > 1 {
                 let all: Vec<String> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
-                text += &format!("cluster {{ name: c, listen: \"127.0.0.1:{route}\", routes: [{}] }}\n", all.join(", "));
+                let peers = all.join(", ");
+                let _ = writeln!(text, "cluster {{ name: c, listen: \"127.0.0.1:{route}\", routes: [{peers}] }}");
             }
             let config = dir.join(format!("nats-{n}.conf"));
             std::fs::write(&config, text)?;

@@ -20,7 +20,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 /// How long obligations may stay open once the faults have stopped.
-const CLOSES_WITHIN: Duration = Duration::from_secs(120);
+const CLOSES_WITHIN: Duration = Duration::from_mins(2);
 
 /// What came of it.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Report {
     servers: u8,
     runs: usize,
     endings: BTreeMap<String, usize>,
+    /// Kinds of failures.
+    failures: BTreeMap<String, usize>,
     effects: usize,
     unknown: usize,
     late: usize,
@@ -87,6 +89,10 @@ pub(crate) struct Judged {
 /// All of it in one place.
 pub(crate) fn report(people: &People, faults: &Faults, seed: u64, options: &Options, outcome: Judged) -> Report {
     let mut endings: BTreeMap<String, usize> = BTreeMap::new();
+    let mut failures: BTreeMap<String, usize> = BTreeMap::new();
+    for failed in outcome.runs.iter().flat_map(|run| run.of("job_failed")) {
+        *failures.entry(failed["failure"]["kind"].as_str().unwrap_or("other").to_owned()).or_default() += 1;
+    }
     for run in &outcome.runs {
         *endings.entry(run.ending().unwrap_or("open").to_owned()).or_default() += 1;
     }
@@ -105,6 +111,7 @@ pub(crate) fn report(people: &People, faults: &Faults, seed: u64, options: &Opti
         servers: options.servers,
         runs: outcome.runs.len(),
         endings,
+        failures,
         effects: outcome.effects,
         unknown: unknown.clone().count(),
         late: unknown.filter(|run| run.count("resolved") == 0).count(),
@@ -126,6 +133,7 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let mut text = format!("chaos, seed {}, {} s, {} NATS server(s)\n", self.seed, self.seconds, self.servers);
         let _ = writeln!(text, "  runs            {} {:?}, {} lines of effects", self.runs, self.endings, self.effects);
+        let _ = writeln!(text, "  failures        {:?}", self.failures);
         let _ = writeln!(text, "  people          {:?}", self.said);
         let _ = writeln!(text, "  unknown         {}, of which {} were settled by a late result", self.unknown, self.late);
         let _ = writeln!(text, "  faults          {}", self.faults.values().sum::<usize>());
@@ -147,7 +155,7 @@ impl Report {
     /// For programs.
     pub(crate) fn json(&self) -> Value {
         json!({
-            "seed": self.seed, "seconds": self.seconds, "servers": self.servers, "runs": self.runs, "endings": self.endings,
+            "seed": self.seed, "seconds": self.seconds, "servers": self.servers, "runs": self.runs, "endings": self.endings, "failures": self.failures,
             "effects": self.effects, "unknown": self.unknown, "settled_late": self.late, "said": self.said, "faults": self.faults,
             "skipped": self.skipped, "restarts": self.restarts, "closed_after_ms": self.closed_after.as_millis() as u64,
             "violations": self.violations,

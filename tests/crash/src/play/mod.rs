@@ -18,7 +18,7 @@ use std::{
 };
 
 /// How long an obligation may stay open once whoever died is back.
-const CLOSES_WITHIN: Duration = Duration::from_secs(120);
+const CLOSES_WITHIN: Duration = Duration::from_mins(2);
 /// How long it may take until the process dies at all.
 const DIES_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
