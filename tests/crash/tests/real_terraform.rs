@@ -215,13 +215,12 @@ async fn processes_that_die_where_decisions_are_written_cost_nothing() -> anyhow
         let accepted = world.submit(&label).await;
         world.until_dead(role).await?;
         world.fleet.start(role).await?;
-        let id = match accepted {
-            Ok(id) => id,
+        let id = if let Ok(id) = accepted {
+            id
+        } else {
             // Accepted, and not told so: the list has it.
-            Err(_) => {
-                let runs = world.client().get("/v1/runs").await?;
-                runs["runs"][0]["id"].as_str().context("the run is in the list")?.to_owned()
-            }
+            let runs = world.client().get("/v1/runs").await?;
+            runs["runs"][0]["id"].as_str().context("the run is in the list")?.to_owned()
         };
         world.client().wait_for(&id, "success").await.with_context(|| point.to_owned())?;
         assert_eq!(world.effects(&label), ALL, "{point}");

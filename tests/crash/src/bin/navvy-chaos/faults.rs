@@ -16,7 +16,7 @@ use std::{
 use system_tests::client::Client;
 
 /// Faults at a time.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Streams whose leader is moved.
 const STREAMS: [&str; 5] = ["INBOX", "RUNS", "KV_LOCKS", "WORK", "LOGS"];
@@ -117,7 +117,7 @@ impl Faults {
             if self.active.iter().all(|(other, _)| other.target() != fault.target()) {
                 self.begin(fault).await?;
             }
-            self.next = now + self.seed.between(300, 4000);
+            self.next = now + self.seed.between(200, 2500);
         }
         self.processes.look_after()?;
         tokio::time::sleep(LOOK_EVERY).await;
@@ -150,25 +150,25 @@ impl Faults {
                 lasts = self.seed.between(1000, self.longest_pause.as_millis() as u64);
                 self.processes.signal(role, Signal::SIGSTOP);
             }
-            Fault::FillDisk(role) => match self.processes.disk(role) {
-                Some(disk) => disk.fill(),
-                None => {
+            Fault::FillDisk(role) => {
+                let Some(disk) = self.processes.disk(role) else {
                     self.skipped.insert(fault.kind());
                     return Ok(());
-                }
-            },
+                };
+                disk.fill();
+            }
             Fault::KillServer(n) => self.servers.kill(n)?,
             Fault::PauseServer(n) => {
                 lasts = self.seed.between(1000, 10_000);
                 self.servers.signal(n, Signal::SIGSTOP);
             }
-            Fault::FillServerDisk(n) => match self.servers.disk(n) {
-                Some(disk) => disk.fill(),
-                None => {
+            Fault::FillServerDisk(n) => {
+                let Some(disk) = self.servers.disk(n) else {
                     self.skipped.insert(fault.kind());
                     return Ok(());
-                }
-            },
+                };
+                disk.fill();
+            }
             Fault::StepDown(stream) => {
                 // Refused when there is no leader just now: then it has stepped down already.
                 let _ = tokio::time::timeout(Duration::from_secs(2), self.store.step_down(stream)).await;

@@ -19,15 +19,15 @@ use std::{
 use system_tests::client::Client;
 
 /// States that runs share: fewer than there are people, so that they wait for one another.
-const WORLDS: usize = 5;
+const WORLDS: usize = 8;
 /// No answer for so long is none.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// How long a person gives a lost worker to come back with the truth.
-const PATIENT_FOR: Duration = Duration::from_secs(12);
+const PATIENT_FOR: Duration = Duration::from_secs(20);
 
 /// What the tool does in an apply.
-const APPLIES: [&str; 12] = [
+const APPLIES: [&str; 14] = [
     "persist",
     "persist",
     "sleep:300 persist",
@@ -35,6 +35,8 @@ const APPLIES: [&str; 12] = [
     "effect:part sleep:2500 persist",
     "deaf sleep:1500 persist",
     "deaf effect:part sleep:4000 persist",
+    "sleep:9000 persist",
+    "deaf effect:part sleep:12000 persist",
     "noise:2000000 persist",
     "persist exit:1",
     "effect:part signal:9",

@@ -45,7 +45,7 @@ struct Options {
     #[arg(long, default_value_t = 20)]
     longest_pause: u64,
     /// Clients at work at a time.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 10)]
     clients: u64,
     /// Where to write the report as JSON.
     #[arg(long)]
