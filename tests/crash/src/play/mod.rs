@@ -210,6 +210,14 @@ impl Play<'_> {
         if runs.len() != self.promises.requests() {
             self.broken(format!("{} requests were accepted, and {} runs are in the store", self.promises.requests(), runs.len()));
         }
+        // Asked of the log, because a look from time to time misses what was unknown only for a moment.
+        let allowed = matches!(self.scenario.ends, Ends::Unknown | Ends::LateSuccess);
+        for run in &runs {
+            let is_main = self.main.id.as_ref() == Some(&run.id);
+            if run.count("job_unknown") > 0 && !(is_main && allowed) {
+                self.broken(format!("run {} was unknown for a while, and should never have been", run.id));
+            }
+        }
         let effects = effects::read(&self.dir)?;
         self.played.violations.extend(oracle::violations(&self.promises, &runs, &effects));
         if !matches!(self.scenario.dies, Dies::Tool) && !self.played.hit {

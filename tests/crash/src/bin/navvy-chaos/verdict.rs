@@ -32,6 +32,8 @@ pub(crate) struct Report {
     endings: BTreeMap<String, usize>,
     /// Kinds of failures.
     failures: BTreeMap<String, usize>,
+    /// What they said, each once, so that nobody has to guess what a kind was about.
+    samples: BTreeSet<String>,
     effects: usize,
     unknown: usize,
     late: usize,
@@ -90,8 +92,12 @@ pub(crate) struct Judged {
 pub(crate) fn report(people: &People, faults: &Faults, seed: u64, options: &Options, outcome: Judged) -> Report {
     let mut endings: BTreeMap<String, usize> = BTreeMap::new();
     let mut failures: BTreeMap<String, usize> = BTreeMap::new();
+    let mut samples: BTreeSet<String> = BTreeSet::new();
     for failed in outcome.runs.iter().flat_map(|run| run.of("job_failed")) {
-        *failures.entry(failed["failure"]["kind"].as_str().unwrap_or("other").to_owned()).or_default() += 1;
+        let kind = failed["failure"]["kind"].as_str().unwrap_or("other").to_owned();
+        let message = failed["failure"]["message"].as_str().unwrap_or_default().to_owned();
+        samples.insert(format!("{kind}: {}", message.chars().take(160).collect::<String>()));
+        *failures.entry(kind).or_default() += 1;
     }
     for run in &outcome.runs {
         *endings.entry(run.ending().unwrap_or("open").to_owned()).or_default() += 1;
@@ -112,6 +118,7 @@ pub(crate) fn report(people: &People, faults: &Faults, seed: u64, options: &Opti
         runs: outcome.runs.len(),
         endings,
         failures,
+        samples,
         effects: outcome.effects,
         unknown: unknown.clone().count(),
         late: unknown.filter(|run| run.count("resolved") == 0).count(),
@@ -134,6 +141,9 @@ impl Report {
         let mut text = format!("chaos, seed {}, {} s, {} NATS server(s)\n", self.seed, self.seconds, self.servers);
         let _ = writeln!(text, "  runs            {} {:?}, {} lines of effects", self.runs, self.endings, self.effects);
         let _ = writeln!(text, "  failures        {:?}", self.failures);
+        for sample in &self.samples {
+            let _ = writeln!(text, "    {sample:?}");
+        }
         let _ = writeln!(text, "  people          {:?}", self.said);
         let _ = writeln!(text, "  unknown         {}, of which {} were settled by a late result", self.unknown, self.late);
         let _ = writeln!(text, "  faults          {}", self.faults.values().sum::<usize>());
@@ -155,7 +165,7 @@ impl Report {
     /// For programs.
     pub(crate) fn json(&self) -> Value {
         json!({
-            "seed": self.seed, "seconds": self.seconds, "servers": self.servers, "runs": self.runs, "endings": self.endings, "failures": self.failures,
+            "seed": self.seed, "seconds": self.seconds, "servers": self.servers, "runs": self.runs, "endings": self.endings, "failures": self.failures, "failure_messages": self.samples,
             "effects": self.effects, "unknown": self.unknown, "settled_late": self.late, "said": self.said, "faults": self.faults,
             "skipped": self.skipped, "restarts": self.restarts, "closed_after_ms": self.closed_after.as_millis() as u64,
             "violations": self.violations,
