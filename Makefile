@@ -29,6 +29,14 @@ demo: ## deploy examples/terraform-hello on a fleet of its own; Ctrl-C ends it
 test: ## everything CI runs
 	@scripts/test.sh
 
+.PHONY: crash
+crash: ## every crash point, CRASH_ROUNDS times (3); part of `make test`
+	@scripts/test.sh crash
+
+.PHONY: chaos
+chaos: ## random faults for CHAOS_SECONDS (120), then the oracle; CHAOS_SEED repeats
+	@scripts/chaos.sh
+
 .PHONY: lint
 lint: ## formatting and clippy, warnings denied
 	@scripts/test.sh lint

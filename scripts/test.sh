@@ -2,7 +2,9 @@
 # Everything CI runs, in the order that fails soonest. `make test` is this.
 #
 #   test.sh          all steps
-#   test.sh STEP…    only the named ones: lint, deny, fixtures, cargo, simulation, model, doc
+#   test.sh STEP…    only the named ones: lint, deny, fixtures, cargo, simulation, model, crash, doc
+#
+# CRASH_ROUNDS (3) is how often each crash point is played.
 set -euo pipefail
 # shellcheck source=scripts/programs.sh
 . "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
@@ -16,6 +18,8 @@ step_lint() {
   say "clippy"
   cargo clippy --workspace --all-targets --locked -- -D warnings
   cargo clippy -p domain -p simulation -p model --all-targets --features simulation/planted-bugs,model/planted-bugs --locked -- -D warnings
+  # What is compiled only with the points to die at.
+  cargo clippy -p failpoint -p crash-tests --features crash-tests/failpoints --all-targets --locked -- -D warnings
 }
 
 # Licences, banned crates and sources. Not advisories: those change without a
@@ -57,21 +61,29 @@ step_model() {
   cargo test -p model --profile sim --features planted-bugs --locked
 }
 
+# A build of its own, with points to die at. After step cargo: a test looks into
+# the plain binary too, and sees that it has none.
+step_crash() {
+  say "crash points"
+  cargo build --locked -p navvy
+  CRASH_ROUNDS="${CRASH_ROUNDS:-3}" cargo test --locked -p failpoint -p crash-tests --features crash-tests/failpoints -- --nocapture
+}
+
 step_doc() {
   say "documentation"
   RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" cargo doc --workspace --no-deps --locked
 }
 
 steps=("$@")
-[[ $# -gt 0 ]] || steps=(lint deny fixtures cargo simulation model doc)
+[[ $# -gt 0 ]] || steps=(lint deny fixtures cargo simulation model crash doc)
 # Before the first step, so that nothing is found missing after minutes of compiling.
 case " ${steps[*]} " in
-  *" cargo "* | *" fixtures "*) scripts/ensure-tools.sh ;;
+  *" cargo "* | *" crash "* | *" fixtures "*) scripts/ensure-tools.sh ;;
   *) scripts/ensure-tools.sh --rust ;;
 esac
 for step in "${steps[@]}"; do
   if ! declare -F "step_$step" >/dev/null; then
-    echo "test.sh: unknown step $step (known: lint, deny, fixtures, cargo, simulation, model, doc)" >&2
+    echo "test.sh: unknown step $step (known: lint, deny, fixtures, cargo, simulation, model, crash, doc)" >&2
     exit 2
   fi
   "step_$step"

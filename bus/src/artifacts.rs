@@ -42,6 +42,7 @@ impl Artifacts {
         let mut info = Info::new(name, &self.store);
         let chunks = self.chunks(&info.nuid);
         let mut digest = Sha256::new();
+        let bytes = failpoint::failpoint_reader!("bus.object.read", bytes);
         tokio::pin!(bytes);
         loop {
             let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);

@@ -10,7 +10,7 @@ use async_nats::jetstream::consumer;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 use proto::codec::{self, CodecError};
-use proto::message::{CommandAnswer, InboxMessage, Trigger};
+use proto::message::{CommandAnswer, InboxMessage, Report, Trigger};
 use proto::subject::{self, TRACEPARENT_HEADER};
 use proto::{RunId, Seat, ShardNo};
 use serde_json::json;
@@ -82,6 +82,16 @@ impl Inbox {
             from = stored.seq + 1;
         }
         Ok(None)
+    }
+
+    /// What the worker in a seat told last about a run, whether anybody has read it or not; read from the stream's leader.
+    pub async fn last_report(&self, run: RunId, seat: &Seat) -> Result<Option<Report>, BusError> {
+        let Some(stored) = self.link.last(subject::INBOX, &subject::inbox_report(run, seat)).await? else { return Ok(None) };
+        match codec::decode(&stored.payload) {
+            Ok(InboxMessage::Report(report)) if report.id.run == run && report.seat() == *seat => Ok(Some(*report)),
+            // Not for its subject, or of a newer version: whoever reads the inbox says so.
+            Ok(InboxMessage::Report(_) | InboxMessage::Trigger(_) | InboxMessage::Command(_)) | Err(_) => Ok(None),
+        }
     }
 
     /// What is there for a shard, and whatever comes. Several schedulers may consume one shard; each message goes to one.

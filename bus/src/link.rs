@@ -71,6 +71,7 @@ impl Link {
         self.ready(op).await?;
         let acked = async {
             let sent = self.publish_sent(op, headers, payload).await?;
+            failpoint::failpoint!("bus.sent", op.1);
             sent.await.map_err(|error| self.publish_failed(op, &error))
         };
         self.bounded(op, deadline, acked).await

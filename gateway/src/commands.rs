@@ -160,6 +160,7 @@ async fn send(app: &App, caller: &Principal, run: RunId, verb: CommandVerb, door
         let message_id = format!("command.{}", uuid::Uuid::new_v4());
         let traceparent = service::telemetry::current_traceparent();
         app.bus.inbox().publish(run, &InboxMessage::Command(command), &message_id, traceparent.as_deref()).await?;
+        failpoint::failpoint!("gateway.command.stored");
         Ok(replies)
     })
     .await?;

@@ -37,6 +37,7 @@ pub(crate) async fn serve(shard: Arc<Shard>, tasks: Tasks, drain: CancellationTo
         let shard = shard.clone();
         tasks.spawn("scheduler ask", async move {
             let answer = answer(&shard, &request.ask, &request.seat).await;
+            failpoint::failpoint!("scheduler.answer.due", answer);
             if let Err(error) = request.answer(&answer).await {
                 tracing::debug!(%error, "an answer did not go out; the worker asks again");
             }

@@ -20,6 +20,7 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
             Effect::WantLocks(_) if slot.in_line => {}
             Effect::WantLocks(keys) => {
                 let asked = locks::want(shard, run, &keys).await?;
+                failpoint::failpoint!("scheduler.locks.wanted", asked == Asked::Granted);
                 slot.in_line = asked == Asked::InLine;
                 found = match asked {
                     Asked::Granted => Some(Input::LocksGranted),
@@ -45,6 +46,7 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
 
 /// Tells the pool, unless the order is known to lie there still.
 async fn publish_order(shard: &Shard, slot: &mut Slot, order: &JobOrder) -> Result<(), TurnError> {
+    failpoint::failpoint!("scheduler.order.due");
     let AttemptId { job, attempt, .. } = order.id;
     if let Some(seq) = slot.orders.get(&(job, attempt))
         && shard.bus.work().is_waiting(*seq).await?
@@ -56,6 +58,7 @@ async fn publish_order(shard: &Shard, slot: &mut Slot, order: &JobOrder) -> Resu
     if stored.duplicate && !shard.bus.work().is_waiting(stored.seq).await? {
         stored = shard.bus.work().publish_again(order, stored.seq).await?;
     }
+    failpoint::failpoint!("scheduler.order.published");
     slot.orders.retain(|(no, _), _| *no != job);
     slot.orders.insert((job, attempt), stored.seq);
     Ok(())

@@ -113,6 +113,7 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
             return give_back(&delivery, away(delivery.delivered)).await;
         }
     }
+    failpoint::failpoint!("scheduler.inbox.taken", message);
     match caught(shard, delivery.run, feed(shard, &delivery, &message)).await {
         Ok(outcome) if is_ahead(&message, &outcome) && delivery.delivered < MAX_AHEAD => {
             tracing::debug!(run = %delivery.run, seq = delivery.seq, "a report is ahead of what can be read; it is looked at again");
@@ -122,7 +123,10 @@ async fn handle(shard: &Shard, delivery: InboxDelivery) {
             tracing::debug!(run = %delivery.run, "a command came before its run's trigger was decided; it comes again");
             give_back(&delivery, away(delivery.delivered)).await;
         }
-        Ok(outcome) => settle(shard, &delivery, &message, &outcome).await,
+        Ok(outcome) => {
+            failpoint::failpoint!("scheduler.inbox.done", message);
+            settle(shard, &delivery, &message, &outcome).await;
+        }
         Err(error) if error.is_poison() => {
             tracing::error!(run = %delivery.run, seq = delivery.seq, %error, "a message cannot be handled; leaving it for later");
             give_up_for_now(&delivery, &with_causes(&error)).await;

@@ -3,11 +3,11 @@
 
 use crate::{
     shard::{RunningAttempt, Shard},
-    turn::{Cause, Outcome},
+    turn::{Cause, Outcome, TurnError},
 };
 use bus::{BusError, FleetEvent};
 use domain::run::Input;
-use proto::{Seat, ids::AttemptId};
+use proto::{Seat, ids::AttemptId, message::ReportWhat};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -132,18 +132,41 @@ async fn judge_all(shard: &Shard, ears: &Ears) {
             ears.wake_up();
         }
         let Some(seen) = ears.verdict(shard.lease, id, &running) else { continue };
-        let input = Input::WorkerLost { job: id.job, attempt: id.attempt, seen: seen.clone() };
-        match shard.turn(id.run, Cause::Input(input)).await {
-            Ok(Outcome::Decided) => {
-                shard.metrics.lease_lost();
-                tracing::warn!(attempt = %id, seen, "an attempt was lost");
-            }
-            Ok(Outcome::Refused { .. } | Outcome::NoSuchRun) => {
-                shard.index().running.remove(&id);
-            }
-            Err(error) => tracing::warn!(attempt = %id, %error, "a lost attempt could not be settled; trying again"),
+        if let Err(error) = settle(shard, id, &running.seat, seen).await {
+            tracing::warn!(attempt = %id, %error, "a lost attempt could not be settled; trying again");
         }
     }
+}
+
+/// Settles an attempt whose worker is silent about it: by what it told before, else as lost.
+async fn settle(shard: &Shard, id: AttemptId, seat: &Seat, seen: String) -> Result<(), TurnError> {
+    if let Some(told) = last_word(shard, id, seat).await?
+        && let Outcome::Decided = shard.turn(id.run, Cause::Input(told)).await?
+    {
+        tracing::info!(attempt = %id, "the end of an attempt was found in the inbox before its message came again");
+        return Ok(());
+    }
+    let lost = Input::WorkerLost { job: id.job, attempt: id.attempt, seen: seen.clone() };
+    match shard.turn(id.run, Cause::Input(lost)).await? {
+        Outcome::Decided => {
+            shard.metrics.lease_lost();
+            tracing::warn!(attempt = %id, seen, "an attempt was lost");
+        }
+        Outcome::Refused { .. } | Outcome::NoSuchRun => {
+            shard.index().running.remove(&id);
+        }
+    }
+    Ok(())
+}
+
+/// A worker that has told the end of an attempt drops it from its list, and a scheduler that died with that message in its
+/// hands keeps others from it until its time to acknowledge is over. The store knows it all the while.
+async fn last_word(shard: &Shard, id: AttemptId, seat: &Seat) -> Result<Option<Input>, BusError> {
+    let report = shard.bus.inbox().last_report(id.run, seat).await?.filter(|report| report.id == id);
+    Ok(report.and_then(|report| match report.what {
+        ReportWhat::Ended(_) => Some(Input::Report { job: id.job, attempt: id.attempt, worker: report.worker, what: report.what }),
+        ReportWhat::Phase { .. } | ReportWhat::CommitResolved { .. } => None,
+    }))
 }
 
 /// Stop signals are not stored, so they are repeated until the attempt has ended.

@@ -54,6 +54,7 @@ pub(crate) async fn want(shard: &Shard, run: RunId, keys: &[LockKey]) -> Result<
 /// it is woken, so that a crash in between is found by the sweep.
 pub(crate) async fn release(shard: &Shard, run: RunId, keys: &[LockKey]) -> Result<(), TurnError> {
     let records = leave(shard, run, keys).await?;
+    failpoint::failpoint!("scheduler.locks.released");
     grant_next(shard, &records).await
 }
 
@@ -61,7 +62,10 @@ pub(crate) async fn release(shard: &Shard, run: RunId, keys: &[LockKey]) -> Resu
 pub(crate) async fn grant_next(shard: &Shard, records: &[LockRecord]) -> Result<(), TurnError> {
     for waiter in lock::next_in_line(records) {
         match want(shard, waiter.run, &waiter.wants).await? {
-            Asked::Granted => shard.wake(waiter.run, Input::LocksGranted),
+            Asked::Granted => {
+                failpoint::failpoint!("scheduler.locks.handed");
+                shard.wake(waiter.run, Input::LocksGranted);
+            }
             // It stands in line already, so that the line's length is nothing to it.
             Asked::InLine | Asked::NotNow | Asked::LineFull => {}
         }

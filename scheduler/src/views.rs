@@ -67,6 +67,7 @@ pub(crate) async fn show(shard: &Shard, run: RunId) {
         slot.run.as_ref().filter(|_| slot.shown < slot.seq).map(|run| run::view(run, slot.seq))
     };
     let Some(view) = view else { return };
+    failpoint::failpoint!("scheduler.view.due", view.status);
     match shard.bus.views().put(&view).await {
         Ok(()) => {
             let mut slot = slot.lock().await;

@@ -22,6 +22,7 @@ pub struct Fleet {
     pub client: Client,
     hosts: Vec<String>,
     settings: Vec<(String, String)>,
+    program: &'static str,
     nats: Option<bus::Server>,
     processes: BTreeMap<String, Child>,
 }
@@ -33,11 +34,13 @@ pub struct Wishes {
     pub git_hosts: Vec<String>,
     /// Settings as environment variables, such as `NAVVY__WORKER__SLOTS`.
     pub settings: Vec<(&'static str, String)>,
+    /// Another build of `navvy`.
+    pub program: Option<&'static str>,
 }
 
 impl Wishes {
     pub fn git(host: &str) -> Self {
-        Self { git_hosts: vec![host.to_owned()], settings: Vec::new() }
+        Self { git_hosts: vec![host.to_owned()], ..Self::default() }
     }
 
     #[must_use]
@@ -74,6 +77,11 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// No process yet, and a NATS that is somebody else's: the settings name it.
+    pub fn over(wishes: Wishes) -> anyhow::Result<Self> {
+        Self::prepare(wishes, None)
+    }
+
     fn prepare(wishes: Wishes, nats: Option<(TempDir, bus::Server)>) -> anyhow::Result<Self> {
         let (dir, nats) = match nats {
             Some((dir, nats)) => (dir, Some(nats)),
@@ -88,12 +96,13 @@ impl Fleet {
             settings.push(("NAVVY__NATS__URL".into(), nats.connect_options("test").url));
         }
         let client = Client::new("", token);
-        Ok(Self { dir, client, hosts: wishes.git_hosts, settings, nats, processes: BTreeMap::new() })
+        let program = wishes.program.unwrap_or("navvy");
+        Ok(Self { dir, client, hosts: wishes.git_hosts, settings, program, nats, processes: BTreeMap::new() })
     }
 
     /// `navvy` with this fleet's settings and nothing else of the test's environment.
     pub fn navvy(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("navvy"));
+        let mut command = Command::new(program(self.program));
         command.args(args).env_clear().stdin(Stdio::null());
         for name in ["PATH", "HOME"] {
             command.envs(std::env::vars().find(|(key, _)| key == name));
@@ -120,7 +129,12 @@ impl Fleet {
 
     /// Starts a process: `up`, `gateway`, `scheduler` (or `scheduler-2` and so on), or a worker of any other name. The gateway keeps its address.
     pub async fn start(&mut self, name: &str) -> anyhow::Result<()> {
-        self.spawn(name).await?;
+        self.start_with(name, &[]).await
+    }
+
+    /// The same, with more in its environment.
+    pub async fn start_with(&mut self, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
+        self.spawn_with(name, env).await?;
         let is_worker = !["up", "gateway"].contains(&name) && !name.starts_with("scheduler");
         if is_worker && !self.client.url.is_empty() {
             self.wait_for_worker(name).await?;
@@ -130,6 +144,10 @@ impl Fleet {
 
     /// The same, without waiting for a worker to be heard of.
     pub async fn spawn(&mut self, name: &str) -> anyhow::Result<()> {
+        self.spawn_with(name, &[]).await
+    }
+
+    async fn spawn_with(&mut self, name: &str, env: &[(&str, &str)]) -> anyhow::Result<()> {
         let data = self.dir.path().join(if ["gateway", "scheduler", "up"].contains(&name) { "data" } else { name });
         let data = data.to_str().context("a readable path")?.to_owned();
         let listen = self.client.url.strip_prefix("http://").unwrap_or("127.0.0.1:0").to_owned();
@@ -142,6 +160,7 @@ impl Fleet {
         args.extend(["--data-dir", &data]);
         let mut command = self.navvy(&args);
         self.log_in(&mut command, role_of(name)?);
+        command.envs(env.iter().copied());
         let log = self.log_path(name);
         command.stderr(fs::OpenOptions::new().create(true).append(true).open(&log)?).stdout(Stdio::piped());
         let mut child = command.spawn()?;
@@ -235,6 +254,11 @@ impl Fleet {
     /// The servers' git hosts.
     pub fn git_hosts(&self) -> &[String] {
         &self.hosts
+    }
+
+    /// How to look into this test's nats-server.
+    pub fn nats(&self) -> anyhow::Result<bus::ConnectOptions> {
+        Ok(self.nats.as_ref().context("a server of this test's own")?.connect_options("test"))
     }
 
     /// SIGKILL for this test's nats-server.

@@ -63,6 +63,7 @@ async fn take(crew: &Arc<Crew>, order: Order) {
         crew.all_metrics.redelivered(Consumer::Worker);
     }
     let id = order.order.id;
+    failpoint::failpoint!("worker.order.pulled");
     // The order of an attempt that this worker runs: its acknowledgement was lost. Whoever runs it answers for it.
     let Some(enlisted) = crew.enlist(id) else { return give_back(&order, REPEATED_AFTER).await };
     let asking = Asking::new(id);
@@ -82,7 +83,9 @@ async fn take(crew: &Arc<Crew>, order: Order) {
         }
         Begun::Permit(permit) => {
             // Acknowledged before anything is done: a redelivery after this is refused by the permit, not by luck.
+            failpoint::failpoint!("worker.permit.got");
             settle(order).await;
+            failpoint::failpoint!("worker.order.settled");
             let _busy = crew.metrics.busy_slot();
             execute(crew, &enlisted, asking, *permit).await;
         }

@@ -40,6 +40,7 @@ pub(crate) async fn admit(app: &App, identity: &Identity, trigger: Trigger, bund
     if let Some(bundle) = bundle {
         store(app, identity, &bundle).await?;
     }
+    failpoint::failpoint!("gateway.sealed");
     let traceparent = trigger.traceparent.clone();
     let message = InboxMessage::Trigger(Box::new(trigger));
     match app.bus.inbox().publish(run, &message, &identity.message_id, traceparent.as_deref()).await {

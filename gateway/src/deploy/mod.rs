@@ -77,6 +77,7 @@ pub(crate) async fn deploy(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Refusal> {
+    failpoint::failpoint!("gateway.received");
     let key = identity::key_of(&headers)?;
     let (raw, bytes) = body::json::<DeployRequest>(&app, request).await?;
     let (pool, spec, secrets) = validate(&app, raw)?;
@@ -126,7 +127,9 @@ pub(crate) async fn probe(
 
 async fn take_in(app: &App, identity: &Identity, trigger: Trigger, bundle: Option<SecretBundle>) -> Result<Admitted, Refusal> {
     let shown = trigger.clone();
+    failpoint::failpoint!("gateway.checked");
     let admitted = in_time(admit(app, identity, trigger, bundle)).await?;
+    failpoint::failpoint!("gateway.admitted");
     if !admitted.replayed {
         // Seen in the list at once, even while no scheduler looks.
         app.index.accepted(shown);

@@ -40,6 +40,7 @@ pub(super) async fn checkout(
     let written = listening(stage, |says| async move {
         // The reference helps servers that give no commit by its id.
         git.fetch(source, at, Some(&spec.git_ref), &mut |line| says(line)).await?;
+        failpoint::failpoint!("worker.fetched");
         git.checkout(source, at, to, &mut |line| says(line)).await
     });
     let checkout = written.await?.map_err(|error| clone_failed(stage, &error))?;

@@ -41,7 +41,9 @@ pub(super) async fn plan(stage: &mut Stage, spec: &TerraformSpec, commit: Option
         let tool = tool(stage, spec, &place).await?;
         let planned = terraform::plan(stage, &place, &tool).await.map_err(|unfinished| outcome_of(stage, unfinished))?;
         let object = subject::plan_object(stage.folder.id);
+        failpoint::failpoint!("worker.plan.made");
         let bytes = store(stage, &secrets, &object, &planned.bundle).await?;
+        failpoint::failpoint!("worker.plan.stored");
         let artifact = PlanArtifact { object, plan_sha256: planned.plan_sha256, bytes, commit, tool: planned.tool };
         Ok(JobResult::Plan(Box::new(PlanResult { artifact, summary: planned.summary })))
     };
@@ -148,8 +150,10 @@ fn context(stage: &Stage) -> String {
 async fn keep_state(stage: &mut Stage, secrets: &SecretBundle, unclear: Unclear) -> AttemptOutcome {
     let mut evidence = unclear.evidence;
     if let Some(path) = unclear.errored_state {
+        failpoint::failpoint!("worker.state.found");
         match upload_state(stage, secrets, &path).await {
             Ok(object) => {
+                failpoint::failpoint!("worker.state.stored");
                 stage.narrate("terraform could not save its state; Navvy has stored it, sealed. See `navvy run` for where.");
                 evidence.errored_state = Some(object);
                 // Stored: this copy is no longer the only one.

@@ -51,6 +51,7 @@ pub(crate) async fn outcome(
     shipping: Option<(&Shipping, tokio::task::JoinHandle<()>)>,
 ) {
     let report = crew.report(folder.id, ReportWhat::Ended(outcome));
+    failpoint::failpoint!("worker.report.due");
     let kept = match folder.write_report(&report) {
         Ok(()) => Kept::OnDisk,
         Err(error) => {
@@ -59,6 +60,7 @@ pub(crate) async fn outcome(
             Kept::InMemory
         }
     };
+    failpoint::failpoint!("worker.report.written");
     let mut sending = None;
     if let Some((shipping, mut task)) = shipping {
         shipping.end(log_len(folder));
@@ -69,6 +71,7 @@ pub(crate) async fn outcome(
     if !send(crew, &report, kept).await {
         return;
     }
+    failpoint::failpoint!("worker.report.stored");
     if let Some(task) = sending {
         // NATS was away: the log follows the report.
         let _ = task.await;
@@ -146,6 +149,7 @@ async fn finish(crew: &Crew, folder: &Folder, report: &Report) {
         if log_len(folder) > 0 {
             archive(crew, folder).await?;
         }
+        failpoint::failpoint!("worker.log.archived");
         let effects = folder.record().ok().flatten().is_none_or(|record| record.effects);
         let unclear = matches!(report.what, ReportWhat::Ended(AttemptOutcome::Unclear { .. })) && effects;
         if unclear || folder.errored_state().is_some() {

@@ -132,6 +132,7 @@ impl Stage {
             return;
         }
         phase.clone_into(&mut self.phase);
+        failpoint::failpoint!("worker.phase", phase);
         let mark = PhaseMark { offset: self.log_len(), phase: phase.to_owned() };
         if let Err(error) = self.folder.mark(&mark) {
             tracing::warn!(attempt = %self.folder.id, %error, "a phase mark cannot be written");
@@ -207,11 +208,13 @@ impl Stage {
         // believe that nothing was allowed.
         self.record.effects = true;
         self.folder.write_record(&self.record).map_err(|error| format!("the attempt's folder cannot be written: {error}"))?;
+        failpoint::failpoint!("worker.effects.asking");
         if let Err(reason) = self.asking.start_effects(&self.crew, &self.stop, self.record.serial_before).await {
             self.record.effects = false;
             let _ = self.folder.write_record(&self.record);
             return Err(reason);
         }
+        failpoint::failpoint!("worker.effects.given");
         Ok(())
     }
 
@@ -220,6 +223,7 @@ impl Stage {
         let effects = job.effects;
         let spec = self.spec(job);
         let mut runner = Runner::spawn(&spec, &self.crew.runner).await.map_err(StageError::Runner)?;
+        failpoint::failpoint!("worker.runner.started", effects);
         let mut captured = Vec::new();
         let mut heard: Option<StopMode> = None;
         let mut kill_at: Option<Instant> = None;

@@ -121,6 +121,7 @@ async fn run<C: Commands>(commands: &mut C, place: &Workplace<'_>, tool: &Resolv
     commands.phase(step.phase()).await;
     commands.narrate(&format!("Running {name} {}...", step.phase())).await;
     let ran = commands.stream(command).await;
+    failpoint::failpoint!("worker.tool.ended");
     let errored_state = Some(place.dir().join(ERRORED_STATE)).filter(|path| std::fs::symlink_metadata(path).is_ok());
     match ran {
         Ok(ran) => judge(step, name, &ran, errored_state, |text| commands.mask(text)),

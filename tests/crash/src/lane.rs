@@ -1,0 +1,105 @@
+//! A lane: a fleet of real processes that scenarios are played on, one after the other.
+
+use crate::store::Store;
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use system_tests::{
+    fleet::{Fleet, Wishes},
+    git::{GitServer, Repo},
+    program,
+};
+use tempfile::TempDir;
+
+/// What all lanes share.
+#[derive(Debug)]
+pub struct Ground {
+    pub git: GitServer,
+    pub repo: Repo,
+    tools: TempDir,
+}
+
+impl Ground {
+    /// A git server with one repository, and a folder in which `terraform` is the fake one.
+    pub fn prepare() -> anyhow::Result<Arc<Self>> {
+        let git = GitServer::start()?;
+        let repo = git.repo("infra", &[("main.tf", "# the fake tool reads nothing\n"), ("network/main.tf", "# nor here\n")])?;
+        let tools = TempDir::new()?;
+        std::os::unix::fs::symlink(program("fake-terraform"), tools.path().join("terraform"))?;
+        Ok(Arc::new(Self { git, repo, tools }))
+    }
+
+    /// Leases short enough that nobody waits long for a verdict, and the fake tool in front of all others.
+    pub fn wishes(&self) -> Wishes {
+        let path = std::env::vars().find(|(name, _)| name == "PATH").map(|(_, path)| path).unwrap_or_default();
+        let tools = system_tests::root().join(".tools/bin");
+        Wishes::git(self.git.server.host())
+            .set("PATH", format!("{}:{}:{path}", self.tools.path().display(), tools.display()))
+            .set("NAVVY__SCHEDULER__LEASE", "6s")
+            .set("NAVVY__SCHEDULER__SWEEP", "1s")
+            .set("NAVVY__WORKER__HEARTBEAT", "1s")
+    }
+}
+
+/// A fleet, and where its runs have their effects.
+#[derive(Debug)]
+pub struct Lane {
+    pub fleet: Fleet,
+    pub store: Store,
+    ground: Arc<Ground>,
+}
+
+/// The one worker that is always there, and the one that is started when it does not come back.
+pub const WORKER: &str = "w1";
+pub const OTHER_WORKER: &str = "w2";
+
+impl Lane {
+    /// A gateway, a scheduler and a worker, each built with points to die at.
+    pub async fn open(ground: &Arc<Ground>) -> anyhow::Result<Self> {
+        let wishes = Wishes { program: Some("navvy-crash"), ..ground.wishes() };
+        let fleet = Fleet::apart(wishes, &[WORKER]).await?;
+        let store = Store::open(fleet.nats()?).await?;
+        Ok(Self { fleet, store, ground: ground.clone() })
+    }
+
+    /// A folder for the effects of what is played next.
+    pub fn stage(&self, name: &str, steps: &[(&str, &str)]) -> anyhow::Result<PathBuf> {
+        let dir = self.fleet.dir.path().join("played").join(name);
+        fs::create_dir_all(&dir)?;
+        for (verb, words) in steps {
+            fs::write(dir.join(format!("main.{verb}")), words)?;
+        }
+        Ok(dir)
+    }
+
+    /// The request for a run on this stage.
+    pub fn request(&self, dir: &Path, label: &str, auto_approve: bool) -> anyhow::Result<Value> {
+        request(&self.ground, dir, label, auto_approve)
+    }
+
+    /// Starts a process again, this time to die at a point.
+    pub async fn arm(&mut self, role: &str, point: &str, hits: &Path) -> anyhow::Result<()> {
+        self.fleet.kill(role)?;
+        let hits = hits.to_str().context("a readable path")?;
+        self.fleet.start_with(role, &[("NAVVY_FAILPOINT", point), ("NAVVY_FAILPOINT_HITS", hits)]).await
+    }
+}
+
+/// A request whose effects go to `dir`. Its workspace is the folder's name, so that what shares a state shares a lock.
+pub fn request(ground: &Ground, dir: &Path, label: &str, auto_approve: bool) -> anyhow::Result<Value> {
+    let workspace = dir.file_name().and_then(|name| name.to_str()).context("a readable name")?;
+    let place = dir.to_str().context("a readable path")?;
+    Ok(json!({
+        "tool": "terraform",
+        "git_url": ground.repo.url,
+        "git_ref": "main",
+        "workspace": workspace,
+        "auto_approve": auto_approve,
+        "env_vars": {"FAKE_DIR": place, "FAKE_RUN": label},
+        "public_env": ["FAKE_DIR", "FAKE_RUN"],
+    }))
+}
