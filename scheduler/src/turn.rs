@@ -151,10 +151,10 @@ impl Shard {
     async fn commit(&self, slot: &mut Slot, run: RunId, entry: Entry) -> Result<bool, TurnError> {
         let bytes = codec::encode(&entry).inspect_err(|_| slot.forget())?;
         let open = slot.run.as_ref().is_some_and(|run| !run.is_over());
-        failpoint::failpoint!("scheduler.deciding", each &entry.events);
+        failpoint::failpoint!("scheduler.deciding", each & entry.events);
         match self.bus.run_log().commit(run, slot.seq, bytes, open).await {
             Ok(seq) => {
-                failpoint::failpoint!("scheduler.committed", each &entry.events);
+                failpoint::failpoint!("scheduler.committed", each & entry.events);
                 slot.seq = seq;
                 slot.causes.extend(entry.cause);
                 slot.told_at.get_or_insert(entry.at);
