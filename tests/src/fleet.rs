@@ -202,10 +202,10 @@ impl Fleet {
         Ok(())
     }
 
-    /// A connection to this test's nats-server, to play a part of the fleet.
-    pub async fn bus(&self) -> anyhow::Result<bus::Bus> {
+    /// A connection to this test's nats-server, to play this part of the fleet, with what that part may do.
+    pub async fn bus_as(&self, role: bus::Role) -> anyhow::Result<bus::Bus> {
         let nats = self.nats.as_ref().context("a server of this test's own")?;
-        Ok(bus::Bus::connect(nats.connect_options("test")).await?)
+        Ok(bus::Bus::connect(nats.connect_as("test", role)).await?)
     }
 
     /// Waits until a process that was told to stop has ended; returns whether it ended well.

@@ -25,6 +25,8 @@ use tracing::Instrument as _;
 /// How long one question for an order stays open.
 const PULL_WAIT: Duration = Duration::from_secs(30);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a worker whose disk takes nothing asks for no orders.
+const REST: Duration = Duration::from_secs(5);
 /// How long the order of an attempt that runs here already stays away.
 const REPEATED_AFTER: Duration = Duration::from_secs(30);
 
@@ -46,7 +48,9 @@ pub(crate) async fn work(crew: Arc<Crew>, drain: CancellationToken) -> Result<()
                 if let Some(parent) = &order.order.traceparent {
                     service::telemetry::set_parent(&span, parent);
                 }
-                take(&crew, order).instrument(span).await;
+                if let Taken::NoRoom = take(&crew, order).instrument(span).await {
+                    rest(&drain).await;
+                }
             }
             Ok(None) => {}
             Err(error) if error.is_denied() => return Err(error),
@@ -58,14 +62,35 @@ pub(crate) async fn work(crew: Arc<Crew>, drain: CancellationToken) -> Result<()
     }
 }
 
-async fn take(crew: &Arc<Crew>, order: Order) {
+/// What came of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Dealt,
+    /// This worker's disk takes nothing; the attempt goes to another, or comes again.
+    NoRoom,
+}
+
+/// Leaves orders to others for a while: a worker that can begin nothing must not be the first to ask for everything.
+async fn rest(drain: &CancellationToken) {
+    tracing::error!("the worker's disk takes nothing: no order is taken for {} s", REST.as_secs());
+    tokio::select! {
+        () = drain.cancelled() => {}
+        () = tokio::time::sleep(REST) => {}
+    }
+}
+
+async fn take(crew: &Arc<Crew>, order: Order) -> Taken {
     if order.delivered > 1 {
         crew.all_metrics.redelivered(Consumer::Worker);
     }
     let id = order.order.id;
     failpoint::failpoint!("worker.order.pulled");
     // The order of an attempt that this worker runs: its acknowledgement was lost. Whoever runs it answers for it.
-    let Some(enlisted) = crew.enlist(id) else { return give_back(&order, REPEATED_AFTER).await };
+    let Some(enlisted) = crew.enlist(id) else {
+        give_back(&order, REPEATED_AFTER).await;
+        return Taken::Dealt;
+    };
+    let mut taken = Taken::Dealt;
     let asking = Asking::new(id);
     let begun = asking.begin(crew).await;
     match begun {
@@ -87,10 +112,11 @@ async fn take(crew: &Arc<Crew>, order: Order) {
             settle(order).await;
             failpoint::failpoint!("worker.order.settled");
             let _busy = crew.metrics.busy_slot();
-            execute(crew, &enlisted, asking, *permit).await;
+            taken = execute(crew, &enlisted, asking, *permit).await;
         }
     }
     drop(enlisted);
+    taken
 }
 
 async fn give_back(order: &Order, away: Duration) {
@@ -106,15 +132,19 @@ async fn settle(order: Order) {
 }
 
 /// Does the work of a permit and delivers what came of it.
-async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: Permit) {
+async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: Permit) -> Taken {
     let id = permit.id;
     let folder = crew.folders.of(id);
     let bundle = match open_secrets(&asking, &permit) {
         Ok(bundle) => bundle,
-        Err(reason) => return deliver::unspooled(crew, id, failed("secrets", reason)).await,
+        Err(reason) => {
+            deliver::unspooled(crew, id, failed("secrets", reason)).await;
+            return Taken::Dealt;
+        }
     };
     if let Some(outcome) = action::without_stage(&permit.work) {
-        return deliver::unspooled(crew, id, outcome).await;
+        deliver::unspooled(crew, id, outcome).await;
+        return Taken::Dealt;
     }
     let record = Record {
         id,
@@ -125,7 +155,10 @@ async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: 
         tool: action::tool_word(&permit.work).to_owned(),
     };
     if let Err(error) = folder.create(&record) {
-        return deliver::unspooled(crew, id, failed("worker_disk", format!("Failed to create work directory: {error}"))).await;
+        // Nothing was begun: another worker may have room. After enough of these the job fails, with this reason.
+        let reason = format!("Failed to create work directory: {error}");
+        deliver::unspooled(crew, id, AttemptOutcome::NotStarted { reason }).await;
+        return Taken::NoRoom;
     }
     let shipping = Arc::new(Shipping::default());
     let shipper = Shipper::new(crew, &folder, shipping.clone());
@@ -151,6 +184,7 @@ async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: 
     };
     tracing::info!(attempt = %id, outcome = action::outcome_word(&outcome), "attempt over");
     deliver::outcome(crew, &folder, outcome, Some((&shipping, sending))).await;
+    Taken::Dealt
 }
 
 fn open_secrets(asking: &Asking, permit: &Permit) -> Result<Option<SecretBundle>, String> {

@@ -236,9 +236,12 @@ fn resolve(turn: &mut Turn<'_>, by: &str, succeeded: bool, reason: &str) -> Resu
     let settleable = |state| state == JobState::Unknown || (planted!(ResolvesAnything) && state == JobState::Running);
     let unknown = turn.run.jobs.iter().position(|job| settleable(job.state));
     let Some(no) = unknown.map(|no| JobNo(no as u32)) else { return Err(Refusal::WrongState(status(turn.run))) };
-    // The worker may hold an answer that it has not acted on yet: who looks now may see nothing run, and it starts later.
-    let lost_at = turn.run.job(no).and_then(|job| job.current()).and_then(|attempt| attempt.ended).map(|(at, _)| at);
-    if lost_at.is_some_and(|at| turn.now.duration_since(at).as_millis() < i128::from(PERMIT_LIFE_MS)) {
+    // A worker that was lost may hold an answer that it has not acted on yet: who looks now may see nothing run, and it
+    // starts later.
+    let ended = turn.run.job(no).and_then(|job| job.current()).and_then(|attempt| attempt.ended);
+    if let Some((at, AttemptEnd::Lost)) = ended
+        && turn.now.duration_since(at).as_millis() < i128::from(PERMIT_LIFE_MS)
+    {
         return Err(Refusal::TooSoon);
     }
     turn.emit(Event::Resolved { job: no, by: by.to_owned(), succeeded, reason: reason.to_owned() });

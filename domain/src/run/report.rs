@@ -76,13 +76,13 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
             return Err(Refusal::AlreadySo);
         }
         AttemptOutcome::Stopped { clean, timed_out } => stopped(turn, no, attempt, *clean || !effects, *timed_out),
-        AttemptOutcome::Unclear { evidence } if effects => unclear(turn, no, attempt, evidence.clone()),
+        AttemptOutcome::Unclear { evidence } if effects => unclear(turn, no, attempt, AttemptEnd::Unclear, evidence.clone()),
         // Its worker cannot say, but we can: it never had the word to start.
         AttemptOutcome::Unclear { .. } => retry(turn, no, attempt, AttemptEnd::Lost, "the worker lost it before it changed anything"),
         // An attempt whose effects were released never says that nothing was started; if it does, it is not believed.
         AttemptOutcome::NotStarted { reason } if effects && !planted!(NotStartedBelieved) => {
             let seen = format!("the worker says it started nothing, but it had the word to start: {reason}");
-            unclear(turn, no, attempt, Evidence { seen, ..Evidence::default() });
+            unclear(turn, no, attempt, AttemptEnd::Unclear, Evidence { seen, ..Evidence::default() });
         }
         AttemptOutcome::NotStarted { reason } => retry(turn, no, attempt, AttemptEnd::NotStarted, reason),
     }
@@ -103,7 +103,7 @@ fn succeeded(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, result: &JobRes
         }
         Some(why) if effects => {
             let seen = format!("the worker reports a success that does not fit: {why}");
-            unclear(turn, no, attempt, Evidence { seen, ..Evidence::default() });
+            unclear(turn, no, attempt, AttemptEnd::Unclear, Evidence { seen, ..Evidence::default() });
         }
         Some(why) => {
             turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Failed, result: None });
@@ -144,7 +144,7 @@ fn has_started_effects(turn: &Turn<'_>, no: JobNo) -> bool {
 fn stopped(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, clean: bool, timed_out: bool) {
     if !clean && !planted!(KilledIsClean) {
         let seen = if timed_out { "killed at the time limit during its side effects" } else { "killed during its side effects" };
-        unclear(turn, no, attempt, Evidence { seen: seen.to_owned(), ..Evidence::default() });
+        unclear(turn, no, attempt, AttemptEnd::Unclear, Evidence { seen: seen.to_owned(), ..Evidence::default() });
         return;
     }
     turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Stopped, result: None });
@@ -185,11 +185,12 @@ fn with_more(mut known: Evidence, told: &Evidence) -> Option<Evidence> {
 /// Most things a person is asked to check.
 const MAX_CHECKS: usize = 20;
 
-fn unclear(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, mut evidence: Evidence) {
+/// `end` says whether its worker told it ([`AttemptEnd::Unclear`]) or was lost.
+fn unclear(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, end: AttemptEnd, mut evidence: Evidence) {
     // Told with the word to start, because this may be all that was ever told.
     let noted = turn.run.job(no).and_then(Job::current).and_then(|current| current.serial_before);
     evidence.serial_before = evidence.serial_before.or(noted);
-    turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Unclear, result: None });
+    turn.emit(Event::AttemptEnded { job: no, attempt, end, result: None });
     if planted!(UnclearIsFailed) {
         return turn.fail(no, Failure { kind: String::new(), phase: String::new(), message: evidence.seen, next_action: String::new() });
     }
@@ -217,7 +218,7 @@ pub(super) fn worker_lost(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, seen
             ],
             ..Evidence::default()
         };
-        unclear(turn, no, given, evidence);
+        unclear(turn, no, given, AttemptEnd::Lost, evidence);
     } else {
         retry(turn, no, given, AttemptEnd::Lost, seen);
     }

@@ -202,9 +202,9 @@ pub enum AttemptEnd {
     NotStarted,
     /// Stopped on request or at the time limit, cleanly.
     Stopped,
-    /// Its worker was lost before any side effect.
+    /// Its worker was lost: before any side effect it is tried again, in them its outcome is not known.
     Lost,
-    /// Its outcome is not known.
+    /// Its worker says that its outcome is not known.
     Unclear,
 }
 

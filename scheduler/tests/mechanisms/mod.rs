@@ -3,6 +3,7 @@
 mod commands;
 mod expiry;
 mod full;
+mod lines;
 mod lost_locks;
 mod poison;
 mod retold;

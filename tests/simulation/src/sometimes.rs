@@ -48,6 +48,7 @@ cases! {
     Republished => "an order published again because it had gone",
     ToldApplied => "a restarted worker found that its tool had finished",
     AheadOfLog => "a report looked at again because the log that was read was old",
+    FoundInInbox => "the end of an attempt found in the inbox before it was called lost",
     LieTold => "a lie of a worker",
     ClockJumped => "a decision on a clock that had jumped",
 }

@@ -3,7 +3,7 @@
 
 use domain::run::Entry;
 use proto::{
-    RunId,
+    RunId, WorkerId,
     git::CommitId,
     ids::AttemptId,
     lock::{LockKey, LockRecord},
@@ -75,6 +75,8 @@ pub struct Store {
     heard: BTreeSet<Once>,
     pub work: Vec<Waiting>,
     ordered: BTreeMap<AttemptId, u64>,
+    /// The last report of each worker about a run, read or not.
+    reports: BTreeMap<(RunId, WorkerId), Rc<InboxMessage>>,
     pushes: u32,
 }
 
@@ -163,9 +165,18 @@ impl Store {
             InboxMessage::Report(report) => report.id.run,
         };
         let seq = self.next();
+        let message = Rc::new(message);
+        if let InboxMessage::Report(report) = &*message {
+            self.reports.insert((run, report.worker.clone()), message.clone());
+        }
         let command = if let Once::Command(number) = once { Some(number.to_string()) } else { None };
-        self.inbox.push(Letter { seq, run, message: Rc::new(message), command, reply, visible_at: 0, delivered: 0, taken: 0 });
+        self.inbox.push(Letter { seq, run, message, command, reply, visible_at: 0, delivered: 0, taken: 0 });
         true
+    }
+
+    /// What a worker told last about a run, whether anybody has read it or not.
+    pub fn last_report(&self, run: RunId, worker: &WorkerId) -> Option<Rc<InboxMessage>> {
+        self.reports.get(&(run, worker.clone())).cloned()
     }
 
     /// Takes a message out of the inbox.

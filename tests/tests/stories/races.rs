@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use bus::{Bus, KeyPair};
 use futures_util::future::try_join_all;
 use proto::{
-    AttemptNo, JobNo, PoolName, RunId, Timestamp, WorkerId,
+    AttemptNo, JobNo, PoolName, RunId, Seat, Timestamp, WorkerId,
     ids::AttemptId,
     message::{Ask, AskAnswer, AskWhat, AttemptOutcome, Evidence, InboxMessage, JobResult, Report, ReportWhat},
     terraform::{ApplyResult, PlanArtifact, PlanResult, PlanSummary, Tool, ToolUsed},
@@ -30,8 +30,9 @@ struct World {
 impl World {
     async fn new() -> anyhow::Result<Self> {
         let fleet = Fleet::apart(Wishes::git("git.example"), &[]).await?;
-        let bus = fleet.bus().await?;
-        Ok(Self { fleet, bus, worker: "w1".parse()? })
+        let worker: WorkerId = "w1".parse()?;
+        let bus = fleet.bus_as(bus::Role::Worker(Seat { pool: PoolName::default(), worker: worker.clone() })).await?;
+        Ok(Self { fleet, bus, worker })
     }
 
     async fn deploy(&self, workspace: &str, auto_approve: bool) -> anyhow::Result<RunId> {

@@ -122,7 +122,9 @@ impl Play<'_> {
         let Some(status) = self.main.look(&client, &mut self.promises).await else { return Ok(false) };
         match status {
             Status::AwaitingApproval => self.main.approve(&client).await,
-            Status::Running if self.scenario.cancel && self.main.is_holding(&self.dir) => self.main.cancel(&client).await,
+            Status::Running if self.scenario.cancel && self.main.is_holding(&self.dir) => {
+                self.main.cancel(&client, self.scenario.force).await;
+            }
             Status::Running | Status::Success | Status::Failed | Status::Cancelled | Status::Unknown => {}
         }
         let ends = self.scenario.ends;

@@ -22,6 +22,8 @@ pub struct Scenario {
     pub queue: bool,
     /// The run is cancelled while its tool holds.
     pub cancel: bool,
+    /// And then by force, because the tool does not listen.
+    pub force: bool,
     /// What the fake tool does: verb and words.
     pub steps: &'static [(&'static str, &'static str)],
 }
@@ -79,6 +81,7 @@ const PLAIN: Scenario = Scenario {
     by_hand: false,
     queue: false,
     cancel: false,
+    force: false,
     steps: &[],
 };
 

@@ -106,4 +106,9 @@ pub(super) const EFFECTS: &[Scenario] = &[
         ends: Ends::Cancelled,
         ..tool("C21", "tool is interrupted by a cancel", Ends::Cancelled, &[("apply", "hold persist")])
     },
+    Scenario {
+        cancel: true,
+        force: true,
+        ..tool("C21", "tool does not listen and is killed by force", Ends::Unknown, &[("apply", "deaf effect:part hold")])
+    },
 ];

@@ -4,8 +4,13 @@ use super::{
     Shell,
     turn::{Cause, Outcome},
 };
+use crate::{core::Away, sometimes::Case};
 use domain::run::Input;
-use proto::{WorkerId, ids::AttemptId};
+use proto::{
+    WorkerId,
+    ids::AttemptId,
+    message::{InboxMessage, ReportWhat},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 const LEASE: u64 = 45_000;
@@ -42,6 +47,30 @@ impl Ears {
     }
 }
 
+/// Settles an attempt whose worker is silent about it: by what it told before, else as lost.
+async fn settle(shell: &Shell, id: AttemptId, worker: &WorkerId, seen: &str) -> Result<(), Away> {
+    if let Some(told) = last_word(shell, id, worker).await?
+        && let Outcome::Decided = shell.turn(id.run, Cause::Input(told)).await?
+    {
+        shell.ctx.core.met(Case::FoundInInbox);
+        return Ok(());
+    }
+    let lost = Input::WorkerLost { job: id.job, attempt: id.attempt, seen: seen.to_owned() };
+    if let Outcome::Refused { .. } | Outcome::NoSuchRun = shell.turn(id.run, Cause::Input(lost)).await? {
+        shell.memory.index.borrow_mut().running.remove(&id);
+    }
+    Ok(())
+}
+
+/// The end of an attempt, if its worker told it and nobody has read it yet.
+async fn last_word(shell: &Shell, id: AttemptId, worker: &WorkerId) -> Result<Option<Input>, Away> {
+    let told = shell.ctx.read(|store, _| store.last_report(id.run, worker)).await?;
+    let Some(InboxMessage::Report(report)) = told.as_deref() else { return Ok(None) };
+    let ended = report.id == id && matches!(report.what, ReportWhat::Ended(_));
+    let input = || Input::Report { job: id.job, attempt: id.attempt, worker: worker.clone(), what: report.what.clone() };
+    Ok(ended.then(input))
+}
+
 /// Judges leases and repeats stop signals.
 pub async fn judge(shell: &Shell) {
     let now = || shell.ctx.core.now.get();
@@ -57,10 +86,7 @@ pub async fn judge(shell: &Shell) {
                 shell.memory.ears.borrow_mut().wake_up(now());
             }
             let Some(seen) = shell.memory.ears.borrow().verdict(now(), id, &worker, since) else { continue };
-            let input = Input::WorkerLost { job: id.job, attempt: id.attempt, seen: seen.to_owned() };
-            if let Ok(Outcome::Refused { .. } | Outcome::NoSuchRun) = shell.turn(id.run, Cause::Input(input)).await {
-                shell.memory.index.borrow_mut().running.remove(&id);
-            }
+            let _ = settle(shell, id, &worker, seen).await;
         }
         let stopping: Vec<_> = shell.memory.index.borrow().stopping.iter().copied().collect();
         for run in stopping {
