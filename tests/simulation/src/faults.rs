@@ -31,8 +31,8 @@ impl Weather {
     pub fn drawn(choices: &mut Choices) -> Self {
         let mut rate = |rates: &[u32]| rates[choices.draw(rates.len() as u32) as usize];
         Self {
-            ambiguous: rate(&[0, 2, 10, 30]),
-            lost: rate(&[0, 2, 10, 30]),
+            ambiguous: rate(&[0, 5, 20, 50]),
+            lost: rate(&[0, 5, 20, 50]),
             stale: rate(&[0, 5, 50]),
             duplicate: rate(&[0, 10, 100]),
             dropped: rate(&[0, 10, 50]),

@@ -114,10 +114,11 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
     let truth = oracle.truths.get(&id)?;
     let closing = core.closing.get();
     match status(&truth.run) {
+        // Nobody ever looks at these: they have to expire by themselves.
+        RunStatus::AwaitingApproval if id.to_string().starts_with(['0', '1']) => None,
         RunStatus::AwaitingApproval => {
             let seen = truth.run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.clone());
             match core.draw(12) {
-                // Forgotten: it has to expire by itself.
                 0 | 1 => None,
                 2 if !closing => Some(CommandVerb::Reject),
                 3 if !closing => Some(CommandVerb::Cancel { force: false }),
@@ -135,9 +136,9 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
         }
         RunStatus::Running => match core.draw(10) {
             0..=4 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
-            0 if !closing => Some(CommandVerb::Cancel { force: false }),
-            1 if !closing && truth.run.plan.is_some() => Some(CommandVerb::Cancel { force: false }),
-            2 => Some(CommandVerb::Approve { plan_sha256: None }),
+            0 if !closing => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
+            1 if !closing && truth.run.plan.is_some() => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
+            2 | 6 | 7 => Some(CommandVerb::Approve { plan_sha256: None }),
             3 => Some(CommandVerb::Reject),
             4 if !closing => Some(CommandVerb::Resolve { succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
             _ => None,

@@ -23,6 +23,8 @@ pub struct Tool {
     pub plan_sha256: String,
     pub commit: CommitId,
     pub ends_at: u64,
+    /// Does not listen to an interrupt.
+    pub deaf: bool,
     pub end: End,
     /// Killed half-way, and by whom: `true` by its worker on request.
     pub killed: Option<bool>,
@@ -49,7 +51,7 @@ pub struct Tools(pub BTreeMap<AttemptId, Tool>);
 impl Tools {
     /// One interrupt: the tool ends soon, cleanly, unless it is done before.
     pub fn interrupt(&mut self, id: AttemptId, now: u64, patience: u64) {
-        if let Some(tool) = self.0.get_mut(&id).filter(|tool| tool.runs(now))
+        if let Some(tool) = self.0.get_mut(&id).filter(|tool| tool.runs(now) && !tool.deaf)
             && now + patience < tool.ends_at
         {
             tool.ends_at = now + patience;

@@ -273,6 +273,7 @@ impl Worker {
             plan_sha256: plan_sha256.to_owned(),
             commit: commit.clone(),
             ends_at: self.now() + u64::from(takes),
+            deaf: core.chance(300),
             end,
             killed: None,
             disturbed: Rc::default(),
