@@ -80,6 +80,18 @@ impl Client {
         Ok(())
     }
 
+    /// Settles an unknown run, as soon as that is allowed: a worker that was lost may start what it had the word for, for
+    /// as long as that word lives.
+    pub async fn settle(&self, id: &str, found: &Value) -> anyhow::Result<()> {
+        eventually("the run to be settled", || async {
+            let (code, answer) = self.call(Method::POST, &format!("/v1/runs/{id}/resolve"), Some(found)).await?;
+            let too_soon = code == StatusCode::CONFLICT && answer["code"] == "too_soon" && answer["status"] == "unknown";
+            anyhow::ensure!(code.is_success() || too_soon, "{code} {answer}");
+            Ok(code.is_success().then_some(()))
+        })
+        .await
+    }
+
     /// Waits until the run has this status; fails at once when it ends in another.
     pub async fn wait_for(&self, id: &str, wanted: &str) -> anyhow::Result<Value> {
         eventually(&format!("run {id} to be {wanted}"), || async {

@@ -176,8 +176,7 @@ async fn machine_lost(after_state_write: bool) -> anyhow::Result<()> {
     fs::remove_file(world.dir.path().join("hold"))?;
     world.force_unlock().await?;
     let settle = json!({"as": "failed", "reason": "the machine is gone, its state lock was freed"});
-    let (code, answer) = world.client().call(Method::POST, &format!("/v1/runs/{id}/resolve"), Some(&settle)).await?;
-    assert!(code.is_success(), "{answer}");
+    world.client().settle(&id, &settle).await?;
     world.client().wait_for(&id, "failed").await?;
     world.client().wait_for(&next, "success").await?;
     assert_eq!((world.effects("one").len(), world.effects("two").len()), (3, 3));

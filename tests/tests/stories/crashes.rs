@@ -114,15 +114,7 @@ async fn an_unknown_run_is_settled_by_a_person() -> anyhow::Result<()> {
     let (code, _) = fleet.client.say(&id, "cancel", &json!({})).await?;
     assert_eq!(code, reqwest::StatusCode::CONFLICT, "there is nothing to stop");
     let settle = json!({"as": "failed", "reason": "looked at it"});
-    let path = format!("/v1/runs/{id}/resolve");
-    eventually("the run to be settled", || async {
-        let (code, answer) = fleet.client.call(reqwest::Method::POST, &path, Some(&settle)).await?;
-        // A worker that was lost may start what it had the word for, for as long as that word lives.
-        let too_soon = code == reqwest::StatusCode::CONFLICT && answer["code"] == "too_soon" && answer["status"] == "unknown";
-        anyhow::ensure!(code.is_success() || too_soon, "{code} {answer}");
-        Ok(code.is_success().then_some(()))
-    })
-    .await?;
+    fleet.client.settle(&id, &settle).await?;
     let status = fleet.client.wait_for(&id, "failed").await?;
     assert!(status["error"].as_str().is_some_and(|error| error.contains("looked at it")), "{status:#}");
     let locks = fleet.client.get("/v1/locks").await?;

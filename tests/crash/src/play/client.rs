@@ -2,7 +2,7 @@
 
 use crate::{lane::Lane, oracle::Promises};
 use anyhow::Context as _;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -124,16 +124,7 @@ impl Cast {
     pub(crate) async fn resolve(&self, client: &Client) -> anyhow::Result<()> {
         let id = self.id.as_ref().context("a run that is unknown has an id")?;
         let found = json!({"as": "failed", "reason": "looked at it"});
-        system_tests::eventually("the run to be settled", || async {
-            let (status, answer) = client.call(Method::POST, &format!("/v1/runs/{id}/resolve"), Some(&found)).await?;
-            // A worker that was lost may start what it had the word for as long as that word lives.
-            if answer["code"] == "too_soon" {
-                return Ok(None);
-            }
-            anyhow::ensure!(status.is_success(), "it cannot be settled: {status} {answer}");
-            Ok(Some(()))
-        })
-        .await?;
+        client.settle(id, &found).await?;
         client.wait_for(id, "failed").await?;
         Ok(())
     }
