@@ -12,7 +12,7 @@ pub mod turn;
 
 use crate::core::{Away, Ctx};
 use domain::run::{self, Event, Input, JobState, Run};
-use proto::{AttemptNo, JobNo, RunId, WorkerId, ids::AttemptId, lock::LockKey};
+use proto::{AttemptNo, JobNo, RunId, WorkerId, ids::AttemptId};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
@@ -209,9 +209,4 @@ async fn take(ctx: &Ctx, busy: &Rc<Cell<bool>>) {
         ctx.flag(busy, false, u64::MAX).await;
     }
     busy.set(true);
-}
-
-/// The locks of a run that stands for more than one directory: the second is the next one.
-pub fn keys_of(run: &Run) -> Vec<LockKey> {
-    run.locks.clone()
 }

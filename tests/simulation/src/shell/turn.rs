@@ -8,7 +8,7 @@ use crate::{
     store::Conflict,
     world::{Parcel, widen},
 };
-use domain::run::{self, Effect, Entry, Event, Input, Refusal, Run};
+use domain::run::{self, Effect, Entry, Event, Input, Refusal};
 use proto::{
     RunId,
     ids::AttemptId,
@@ -215,9 +215,4 @@ impl Shell {
         slot.state.orders.insert((job, attempt), seq);
         Ok(())
     }
-}
-
-/// Where a run stands, for those who look from outside.
-pub fn status_of(run: &Run) -> RunStatus {
-    run::status(run)
 }
