@@ -72,13 +72,14 @@ fn prepare(spec: &LaunchSpec) -> Result<(), StartFailure> {
     set_limits(&spec.limits).map_err(|error| StartFailure::io(StartStep::SetLimits, &spec.program, &error.into()))
 }
 
-/// A worker started with `&` or `nohup` hands down ignored signals, and then no interrupt would ever reach the tool.
+/// A worker started with `&` or `nohup` hands down ignored signals, and then no interrupt would ever reach the tool, nor
+/// would it end with its terminal when the runner is killed.
 /// Exec turns *caught* signals into default ones, so catching them is the safe way to reset them. Blocked signals are
 /// std's work: it empties the mask whenever it spawns.
 fn default_signals() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _context = runtime.enter();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()] {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit(), SignalKind::hangup()] {
         drop(tokio::signal::unix::signal(kind)?);
     }
     Ok(())
