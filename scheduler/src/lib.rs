@@ -31,7 +31,11 @@ use jiff::SignedDuration;
 use proto::{ShardNo, message::PublicSealingKey, subject};
 use service::{metrics::Metrics, ops::Readiness, settings::Settings, shutdown::Tasks};
 use shard::Shard;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// Pause before what is open is read again.
+const RECOVER_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a scheduler needs.
 #[derive(Debug, Clone)]
@@ -69,7 +73,9 @@ pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
     for number in 0..count {
         let (shard, wakes) = Shard::open(&deps, ShardNo(number), policy);
         let shard = Arc::new(shard);
-        sweep::recover(&shard).await?;
+        if !recovered(&shard, &deps.tasks.shutdown().drain_token()).await? {
+            return Ok(());
+        }
         add_probe(&deps.readiness, &shard);
         start(&deps, &shard, wakes);
         shards.push(shard);
@@ -85,6 +91,24 @@ pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
         shard.settle().await;
     }
     Ok(())
+}
+
+/// Reads what is open, again while the store does not answer: a server that is busy or being elected at this moment is no
+/// reason to end. `false`: told to drain meanwhile.
+async fn recovered(shard: &Arc<Shard>, drain: &CancellationToken) -> Result<bool, SchedulerError> {
+    loop {
+        match sweep::recover(shard).await {
+            Ok(()) => return Ok(true),
+            Err(error) if error.retryable() => {
+                tracing::warn!(shard = %shard.number, %error, "what is open cannot be read yet; trying again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = drain.cancelled() => return Ok(false),
+            () = tokio::time::sleep(RECOVER_AGAIN) => {}
+        }
+    }
 }
 
 /// A scheduler whose lock records cannot be believed, or whose streams are not there, is not ready: it starts nothing.

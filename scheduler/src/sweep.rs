@@ -21,10 +21,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn recover(shard: &Arc<Shard>) -> Result<(), BusError> {
     let decided = shard.bus.run_log().decided_since(shard.number, &mut *shard.looked.lock().await).await?;
     let (open, ended): (Vec<Decided>, Vec<Decided>) = decided.into_iter().partition(|decided| decided.open);
-    let known = open.len();
-    // Also those that cannot be read: the sweep goes on asking for them.
+    // Also those that cannot be read: the sweep goes on asking for them. Noted at once, and loaded from what was noted: when
+    // this is cut short and done again, the log does not tell of them again.
     shard.index().open.extend(open.iter().map(|decided| decided.run));
-    for Decided { run, .. } in open {
+    note_unshown(shard, newest(ended)).await;
+    let open = shard.index().open.clone();
+    let known = open.len();
+    for run in open {
         let slot = shard.slot(run);
         let loaded = slot.lock().await.load(shard, run).await;
         match loaded {
@@ -39,7 +42,6 @@ pub(crate) async fn recover(shard: &Arc<Shard>) -> Result<(), BusError> {
         Err(TurnError::Bus(error)) if error.retryable() => return Err(error),
         Err(error) => tracing::error!(%error, "the lock records could not be compared with the runs; the sweep tries again"),
     }
-    note_unshown(shard, newest(ended)).await;
     shard.metrics.active_deployments(known as u64);
     tracing::info!(shard = %shard.number, open_runs = known, "recovered");
     Ok(())
