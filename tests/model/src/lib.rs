@@ -1,7 +1,7 @@
 //! The decisions of `domain` under a model checker: two schedulers, two workers, two runs, their locks, people, and faults.
 //! Every order of their steps is tried; the state after each is held against the invariants. What is decided comes from the
 //! production functions themselves ([`book`]); what the shell around them does, one store operation at a time, is told
-//! again here ([`scheduler`], [`worker`]).
+//! again here (`scheduler`, `worker`).
 //!
 //! Limits, on purpose: a scheduler works on one turn at a time; the clock stands still but for one jump; a permit and a word
 //! to start are used at once or not at all (they live 10 s, a lease 45 s).
