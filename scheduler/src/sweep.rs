@@ -19,12 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Reads what is open when a scheduler starts, so that it knows whom to watch; what is due is done by the first sweep.
 pub(crate) async fn recover(shard: &Arc<Shard>) -> Result<(), BusError> {
-    let decided = shard.bus.run_log().decided_since(shard.number, &mut *shard.looked.lock().await).await?;
-    let (open, ended): (Vec<Decided>, Vec<Decided>) = decided.into_iter().partition(|decided| decided.open);
-    // Also those that cannot be read: the sweep goes on asking for them. Noted at once, and loaded from what was noted: when
-    // this is cut short and done again, the log does not tell of them again.
-    shard.index().open.extend(open.iter().map(|decided| decided.run));
-    note_unshown(shard, newest(ended)).await;
+    note_decided(shard, NEWEST_ENDED).await?;
+    // From what was noted, not from what is new: done again after it was cut short, the log does not tell of it again.
     let open = shard.index().open.clone();
     let known = open.len();
     for run in open {
@@ -71,10 +67,17 @@ pub(crate) async fn repeat(shard: Arc<Shard>, drain: CancellationToken) -> Resul
 /// former one died.
 const NEWEST_ENDED: usize = 256;
 
-fn newest(mut ended: Vec<Decided>) -> Vec<Decided> {
+/// Notes which runs were decided on since the last look: those that are open, also when they cannot be read, and the newest
+/// of those that have ended, so many at most, if no view shows it. Noted at once: whatever is cut short afterwards, the next
+/// look does not hear of them again.
+async fn note_decided(shard: &Shard, most_ended: usize) -> Result<(), BusError> {
+    let decided = shard.bus.run_log().decided_since(shard.number, &mut *shard.looked.lock().await).await?;
+    let (open, mut ended): (Vec<Decided>, Vec<Decided>) = decided.into_iter().partition(|decided| decided.open);
+    shard.index().open.extend(open.iter().map(|decided| decided.run));
     ended.sort_unstable_by_key(|decided| std::cmp::Reverse(decided.seq));
-    ended.truncate(NEWEST_ENDED);
-    ended
+    ended.truncate(most_ended);
+    note_unshown(shard, ended).await;
+    Ok(())
 }
 
 /// Compares what runs say with the lock records. Gives the records.
@@ -100,11 +103,7 @@ async fn note_unshown(shard: &Shard, ended: Vec<Decided>) {
 async fn sweep(shard: &Shard) -> Result<(), TurnError> {
     shard.bus.inbox().depth(shard.number).await?;
     // Asked of the store, not of memory: a run that another scheduler took on and died with is known nowhere else.
-    let decided = shard.bus.run_log().decided_since(shard.number, &mut *shard.looked.lock().await).await?;
-    let (found, ended): (Vec<Decided>, Vec<Decided>) = decided.into_iter().partition(|decided| decided.open);
-    // Noted at once: whatever cuts this sweep short, the next one does not hear of them again.
-    shard.index().open.extend(found.iter().map(|decided| decided.run));
-    note_unshown(shard, ended).await;
+    note_decided(shard, usize::MAX).await?;
     shard.evict_ended();
     let records = look_at_locks(shard).await?;
     // Not the holders: one that was never told that it holds asks again, and finds out.
