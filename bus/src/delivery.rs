@@ -53,12 +53,13 @@ impl Delivery {
     }
 }
 
-/// Gives back what a closed reader never took: at once somebody else's.
+/// Gives back what a reader never took: at once somebody's. Without a connection, the rest comes again by itself.
 pub(crate) async fn give_back(link: &Link, messages: Vec<Message>) {
     for message in messages {
         let Some(delivery) = Delivery::of(link, &message) else { continue };
         if let Err(error) = delivery.nak(None).await {
             tracing::debug!(%error, "not given back; it comes again by itself");
+            return;
         }
     }
 }

@@ -4,10 +4,11 @@
 //! Our own, because both ways of the client lose time or messages with small batches and heartbeats, and because only
 //! here is it known that a request died with the connection it was made on.
 
+use crate::delivery;
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
 use async_nats::{Message, StatusCode, Subscriber};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,7 +31,8 @@ pub(crate) enum Pulled {
     Message(Box<Message>),
     /// The wait is over and there was none.
     Nothing,
-    /// The connection is another one: what was asked for on the old one is lost, and so is what was under way.
+    /// The connection is another one: what was asked for on the old one is lost, and so is what was under way. What had
+    /// come over it and nobody had taken was given back.
     Reconnected,
 }
 
@@ -78,6 +80,10 @@ impl Puller {
     pub(crate) async fn next(&mut self, wait: Duration) -> Result<Pulled, BusError> {
         let until = Instant::now() + wait;
         loop {
+            if self.epoch.has_changed().unwrap_or(false) {
+                self.start_over().await;
+                return Ok(Pulled::Reconnected);
+            }
             if self.owed == 0
                 && let Some(done) = self.request(until).await?
             {
@@ -97,7 +103,7 @@ impl Puller {
                     return Err(BusError::denied(Op("pull from", &self.name), &self.request_subject, &self.link.signs.who));
                 }
                 _ = self.epoch.changed() => {
-                    self.owed = 0;
+                    self.start_over().await;
                     return Ok(Pulled::Reconnected);
                 }
                 () = tokio::time::sleep_until(patience) => {
@@ -110,6 +116,22 @@ impl Puller {
                 }
             }
         }
+    }
+
+    /// The connection is another one. What came over the old one and was not taken yet is given back instead of used: a
+    /// server that was killed may not know any more that it handed it out, and then no acknowledgement is ever answered,
+    /// each for as long as one is waited for. It sends it anew; and so does a server that does know, at once.
+    async fn start_over(&mut self) {
+        self.epoch.mark_unchanged();
+        self.owed = 0;
+        let mut stale = Vec::new();
+        while let Some(Some(message)) = self.answers.next().now_or_never() {
+            if matches!(message.status, None | Some(StatusCode::OK)) {
+                stale.push(message);
+            }
+        }
+        // Dropped half-way, or not heard: it comes again when its time to be acknowledged is over.
+        delivery::give_back(&self.link, stale).await;
     }
 
     /// Ends the pulling, and gives what was sent to it and never taken. Without this the server may send one more message to
