@@ -5,7 +5,7 @@
 //! talks to NATS (see the crate `bus`), and this crate depends on no other crate of ours.
 //!
 //! The map: [`ids`] name things, [`message`] is what travels, [`subject`] is where it travels, [`view`] is what the
-//! scheduler shows to everybody, [`terraform`] is the vocabulary of the terraform action, [`log`] is how a job's output
+//! scheduler shows to everybody, [`terraform`] and [`orders`] are the vocabularies of their actions, [`log`] is how a job's output
 //! is cut and addressed, [`lock`] is an exclusive right and its queue, [`environment`] is what a run may set for its tool.
 
 pub mod codec;
@@ -15,6 +15,7 @@ pub mod ids;
 pub mod lock;
 pub mod log;
 pub mod message;
+pub mod orders;
 pub mod path;
 pub mod secret;
 pub mod subject;
