@@ -36,7 +36,7 @@ impl Fleet {
 
     /// Every worker, then every heartbeat.
     pub async fn watch(&self) -> Result<FleetWatch, BusError> {
-        Ok(FleetWatch { watch: BucketWatch::start(self.bucket.clone()).await?, bucket: self.bucket.clone() })
+        Ok(FleetWatch { watch: BucketWatch::start(self.bucket.clone(), ">").await?, bucket: self.bucket.clone() })
     }
 }
 

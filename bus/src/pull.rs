@@ -51,11 +51,18 @@ pub(crate) struct Puller {
     asked_at: Instant,
     silent_at: Instant,
     not_before: Instant,
+    /// Whether the server waits for an acknowledgement of each message. Only then may one be given back.
+    acknowledged: bool,
 }
 
 impl Puller {
-    /// A reader of a consumer that must exist.
+    /// A reader of a consumer that must exist, whose messages are acknowledged.
     pub(crate) async fn new(link: &Link, stream: &str, consumer: &str, batch: usize) -> Result<Self, BusError> {
+        Ok(Self { acknowledged: true, ..Self::reading(link, stream, consumer, batch).await? })
+    }
+
+    /// A reader of a consumer that asks for no acknowledgement.
+    pub(crate) async fn reading(link: &Link, stream: &str, consumer: &str, batch: usize) -> Result<Self, BusError> {
         let answer_subject = link.client.new_inbox();
         let epoch = link.signs.epoch();
         let answers = link.subscribe(Op("subscribe", &answer_subject), None).await?;
@@ -72,6 +79,7 @@ impl Puller {
             asked_at: now,
             silent_at: now,
             not_before: now,
+            acknowledged: false,
         })
     }
 
@@ -130,8 +138,10 @@ impl Puller {
                 stale.push(message);
             }
         }
-        // Dropped half-way, or not heard: it comes again when its time to be acknowledged is over.
-        delivery::give_back(&self.link, stale).await;
+        if self.acknowledged {
+            // Dropped half-way, or not heard: it comes again when its time to be acknowledged is over.
+            delivery::give_back(&self.link, stale).await;
+        }
     }
 
     /// Ends the pulling, and gives what was sent to it and never taken. Without this the server may send one more message to

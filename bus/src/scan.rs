@@ -81,7 +81,7 @@ async fn read_all(link: &Link, filter: Filter<'_>, deliver_policy: DeliverPolicy
         forget(link, filter.stream, &name);
         return Ok(Vec::new());
     }
-    let mut puller = Puller::new(link, filter.stream, &name, BATCH).await?;
+    let mut puller = Puller::reading(link, filter.stream, &name, BATCH).await?;
     let mut found = Vec::with_capacity(usize::try_from(pending.min(1 << 16)).unwrap_or(0));
     loop {
         match puller.next(crate::link::PATIENCE).await? {

@@ -37,15 +37,32 @@ impl SealedSecrets {
         let mut runs = Vec::new();
         for stored in self.bucket.all().await? {
             let has_value = value_of::<serde::de::IgnoredAny>(&stored)?.is_some();
-            let run = self.bucket.key(&stored.subject).strip_prefix("run.").and_then(|id| id.parse::<RunId>().ok());
+            let run = subject::run_of_secrets_key(self.bucket.key(&stored.subject));
             runs.extend(run.filter(|_| has_value));
         }
+        runs.sort_unstable();
+        runs.dedup();
         Ok(runs)
     }
 
     /// A run's bundle, as the leader has it.
     pub async fn get(&self, run: RunId) -> Result<Option<Sealed>, BusError> {
         Ok(self.bucket.get(&subject::secrets_key(run)).await?.value)
+    }
+
+    /// Stores some of a run's bundles, before its trigger is published.
+    pub async fn put_page(&self, run: RunId, page: u32, sealed: &Sealed) -> Result<(), BusError> {
+        self.bucket.put(&subject::secrets_page_key(run, page), sealed).await.map(|_| ())
+    }
+
+    /// A page of a run's bundles, as the leader has it.
+    pub async fn page(&self, run: RunId, page: u32) -> Result<Option<Sealed>, BusError> {
+        Ok(self.bucket.get(&subject::secrets_page_key(run, page)).await?.value)
+    }
+
+    /// Removes a page of a run's bundles; nothing to remove is a success.
+    pub async fn delete_page(&self, run: RunId, page: u32) -> Result<(), BusError> {
+        self.bucket.remove(&subject::secrets_page_key(run, page), Some("1h")).await
     }
 
     /// Removes a run's bundle; nothing to remove is a success.

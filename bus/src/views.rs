@@ -4,7 +4,7 @@ use crate::bucket::{Bucket, is_marker, value_of};
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
 use crate::watch::{BucketWatch, Change};
-use proto::view::RunView;
+use proto::view::{JobsPage, RunView};
 use proto::{RunId, subject};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,9 +66,36 @@ impl Views {
         Ok(self.bucket.get(&subject::view_key(run)).await?.value)
     }
 
+    /// Shows some of a run's jobs, unless newer ones are shown already. Whoever watches the run is not woken: its view comes
+    /// after its pages.
+    pub async fn put_jobs(&self, page: &JobsPage) -> Result<(), BusError> {
+        let key = subject::jobs_page_key(page.run, page.page);
+        for _ in 0..TRIES {
+            let (revision, seq) = match self.bucket.get::<JobsPage>(&key).await {
+                Ok(there) => (there.revision, there.value.map_or(0, |there| there.seq)),
+                Err(BusError::Corrupt { .. }) => (self.revision(&key).await?, 0),
+                Err(other) => return Err(other),
+            };
+            if seq > page.seq {
+                return Ok(());
+            }
+            match self.bucket.put_if(&key, page, revision).await {
+                Ok(_) => return Ok(()),
+                Err(BusError::Conflict { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(BusError::Conflict { what: format!("put {key}") })
+    }
+
+    /// Some of a run's jobs, as the leader has them.
+    pub async fn jobs(&self, run: RunId, page: u32) -> Result<Option<JobsPage>, BusError> {
+        Ok(self.bucket.get(&subject::jobs_page_key(run, page)).await?.value)
+    }
+
     /// Every view, then every change.
     pub async fn watch(&self) -> Result<ViewWatch, BusError> {
-        Ok(ViewWatch { watch: BucketWatch::start(self.bucket.clone()).await?, seen: HashMap::new() })
+        Ok(ViewWatch { watch: BucketWatch::start(self.bucket.clone(), "run.*").await?, seen: HashMap::new() })
     }
 
     async fn current(&self, run: RunId) -> Result<Last, BusError> {
@@ -76,13 +103,14 @@ impl Views {
         match entry {
             Ok(entry) => Ok(Last { revision: entry.revision, seq: entry.value.map_or(0, |view| view.seq) }),
             // Derived data of an unknown shape is replaced by what is derived now.
-            Err(BusError::Corrupt { .. }) => {
-                let subject = self.bucket.subject(&subject::view_key(run));
-                let stored = self.bucket.link.last(&self.bucket.stream(), &subject).await?;
-                Ok(Last { revision: stored.map_or(0, |s| s.seq), seq: 0 })
-            }
+            Err(BusError::Corrupt { .. }) => Ok(Last { revision: self.revision(&subject::view_key(run)).await?, seq: 0 }),
             Err(other) => Err(other),
         }
+    }
+
+    async fn revision(&self, key: &str) -> Result<u64, BusError> {
+        let stored = self.bucket.link.last(&self.bucket.stream(), &self.bucket.subject(key)).await?;
+        Ok(stored.map_or(0, |stored| stored.seq))
     }
 
     async fn ring(&self, run: RunId) -> Result<(), BusError> {

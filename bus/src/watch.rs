@@ -35,6 +35,8 @@ pub(crate) enum Change {
 #[derive(Debug)]
 pub(crate) struct BucketWatch {
     bucket: Bucket,
+    /// Which keys: `>` is all.
+    keys: &'static str,
     listing: Option<Listing>,
     /// Key to the revision told last.
     known: HashMap<String, u64>,
@@ -54,8 +56,8 @@ struct Listing {
 
 impl BucketWatch {
     /// Fails only if it cannot even begin; later it heals itself.
-    pub(crate) async fn start(bucket: Bucket) -> Result<Self, BusError> {
-        let mut watch = Self { bucket, listing: None, known: HashMap::new(), ready: VecDeque::new(), pause: SHORTEST_PAUSE };
+    pub(crate) async fn start(bucket: Bucket, keys: &'static str) -> Result<Self, BusError> {
+        let mut watch = Self { bucket, keys, listing: None, known: HashMap::new(), ready: VecDeque::new(), pause: SHORTEST_PAUSE };
         watch.list().await?;
         Ok(watch)
     }
@@ -95,10 +97,10 @@ impl BucketWatch {
 
     async fn list(&mut self) -> Result<(), BusError> {
         let stream = self.bucket.stream();
-        let subjects = self.bucket.subject(">");
+        let subjects = self.bucket.subject(self.keys);
         let filter = Filter { stream: &stream, subjects: &subjects, headers_only: false };
         let (name, to_come) = reading_consumer(&self.bucket.link, filter).await?;
-        let puller = Puller::new(&self.bucket.link, &stream, &name, BATCH).await?;
+        let puller = Puller::reading(&self.bucket.link, &stream, &name, BATCH).await?;
         self.listing = Some(Listing { puller, caught_up: false, missing: self.known.clone() });
         if to_come == 0 {
             self.caught_up();

@@ -3,11 +3,13 @@
 //!
 //! - [`run`]: a run, what can happen to it ([`run::Input`]), what is decided ([`run::Event`]), and what must be done in the
 //!   outside world as a function of its state ([`run::Effect`]).
+//! - [`dispatch`]: which orders go out next, when there are more than places.
 //! - [`lock`]: who gets a lock next; sets are taken all or none.
 //! - [`terraform`]: what a terraform run may be asked to do.
 //!
 //! Doing is the scheduler's part (`scheduler`), saying is `proto`'s.
 
+pub mod dispatch;
 pub mod lock;
 #[cfg(not(feature = "planted-bugs"))]
 mod planted;

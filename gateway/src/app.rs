@@ -5,7 +5,13 @@ use crate::{
     status::TailCache,
 };
 use bus::Bus;
-use proto::{RunId, git::AllowedHosts, message::Trigger, view::RunStatus, view::RunView, view::WaitingFor};
+use proto::{
+    RunId,
+    git::AllowedHosts,
+    message::{RunSpec, Trigger},
+    orders::OrderCounts,
+    view::{RunStatus, RunView, WaitingFor},
+};
 use service::{
     metrics::{GatewayMetrics, Metrics},
     ops::Readiness,
@@ -87,7 +93,8 @@ pub(crate) fn accepted(trigger: Trigger) -> RunView {
         failed_phase: None,
         failure: None,
         waiting_for: Some(WaitingFor::Scheduler),
-        spec: trigger.spec,
+        orders: orders_of(&trigger.spec),
+        spec: without_graph(trigger.spec),
         pool: trigger.pool,
         by: trigger.by,
         request_digest: trigger.request_digest,
@@ -104,5 +111,23 @@ pub(crate) fn accepted(trigger: Trigger) -> RunView {
         resolution: None,
         jobs: Vec::new(),
         traceparent: trigger.traceparent,
+    }
+}
+
+/// Every order waits, until a scheduler has looked.
+fn orders_of(spec: &RunSpec) -> Option<OrderCounts> {
+    match spec {
+        RunSpec::Orders(spec) => {
+            let total = spec.graph.0.len() as u32;
+            Some(OrderCounts { total, blocked: total, ..OrderCounts::default() })
+        }
+        RunSpec::Terraform(_) | RunSpec::Probe(_) => None,
+    }
+}
+
+fn without_graph(spec: RunSpec) -> RunSpec {
+    match spec {
+        RunSpec::Orders(spec) => RunSpec::Orders(spec.without_graph()),
+        RunSpec::Terraform(_) | RunSpec::Probe(_) => spec,
     }
 }

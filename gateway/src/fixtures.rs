@@ -37,6 +37,7 @@ pub(crate) fn view() -> RunView {
         outputs: String::new(),
         evidence: None,
         resolution: None,
+        orders: None,
         jobs: Vec::new(),
         traceparent: None,
     }
@@ -60,6 +61,9 @@ pub(crate) fn job(n: u32, action: &str, attempts: u32) -> JobView {
         action: action.into(),
         status: "running".into(),
         needs: Vec::new(),
+        pool: None,
+        optional: false,
+        failure: None,
         attempts: (1..=attempts).map(attempt).collect(),
     }
 }

@@ -4,6 +4,7 @@
 use crate::{
     git::CommitId,
     ids::{AttemptId, AttemptNo, JobNo, PoolName, RunId, Seat, WorkerId},
+    orders::{OrderEvent, OrderResult, OrdersSpec, ShellSpec},
     terraform::{ApplyResult, PlanArtifact, PlanResult, TerraformSpec},
 };
 use jiff::Timestamp;
@@ -47,6 +48,7 @@ pub struct Trigger {
 pub enum RunSpec {
     Terraform(TerraformSpec),
     Probe(ProbeSpec),
+    Orders(OrdersSpec),
 }
 
 /// A job that does nothing useful, to see and measure that the ring turns.
@@ -140,6 +142,8 @@ pub enum ReportWhat {
     Phase { phase: String },
     /// The reference was resolved. The first answer binds the run.
     CommitResolved { commit: CommitId },
+    /// The commands of an order told something through its events folder.
+    OrderEvents { events: Vec<OrderEvent> },
     /// It is over.
     Ended(AttemptOutcome),
 }
@@ -176,12 +180,14 @@ pub enum JobResult {
     Nothing,
     Plan(Box<PlanResult>),
     Apply(ApplyResult),
+    Order(OrderResult),
 }
 
 /// Why something failed, in words for the person who reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Machine-readable, such as `git_clone`, `init`, `plan`, `apply`, `plan_stale`, `tool_missing`, `path`, `timeout`, `worker_lost`.
+    /// Machine-readable, such as `git_clone`, `init`, `plan`, `apply`, `plan_stale`, `tool_missing`, `path`, `timeout`, `worker_lost`,
+    /// `exit_code`, `credentials`, `dependency_failed`, `watchdog`, `job_timeout`.
     pub kind: String,
     /// The phase it happened in.
     pub phase: String,
@@ -306,6 +312,9 @@ pub enum Work {
     },
     Probe {
         spec: ProbeSpec,
+    },
+    Shell {
+        spec: ShellSpec,
     },
 }
 

@@ -121,6 +121,11 @@ pub fn view_key(run: RunId) -> String {
     format!("run.{run}")
 }
 
+/// Key in VIEWS of some of a run's jobs.
+pub fn jobs_page_key(run: RunId, page: u32) -> String {
+    format!("jobs.{run}.{page}")
+}
+
 /// Key in FLEET.
 pub fn worker_key(seat: &Seat) -> String {
     format!("worker.{seat}")
@@ -135,6 +140,17 @@ pub fn seat_of_worker_key(key: &str) -> Option<Seat> {
 /// Key in SECRETS.
 pub fn secrets_key(run: RunId) -> String {
     format!("run.{run}")
+}
+
+/// Key in SECRETS of some orders' bundles.
+pub fn secrets_page_key(run: RunId, page: u32) -> String {
+    format!("run.{run}_{page}")
+}
+
+/// The run of a [`secrets_key`] or [`secrets_page_key`].
+pub fn run_of_secrets_key(key: &str) -> Option<RunId> {
+    let run = key.strip_prefix("run.")?;
+    run.split_once('_').map_or(run, |(run, _)| run).parse().ok()
 }
 
 /// Key in KEYS of the scheduler's public sealing key.
@@ -153,6 +169,16 @@ pub fn plan_object(id: AttemptId) -> String {
 /// Object of an attempt's archived log.
 pub fn log_object(id: AttemptId) -> String {
     format!("log/{id}")
+}
+
+/// Object of an order's result.
+pub fn result_object(id: AttemptId) -> String {
+    format!("result/{id}")
+}
+
+/// Object of an order's execution bundle.
+pub fn bundle_object(id: AttemptId) -> String {
+    format!("bundle/{id}")
 }
 
 /// Object of a state file that terraform could not save.

@@ -5,6 +5,7 @@ use crate::{
     ids::{AttemptNo, JobNo, PoolName, RunId, WorkerId},
     lock::LockKey,
     message::{Evidence, Failure, RunSpec},
+    orders::OrderCounts,
     terraform::PlanSummary,
 };
 use jiff::Timestamp;
@@ -19,6 +20,8 @@ pub enum RunStatus {
     Success,
     Failed,
     Cancelled,
+    /// A run of orders whose time was over, or one of whose orders that must succeed ran out of its own.
+    TimedOut,
     /// Side effects may or may not have happened; a late report or a person settles it.
     Unknown,
 }
@@ -32,6 +35,7 @@ impl RunStatus {
             Self::Success => "success",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
             Self::Unknown => "unknown",
         }
     }
@@ -39,7 +43,7 @@ impl RunStatus {
     /// Whether nothing further happens by itself. `unknown` is open: it holds its locks.
     pub fn is_terminal(self) -> bool {
         match self {
-            Self::Success | Self::Failed | Self::Cancelled => true,
+            Self::Success | Self::Failed | Self::Cancelled | Self::TimedOut => true,
             Self::Running | Self::AwaitingApproval | Self::Unknown => false,
         }
     }
@@ -52,7 +56,7 @@ pub struct RunView {
     /// Sequence in RUNS of the decision this view shows; a view with a lower one never replaces it.
     pub seq: u64,
     pub status: RunStatus,
-    /// `initializing`, `cloning`, `init`, `plan`, `apply`, `destroy`, `completed`.
+    /// `initializing`, `cloning`, `init`, `plan`, `apply`, `destroy`, `orders`, `completed`.
     pub phase: String,
     #[serde(default)]
     pub failed_phase: Option<String>,
@@ -87,7 +91,11 @@ pub struct RunView {
     pub evidence: Option<Evidence>,
     #[serde(default)]
     pub resolution: Option<ResolutionView>,
+    /// Every job; none for a run of orders, whose jobs stand in pages ([`JobsPage`]).
     pub jobs: Vec<JobView>,
+    /// How the orders stand; only of a run of orders.
+    #[serde(default)]
+    pub orders: Option<OrderCounts>,
     #[serde(default)]
     pub traceparent: Option<String>,
 }
@@ -157,12 +165,46 @@ pub struct ResolutionView {
 pub struct JobView {
     pub n: JobNo,
     pub name: String,
-    /// `terraform`, `probe`, `approval`.
+    /// `terraform`, `probe`, `approval`, `shell`.
     pub action: String,
-    /// `blocked`, `queued`, `running`, `waiting`, `unknown`, `succeeded`, `failed`, `cancelled`, `skipped`.
+    /// `blocked`, `ready`, `queued`, `running`, `waiting`, `unknown`, `succeeded`, `failed`, `timed_out`, `cancelled`, `skipped`.
     pub status: String,
     pub needs: Vec<JobNo>,
     pub attempts: Vec<AttemptView>,
+    /// The pool that runs it, when it is not the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolName>,
+    /// Its failure does not make the run fail, and it waits for what it needs to be over, however it ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+    /// Why an order failed or ran out of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// Some of the jobs of a run that has many: page `n` holds those from `n * JobsPage::SIZE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobsPage {
+    pub run: RunId,
+    pub page: u32,
+    /// Sequence in RUNS of the decision this page shows.
+    pub seq: u64,
+    pub jobs: Vec<JobView>,
+}
+
+impl JobsPage {
+    /// Jobs in a page: what one decision touches is then a few KiB to write.
+    pub const SIZE: u32 = 32;
+
+    /// The page that shows a job.
+    pub fn of(job: JobNo) -> u32 {
+        job.0 / Self::SIZE
+    }
+
+    /// How many pages so many jobs need.
+    pub fn count(jobs: u32) -> u32 {
+        jobs.div_ceil(Self::SIZE)
+    }
 }
 
 /// One try of a job.

@@ -25,7 +25,9 @@ fn message(refusal: &Refusal, status: RunStatus) -> String {
         Refusal::WrongState(_) => match status {
             RunStatus::Running => "the run is running: nothing waits for an approval".to_owned(),
             RunStatus::AwaitingApproval => "the run waits for an approval".to_owned(),
-            RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled => format!("the run is over: {}", status.as_str()),
+            RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled | RunStatus::TimedOut => {
+                format!("the run is over: {}", status.as_str())
+            }
             RunStatus::Unknown => {
                 "the outcome of the run is unknown: find out what was done, then settle it with `navvy run resolve`".to_owned()
             }

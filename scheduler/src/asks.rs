@@ -47,7 +47,7 @@ pub(crate) async fn serve(shard: Arc<Shard>, tasks: Tasks, drain: CancellationTo
 }
 
 async fn answer(shard: &Shard, ask: &Ask, seat: &Seat) -> AskAnswer {
-    let result = match stranger::is_stranger(shard, ask.id.run, &ask.seat(), seat).await {
+    let result = match stranger::is_stranger(shard, ask.id, &ask.seat(), seat).await {
         Ok(None) => match &ask.what {
             AskWhat::Begin { public_key } => begin(shard, ask, public_key).await,
             AskWhat::StartEffects { serial_before } => start_effects(shard, ask, *serial_before).await,
@@ -79,7 +79,7 @@ async fn begin(shard: &Shard, ask: &Ask, public_key: &str) -> Result<AskAnswer, 
     let secrets = match permit::secrets_for(shard, state, ask.id, public_key).await {
         Ok(secrets) => secrets,
         Err(PermitError::Bus(error)) => return Err(error.into()),
-        Err(error @ (PermitError::SecretsMissing | PermitError::Seal(_) | PermitError::NoWork)) => {
+        Err(error @ (PermitError::SecretsMissing | PermitError::SecretsUnreadable | PermitError::Seal(_) | PermitError::NoWork)) => {
             return give_up(shard, &mut slot, ask, &error).await;
         }
     };

@@ -5,8 +5,9 @@ use crate::{
     shard::{Shard, Slot},
     turn::TurnError,
 };
+use bus::BusError;
 use domain::run::{self, AttemptEnd, Effect, Ending, Event, Input, JobKind, Run};
-use proto::{JobNo, Seat, ids::AttemptId, message::JobOrder};
+use proto::{AttemptNo, JobNo, RunId, ids::AttemptId, message::JobOrder};
 use service::metrics::{DeploymentStatus, SchedulerMetrics};
 use std::time::Duration;
 
@@ -30,18 +31,24 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
             }
             Effect::ReleaseLocks(keys) => locks::release(shard, run, &keys).await?,
             Effect::PublishOrder(order) => publish_order(shard, slot, &order).await?,
-            Effect::Stop { worker, signal } => {
+            Effect::Stop { seat, signal } => {
                 // Not stored: repeated by `leases` until the attempt has ended.
-                let Some(pool) = slot.run.as_ref().map(|run| run.pool.clone()) else { break };
-                let seat = Seat { pool, worker };
                 if let Err(error) = shard.bus.control().signal(&seat, &signal).await {
                     tracing::warn!(%seat, attempt = %signal.id, %error, "a stop signal was not sent; it will be repeated");
                 }
             }
-            Effect::DeleteSecrets => shard.bus.sealed().delete(run).await?,
+            Effect::DeleteSecrets { pages: 0 } => shard.bus.sealed().delete(run).await?,
+            Effect::DeleteSecrets { pages } => delete_pages(shard, run, pages).await?,
         }
     }
     Ok(found)
+}
+
+pub(crate) async fn delete_pages(shard: &Shard, run: RunId, pages: u32) -> Result<(), BusError> {
+    for page in 0..pages {
+        shard.bus.sealed().delete_page(run, page).await?;
+    }
+    Ok(())
 }
 
 /// Tells the pool, unless the order is known to lie there still.
@@ -59,27 +66,35 @@ async fn publish_order(shard: &Shard, slot: &mut Slot, order: &JobOrder) -> Resu
         stored = shard.bus.work().publish_again(order, stored.seq).await?;
     }
     failpoint::failpoint!("scheduler.order.published");
-    slot.orders.retain(|(no, _), _| *no != job);
+    forget_order(slot, job);
     slot.orders.insert((job, attempt), stored.seq);
     Ok(())
 }
 
+/// Earlier attempts of the same job are nobody's any more.
+fn forget_order(slot: &mut Slot, job: JobNo) {
+    let earlier: Vec<_> = slot.orders.range((job, AttemptNo(0))..=(job, AttemptNo(u32::MAX))).map(|(key, _)| *key).collect();
+    for key in earlier {
+        slot.orders.remove(&key);
+    }
+}
+
 /// Counts what was decided.
 pub(crate) fn count(metrics: &SchedulerMetrics, run: &Run, event: &Event) {
-    let terraform = run.jobs.first().is_some_and(|job| job.kind != JobKind::Probe);
+    let terraform = run.orders.is_none() && run.jobs.first().is_some_and(|job| job.kind != JobKind::Probe);
     match event {
         Event::Accepted { .. } if terraform => metrics.deployment_started(),
         Event::LocksGranted => metrics.lock_waited(since(run.accepted_at)),
         Event::Permitted { job, .. } => {
             if let Some(attempt) = run.job(*job).and_then(run::Job::current) {
-                metrics.waited_to_start(run.pool.as_str(), since(attempt.queued_at));
+                metrics.waited_to_start(run.pool_of(*job).as_str(), since(attempt.queued_at));
             }
         }
         Event::AttemptEnded { job, end, .. } => metrics.attempt_ended(action(run, *job), result(*end)),
         Event::RunEnded { ending } if terraform => {
             let status = match ending {
                 Ending::Success => DeploymentStatus::Success,
-                Ending::Failed => DeploymentStatus::Failed,
+                Ending::Failed | Ending::TimedOut => DeploymentStatus::Failed,
                 Ending::Cancelled => DeploymentStatus::Cancelled,
             };
             metrics.deployment_ended(status, since(run.accepted_at));
@@ -98,6 +113,11 @@ pub(crate) fn count(metrics: &SchedulerMetrics, run: &Run, event: &Event) {
         | Event::JobFailed { .. }
         | Event::JobCancelled { .. }
         | Event::JobSkipped { .. }
+        | Event::JobTimedOut { .. }
+        | Event::OrdersSkipped { .. }
+        | Event::OrdersCancelled { .. }
+        | Event::TimeLimitReached
+        | Event::OrderTold { .. }
         | Event::JobUnknown { .. }
         | Event::CancelRequested { .. }
         | Event::Resolved { .. } => {}

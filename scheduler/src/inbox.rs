@@ -192,7 +192,7 @@ async fn unbelievable(shard: &Shard, delivery: &InboxDelivery, message: &InboxMe
         return Ok(Some(why));
     }
     let (InboxMessage::Report(report), Some(seat)) = (message, &delivery.seat) else { return Ok(None) };
-    let why = stranger::is_stranger(shard, delivery.run, &report.seat(), seat).await?;
+    let why = stranger::is_stranger(shard, report.id, &report.seat(), seat).await?;
     if why.is_some() {
         shard.metrics.stranger(Claim::Report);
     }

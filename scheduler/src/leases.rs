@@ -165,7 +165,7 @@ async fn last_word(shard: &Shard, id: AttemptId, seat: &Seat) -> Result<Option<I
     let report = shard.bus.inbox().last_report(id.run, seat).await?.filter(|report| report.id == id);
     Ok(report.and_then(|report| match report.what {
         ReportWhat::Ended(_) => Some(Input::Report { job: id.job, attempt: id.attempt, worker: report.worker, what: report.what }),
-        ReportWhat::Phase { .. } | ReportWhat::CommitResolved { .. } => None,
+        ReportWhat::Phase { .. } | ReportWhat::CommitResolved { .. } | ReportWhat::OrderEvents { .. } => None,
     }))
 }
 

@@ -3,7 +3,8 @@
 //!
 //! - `shard`: one shard's state in memory (all of it can be rebuilt) and the way to one run;
 //! - `turn`: load, decide, commit, perform: the whole loop;
-//! - `effects`, `locks`, `permit`: what is performed;
+//! - `effects`, `locks`, `permit`: what is performed; `places`: which orders of which run go out next;
+//! - `views`, `pages`: what the API shows;
 //! - `lock_watch`: whether the lock records can be believed; `retell`: so that a run that stays open does not age out;
 //! - `stranger`: who has no say about a run;
 //! - `inbox`, `asks`, `leases`, `sweep`: what sets a turn off. A message only wakes; the sweep finds what was lost.
@@ -17,7 +18,9 @@ mod inbox;
 mod leases;
 mod lock_watch;
 mod locks;
+mod pages;
 mod permit;
+mod places;
 mod retell;
 mod shard;
 mod stranger;
@@ -26,7 +29,7 @@ mod turn;
 mod views;
 
 use bus::{Bus, BusError, KeyPair};
-use domain::run::Policy;
+use domain::{dispatch::Limits, run::Policy};
 use jiff::SignedDuration;
 use proto::{ShardNo, message::PublicSealingKey, subject};
 use service::{metrics::Metrics, ops::Readiness, settings::Settings, shutdown::Tasks};
@@ -71,7 +74,7 @@ pub async fn run(deps: Deps) -> Result<(), SchedulerError> {
     let count = u8::try_from(deps.settings.scheduler.shards.clamp(1, 255)).unwrap_or(1);
     let mut shards = Vec::new();
     for number in 0..count {
-        let (shard, wakes) = Shard::open(&deps, ShardNo(number), policy);
+        let (shard, wakes) = Shard::open(&deps, ShardNo(number), policy, limits_of(&deps.settings, count));
         let shard = Arc::new(shard);
         if !recovered(&shard, &deps.tasks.shutdown().drain_token()).await? {
             return Ok(());
@@ -143,6 +146,12 @@ fn policy_of(settings: &Settings) -> Policy {
         max_starts: scheduler.max_attempts.max(1),
         queue_deadline: scheduler.queue_deadline.map(|period| signed(period.into())),
     }
+}
+
+/// A shard's share of the places: runs of different shards know nothing of one another.
+fn limits_of(settings: &Settings, shards: u8) -> Limits {
+    let share = |all: u32| (all / u32::from(shards)).max(1);
+    Limits { all: share(settings.scheduler.max_orders), per_pool: share(settings.scheduler.max_orders_per_pool) }
 }
 
 /// Gateways learn the key from the store. A second scheduler with another key would make runs that the first cannot

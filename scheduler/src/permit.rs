@@ -8,7 +8,10 @@ use proto::{
     AttemptNo, JobNo,
     ids::AttemptId,
     message::{Permit, Sealed},
+    orders::OrdersSpec,
 };
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 /// Why a permit cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,8 @@ pub(crate) enum PermitError {
     SecretsMissing,
     #[error("the run's secrets cannot be opened with this scheduler's key")]
     Seal(#[from] SealError),
+    #[error("the run's secrets are not in the form that this scheduler knows")]
+    SecretsUnreadable,
     #[error("the attempt has no work that this scheduler knows")]
     NoWork,
 }
@@ -28,9 +33,26 @@ pub(crate) async fn secrets_for(shard: &Shard, run: &Run, id: AttemptId, public_
     if !run.has_secrets {
         return Ok(None);
     }
-    let stored = shard.bus.sealed().get(run.id).await?.ok_or(PermitError::SecretsMissing)?;
-    let plain = shard.sealing.open(&stored, &run.id.to_string())?;
+    let plain = match run.orders_spec() {
+        Some(spec) => bundle_of(shard, run, spec, id.job).await?,
+        None => {
+            let stored = shard.bus.sealed().get(run.id).await?.ok_or(PermitError::SecretsMissing)?;
+            shard.sealing.open(&stored, &run.id.to_string())?
+        }
+    };
     Ok(Some(bus::seal_to(public_key, &id.to_string(), &plain)?))
+}
+
+/// One order's bundle out of its page: no attempt sees another order's secrets.
+async fn bundle_of(shard: &Shard, run: &Run, spec: &OrdersSpec, order: JobNo) -> Result<Vec<u8>, PermitError> {
+    let page = spec.page_of(order).ok_or(PermitError::SecretsMissing)?;
+    let stored = shard.bus.sealed().page(run.id, page).await?.ok_or(PermitError::SecretsMissing)?;
+    let plain = Zeroizing::new(shard.sealing.open(&stored, &run.id.to_string())?);
+    // Not as bundles: they are handed on as they are, whatever they hold.
+    let bundles: Vec<&RawValue> = serde_json::from_slice(&plain).map_err(|_| PermitError::SecretsUnreadable)?;
+    let first = spec.page_starts.get(page as usize).copied().ok_or(PermitError::SecretsMissing)?;
+    let bundle = bundles.get((order.0 - first) as usize).ok_or(PermitError::SecretsMissing)?;
+    Ok(bundle.get().as_bytes().to_vec())
 }
 
 /// The permit of an attempt that was just permitted.

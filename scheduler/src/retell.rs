@@ -19,7 +19,7 @@ pub(crate) async fn when_due(shard: &Shard, slot: &mut Slot, run: RunId) -> Resu
     if slot.told_at.is_none_or(|told_at| now.duration_since(told_at) < half) {
         return Ok(());
     }
-    let has_secrets = state.has_secrets;
+    let (has_secrets, pages) = (state.has_secrets, state.orders_spec().map_or(0, |spec| spec.page_starts.len() as u32));
     let (_, seq, entries) = shard::read_run(&shard.bus, run).await?;
     if seq != slot.seq {
         slot.forget();
@@ -37,7 +37,7 @@ pub(crate) async fn when_due(shard: &Shard, slot: &mut Slot, run: RunId) -> Resu
         Err(error) => return Err(error.into()),
     }
     if has_secrets {
-        keep_secrets(shard, run).await?;
+        keep_secrets(shard, run, pages).await?;
     }
     Ok(())
 }
@@ -52,9 +52,15 @@ fn flat(entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// The secrets age as the log does. Should the run have ended meanwhile, the sweep deletes them.
-async fn keep_secrets(shard: &Shard, run: RunId) -> Result<(), BusError> {
-    match shard.bus.sealed().get(run).await? {
-        Some(sealed) => shard.bus.sealed().put(run, &sealed).await,
+async fn keep_secrets(shard: &Shard, run: RunId, pages: u32) -> Result<(), BusError> {
+    let sealed = shard.bus.sealed();
+    for page in 0..pages {
+        if let Some(bundles) = sealed.page(run, page).await? {
+            sealed.put_page(run, page, &bundles).await?;
+        }
+    }
+    match sealed.get(run).await? {
+        Some(bundle) => sealed.put(run, &bundle).await,
         None => Ok(()),
     }
 }

@@ -1,8 +1,11 @@
 //! One shard in memory. Everything here is a cache or an index: losing it costs a read.
 
-use crate::{Deps, lock_watch::LockWatch, views::Pictures};
+use crate::{Deps, lock_watch::LockWatch, pages, views::Pictures};
 use bus::{Bus, BusError, KeyPair, Looked};
-use domain::run::{self, Entry, Event, Input, LockState, Policy, Run};
+use domain::{
+    dispatch::{Dispatcher, Limits},
+    run::{self, Entry, Event, Input, LockState, Policy, Run},
+};
 use jiff::Timestamp;
 use proto::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, codec, ids::AttemptId, lock::LockKey};
 use service::metrics::{Metrics, SchedulerMetrics};
@@ -33,6 +36,8 @@ pub(crate) struct Shard {
     /// Lock records are changed by one turn of this process at a time: many that want one lock would only lose races.
     pub(crate) lock_desk: tokio::sync::Mutex<()>,
     pub(crate) lock_watch: LockWatch,
+    /// Whose orders go out next.
+    pub(crate) places: Mutex<Dispatcher>,
     /// Why the store is not as it must be, as the last sweep found it. Passing trouble is none.
     pub(crate) store_fault: Mutex<Option<String>>,
     /// How far the decisions of the shard were looked through for what other schedulers decided.
@@ -64,6 +69,8 @@ pub(crate) struct Slot {
     pub(crate) orders: BTreeMap<(JobNo, AttemptNo), u64>,
     /// Commands that had their effect.
     pub(crate) causes: BTreeSet<String>,
+    /// Pages of jobs that were touched since they were last shown.
+    pub(crate) touched: BTreeSet<u32>,
     /// When the oldest entry of the log was written.
     pub(crate) told_at: Option<Timestamp>,
 }
@@ -105,8 +112,11 @@ impl Index {
     /// The run is open: what it holds and where it runs.
     fn note_open(&mut self, run: &Run) {
         self.open.insert(run.id);
-        if !self.pools.contains(&run.pool) {
-            self.pools.insert(run.pool.clone());
+        let of_orders = run.orders.iter().flat_map(|orders| orders.ready.keys().chain(orders.out.keys()));
+        for pool in std::iter::once(&run.pool).chain(of_orders) {
+            if !self.pools.contains(pool) {
+                self.pools.insert(pool.clone());
+            }
         }
         if run.cancel.is_some() {
             self.stopping.insert(run.id);
@@ -126,7 +136,7 @@ pub(crate) struct RunningAttempt {
 }
 
 impl Shard {
-    pub(crate) fn open(deps: &Deps, number: ShardNo, policy: Policy) -> (Self, Wakes) {
+    pub(crate) fn open(deps: &Deps, number: ShardNo, policy: Policy, limits: Limits) -> (Self, Wakes) {
         let (wakes, receiver) = mpsc::unbounded_channel();
         let shard = Self {
             number,
@@ -144,6 +154,7 @@ impl Shard {
             pictures: Pictures::default(),
             lock_desk: tokio::sync::Mutex::default(),
             lock_watch: LockWatch::default(),
+            places: Mutex::new(Dispatcher::new(limits)),
             store_fault: Mutex::default(),
             looked: tokio::sync::Mutex::default(),
         };
@@ -200,7 +211,7 @@ impl Shard {
             match event {
                 Event::Permitted { job, attempt, worker, .. } => {
                     let id = AttemptId { run: run.id, job: *job, attempt: *attempt };
-                    let seat = Seat { pool: run.pool.clone(), worker: worker.clone() };
+                    let seat = Seat { pool: run.pool_of(*job).clone(), worker: worker.clone() };
                     index.running.insert(id, RunningAttempt { seat, since: Instant::now() });
                 }
                 Event::AttemptEnded { job, attempt, .. } => {
@@ -220,6 +231,11 @@ impl Shard {
                 | Event::JobFailed { .. }
                 | Event::JobCancelled { .. }
                 | Event::JobSkipped { .. }
+                | Event::JobTimedOut { .. }
+                | Event::OrdersSkipped { .. }
+                | Event::OrdersCancelled { .. }
+                | Event::TimeLimitReached
+                | Event::OrderTold { .. }
                 | Event::JobUnknown { .. }
                 | Event::CancelRequested { .. }
                 | Event::Resolved { .. }
@@ -242,7 +258,7 @@ impl Shard {
             };
             let Some(worker) = attempt.worker.clone() else { continue };
             let id = AttemptId { run: run.id, job: JobNo(no), attempt: attempt.no };
-            let seat = Seat { pool: run.pool.clone(), worker };
+            let seat = Seat { pool: run.pool_of(JobNo(no)).clone(), worker };
             index.running.entry(id).or_insert(RunningAttempt { seat, since: Instant::now() });
         }
     }
@@ -262,6 +278,7 @@ impl Slot {
         self.loaded = true;
         if let Some(run) = &self.run {
             shard.note_loaded(run);
+            self.touched = pages::all(run);
         }
         Ok(())
     }

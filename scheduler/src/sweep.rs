@@ -2,7 +2,7 @@
 //! store does not tell.
 
 use crate::{
-    lock_watch, locks, retell,
+    effects, lock_watch, locks, retell,
     shard::Shard,
     turn::{Cause, Outcome, TurnError},
     views,
@@ -216,8 +216,10 @@ async fn sweep_secret(shard: &Shard, run: RunId) -> Result<(), TurnError> {
     let slot = shard.slot(run);
     let mut slot = slot.lock().await;
     slot.refresh(shard, run).await?;
-    if slot.run.as_ref().is_some_and(domain::run::Run::is_over) {
-        shard.bus.sealed().delete(run).await?;
+    match slot.run.as_ref().filter(|run| run.is_over()).map(run::Run::orders_spec) {
+        Some(Some(spec)) => effects::delete_pages(shard, run, spec.page_starts.len() as u32).await?,
+        Some(None) => shard.bus.sealed().delete(run).await?,
+        None => {}
     }
     Ok(())
 }

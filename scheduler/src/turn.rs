@@ -1,7 +1,7 @@
 //! One turn: load the run, decide, commit, perform. Everything that happens to a run passes here.
 
 use crate::{
-    effects,
+    effects, pages, places,
     shard::{Shard, Slot},
 };
 use bus::BusError;
@@ -87,6 +87,7 @@ impl Shard {
         let Some(state) = slot.run.as_ref() else { return Ok(Outcome::NoSuchRun) };
         let (due, outcome) = match decided {
             Ok(events) => {
+                pages::touch(&mut slot.touched, state, &events);
                 self.note(state, &events);
                 self.count(state, &events);
                 (run::due_after(state, &events), Outcome::Decided)
@@ -104,6 +105,9 @@ impl Shard {
         }
         if slot.shown < slot.seq {
             self.pictures.ask(run);
+        }
+        if let Some(state) = slot.run.as_ref().filter(|run| run.orders.is_some()) {
+            places::hand_out(self, state);
         }
         Ok(outcome)
     }
@@ -137,8 +141,15 @@ impl Shard {
                 }
             };
             match decided {
-                Ok(events) if self.commit(slot, run, entry_of(now, &events, cause)).await? => return Ok(Ok(events)),
-                Ok(_) => {}
+                Ok(mut events) => {
+                    // In the same entry: what became ready by this decision, and has a place, goes out with it.
+                    if let Some(state) = &mut slot.run {
+                        places::fill(self, state, now, &mut events);
+                    }
+                    if self.commit(slot, run, entry_of(now, &events, cause)).await? {
+                        return Ok(Ok(events));
+                    }
+                }
                 // A "no" is an answer only if it was given to what is so now.
                 Err(refusal) if slot.is_current(self, run).await? => return Ok(Err(Some(refusal))),
                 Err(_) => {}

@@ -2,7 +2,7 @@
 //! decisions in a row only the last is painted. A picture that was not published costs nothing but sight, and is found:
 //! open runs by the sweep, ended ones because their view still says that they go on.
 
-use crate::shard::Shard;
+use crate::{pages, shard::Shard};
 use bus::{BusError, ViewEvent};
 use domain::run;
 use proto::RunId;
@@ -62,13 +62,19 @@ pub(crate) async fn paint(shard: Arc<Shard>, drain: CancellationToken) -> Result
 /// Publishes a run's view when it does not show the newest decision.
 pub(crate) async fn show(shard: &Shard, run: RunId) {
     let slot = shard.slot(run);
-    let view = {
-        let slot = slot.lock().await;
-        slot.run.as_ref().filter(|_| slot.shown < slot.seq).map(|run| run::view(run, slot.seq))
+    let (view, pages) = {
+        let mut slot = slot.lock().await;
+        let view = slot.run.as_ref().filter(|_| slot.shown < slot.seq).map(|run| run::view(run, slot.seq));
+        (view, pages::due(&mut slot))
     };
     let Some(view) = view else { return };
     failpoint::failpoint!("scheduler.view.due", view.status);
-    match shard.bus.views().put(&view).await {
+    // The pages first: who sees the view finds them.
+    let shown = match pages::show(shard, &slot, pages).await {
+        Ok(()) => shard.bus.views().put(&view).await,
+        Err(error) => Err(error),
+    };
+    match shown {
         Ok(()) => {
             let mut slot = slot.lock().await;
             slot.shown = slot.shown.max(view.seq);

@@ -1,7 +1,7 @@
 //! A slot: one attempt at a time, from its order to its delivered report.
 
 use crate::{
-    action,
+    action::{self, Secrets},
     attempt::{
         begin::{Asking, Begun},
         deliver,
@@ -12,11 +12,7 @@ use crate::{
     crew::{Crew, Enlisted},
 };
 use bus::{BusError, Order};
-use proto::{
-    Secret,
-    message::{AttemptOutcome, Failure, Permit},
-    terraform::SecretBundle,
-};
+use proto::message::{AttemptOutcome, Failure, Permit};
 use service::metrics::Consumer;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -135,8 +131,8 @@ async fn settle(order: Order) {
 async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: Permit) -> Taken {
     let id = permit.id;
     let folder = crew.folders.of(id);
-    let bundle = match open_secrets(&asking, &permit) {
-        Ok(bundle) => bundle,
+    let secrets = match open_secrets(&asking, &permit) {
+        Ok(secrets) => secrets,
         Err(reason) => {
             deliver::unspooled(crew, id, failed("secrets", reason)).await;
             return Taken::Dealt;
@@ -170,13 +166,13 @@ async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: 
         asking,
         shipping: shipping.clone(),
         record,
-        secrets: to_mask(&permit, bundle.as_ref()),
+        secrets: secrets.to_mask(&permit.work),
         budget: Duration::from_millis(permit.budget_ms),
         traceparent: permit.traceparent.clone(),
     };
     let outcome = match Stage::open(props) {
         Ok(mut stage) => {
-            let outcome = action::perform(&mut stage, &permit.work, bundle).await;
+            let outcome = action::perform(&mut stage, &permit.work, secrets).await;
             stage.close();
             outcome
         }
@@ -187,25 +183,11 @@ async fn execute(crew: &Arc<Crew>, enlisted: &Enlisted, asking: Asking, permit: 
     Taken::Dealt
 }
 
-fn open_secrets(asking: &Asking, permit: &Permit) -> Result<Option<SecretBundle>, String> {
-    let Some(sealed) = &permit.secrets else { return Ok(None) };
+fn open_secrets(asking: &Asking, permit: &Permit) -> Result<Secrets, String> {
+    let Some(sealed) = &permit.secrets else { return Ok(Secrets::None) };
     let plain =
         asking.keys.open(sealed, &permit.id.to_string()).map_err(|error| format!("the permit's secrets cannot be opened: {error}"))?;
-    proto::codec::decode(&plain).map(Some).map_err(|_| "the permit's secrets cannot be read".to_owned())
-}
-
-/// Everything that must never be seen in the log, with the name to warn by.
-fn to_mask(permit: &Permit, bundle: Option<&SecretBundle>) -> Vec<(String, String)> {
-    let Some(bundle) = bundle else { return Vec::new() };
-    let public = action::public_env(&permit.work);
-    let named = bundle.env.iter().filter(|(name, _)| !public.contains(name)).chain(&bundle.backend_config);
-    let mut secrets: Vec<(&str, &Secret)> = named.map(|(name, value)| (name.as_str(), value)).collect();
-    secrets.push(("the run's key", &bundle.run_key));
-    if let Some(auth) = &bundle.git_auth {
-        secrets.extend(action::secrets_of(auth).into_iter().map(|secret| ("git_auth", secret)));
-    }
-    let filled = secrets.into_iter().filter(|(_, secret)| !secret.is_empty());
-    filled.map(|(name, secret)| (name.to_owned(), secret.expose().to_owned())).collect()
+    Secrets::of(&permit.work, &plain).map_err(|_| "the permit's secrets cannot be read".to_owned())
 }
 
 fn failed(kind: &str, message: String) -> AttemptOutcome {

@@ -101,7 +101,7 @@ pub(super) fn scheduler(pools: &[PoolName]) -> Permissions {
             group("answers", ["_INBOX_gateway.>", "_INBOX_worker.>"]),
             group(
                 "locks, views, the end of secrets, its key",
-                ["$KV.LOCKS.>", "$KV.VIEWS.run.*", "$KV.SECRETS.run.*", "$KV.KEYS.sealing.public"],
+                ["$KV.LOCKS.>", "$KV.VIEWS.run.*", "$KV.VIEWS.jobs.*.*", "$KV.SECRETS.run.*", "$KV.KEYS.sealing.public"],
             ),
             group("what nobody could handle", ["dead.INBOX"]),
             group("its inbox", ["$JS.API.CONSUMER.MSG.NEXT.INBOX.*", "$JS.ACK.INBOX.*.>"]),

@@ -5,6 +5,7 @@ use proto::Timestamp;
 use proto::git::CommitId;
 use proto::lock::LockKey;
 use proto::message::{Evidence, Failure, Heartbeat, RunSpec};
+use proto::orders::OrderCounts;
 use proto::terraform::PlanSummary;
 use proto::view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, WaitingFor};
 use serde::Deserialize;
@@ -50,6 +51,8 @@ pub(crate) struct Run {
     pub(crate) resolution: Option<ResolutionView>,
     #[serde(default)]
     pub(crate) jobs: Vec<JobView>,
+    #[serde(default)]
+    pub(crate) orders: Option<OrderCounts>,
 }
 
 /// What is known about an unknown outcome.

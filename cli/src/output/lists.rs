@@ -122,6 +122,7 @@ fn source(run: &Run) -> String {
             let dir = if spec.path.as_str() == "." { String::new() } else { format!(" {}", ansi::plain(spec.path.as_str())) };
             format!("{} @ {}{dir}", ansi::plain(&spec.git_url.to_string()), ansi::plain(&spec.git_ref.to_string()))
         }
+        RunSpec::Orders(spec) => format!("{} orders, {}", run.orders.map_or(0, |orders| orders.total), ansi::plain(&spec.flow_id())),
         RunSpec::Probe(_) => "probe".into(),
     }
 }

@@ -97,6 +97,13 @@ fn request(picture: &mut Picture, run: &Run) {
             let workspace = ansi::plain(&spec.workspace);
             picture.field("directory", &format!("{} (workspace {workspace})", ansi::plain(spec.path.as_str())));
         }
+        RunSpec::Orders(spec) => {
+            picture.field("request", &format!("{} orders", run.orders.map_or(0, |orders| orders.total)));
+            picture.field("flow", &ansi::plain(&spec.flow_id()));
+            if let Some(pull) = &spec.pull_request {
+                picture.field("pull request", &format!("{}#{}", ansi::plain(&pull.repo), pull.number));
+            }
+        }
         RunSpec::Probe(_) => picture.field("request", "probe"),
     }
     if !run.pool.is_empty() && run.pool != "default" {

@@ -13,7 +13,7 @@ pub(crate) fn status_ink(status: RunStatus) -> Ink {
         RunStatus::Running => Ink::Strong,
         RunStatus::Success => Ink::Good,
         RunStatus::AwaitingApproval | RunStatus::Unknown => Ink::Warn,
-        RunStatus::Failed => Ink::Bad,
+        RunStatus::Failed | RunStatus::TimedOut => Ink::Bad,
         RunStatus::Cancelled => Ink::Dim,
     }
 }
@@ -23,7 +23,7 @@ pub(crate) fn job_ink(status: &str) -> Ink {
     match status {
         "running" => Ink::Strong,
         "succeeded" => Ink::Good,
-        "failed" | "lost" => Ink::Bad,
+        "failed" | "timed_out" | "lost" => Ink::Bad,
         "waiting" | "unknown" | "unclear" => Ink::Warn,
         "blocked" | "skipped" | "cancelled" => Ink::Dim,
         _ => Ink::Plain,
@@ -38,7 +38,7 @@ pub(crate) fn next_step(status: RunStatus, run: &str) -> Option<String> {
             Some(format!("look at the real infrastructure, then: navvy run resolve {run} --as succeeded|failed --reason TEXT"))
         }
         RunStatus::Running => Some(format!("navvy logs -f {run}")),
-        RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled => None,
+        RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn asks_for_a_person(run: &str, status: &str) -> Option<String> {
         RunStatus::AwaitingApproval | RunStatus::Unknown => {
             next_step(read, run).map(|step| format!("{}: {step}", read.as_str().replace('_', " ")))
         }
-        RunStatus::Running | RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled => None,
+        RunStatus::Running | RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn until_settled(session: &Session<'_>, run: RunId, limit: Opti
 fn exit_of(status: RunStatus) -> Option<Exit> {
     match status {
         RunStatus::Success => Some(Exit::Ok),
-        RunStatus::Failed | RunStatus::Cancelled | RunStatus::Unknown => Some(Exit::RunFailed),
+        RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled | RunStatus::Unknown => Some(Exit::RunFailed),
         RunStatus::Running | RunStatus::AwaitingApproval => None,
     }
 }

@@ -2,6 +2,7 @@
 //! committed (if they cannot be, the caller forgets this run and reads its log again).
 
 use super::{
+    deadline,
     event::Event,
     evolve::found,
     input::{Input, Policy},
@@ -16,7 +17,7 @@ use crate::lock;
 use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo, WorkerId,
+    AttemptNo, JobNo, PoolName, WorkerId,
     message::{Failure, PERMIT_LIFE_MS, Trigger},
 };
 
@@ -48,7 +49,8 @@ pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> 
         Input::Reject { by } => reject(&mut turn, by)?,
         Input::Cancel { by, force } => cancel(&mut turn, by, *force)?,
         Input::Resolve { by, succeeded, reason } => resolve(&mut turn, by, *succeeded, reason)?,
-        Input::Tick => tick(&mut turn)?,
+        Input::Dispatch { places } => dispatch(&mut turn, places)?,
+        Input::Tick => deadline::tick(&mut turn)?,
     }
     Ok(turn.finish())
 }
@@ -85,6 +87,19 @@ fn lock_line_full(turn: &mut Turn<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// There are places for orders. Whoever gives them knows the run only as it was: what it cannot use is not an error.
+fn dispatch(turn: &mut Turn<'_>, places: &[(PoolName, u32)]) -> Result<(), Refusal> {
+    // I11: once a cancel is accepted, nothing new starts.
+    if turn.run.is_over() || turn.run.cancel.is_some() {
+        return Err(Refusal::NothingDue);
+    }
+    let mut any = false;
+    for (pool, count) in places {
+        any |= turn.dispatch(pool, *count);
+    }
+    if any { Ok(()) } else { Err(Refusal::NothingDue) }
+}
+
 /// I6: a permit is granted at most once per attempt. The same worker with the same nonce may ask again (its answer was
 /// lost): that is the same grant, and the caller repeats the answer.
 fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, nonce: &str) -> Result<(), Refusal> {
@@ -100,7 +115,7 @@ fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, no
             return Err(Refusal::AlreadySo);
         }
         JobState::Running => return Err(Refusal::AlreadyPermitted),
-        JobState::Unknown | JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => {
+        JobState::Unknown | JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => {
             return Err(Refusal::AttemptOver);
         }
         JobState::Blocked | JobState::Waiting => return Err(Refusal::NotQueued),
@@ -141,7 +156,7 @@ fn start_effects(
     if turn.run.cancel.is_some() && !planted!(StartsAfterCancel) {
         return Err(Refusal::Cancelling);
     }
-    if turn.run.lock != LockState::Held && !planted!(QueuedWithoutLocks) {
+    if !holds_locks(turn.run) && !planted!(QueuedWithoutLocks) {
         return Err(Refusal::LocksNotHeld);
     }
     if current.effects_at.is_some() {
@@ -151,8 +166,17 @@ fn start_effects(
     Ok(())
 }
 
+/// Whether the run holds every lock it needs. What changes the world needs one; orders name none.
+fn holds_locks(run: &Run) -> bool {
+    match run.lock {
+        LockState::Held => true,
+        LockState::Wanted => false,
+        LockState::NotNeeded => run.orders.is_some(),
+    }
+}
+
 /// The gate that was asked last; terraform runs have one.
-fn last_gate(run: &Run) -> Option<(JobNo, GateState)> {
+pub(super) fn last_gate(run: &Run) -> Option<(JobNo, GateState)> {
     let gate = |(no, job): (usize, &super::state::Job)| job.gate.as_ref().map(|gate| (JobNo(no as u32), gate.state));
     run.jobs.iter().enumerate().rev().find_map(gate)
 }
@@ -213,6 +237,10 @@ fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
     // The tool gets its chance to save its state first, whoever is in a hurry: force is always a second word.
     let force = force && turn.run.cancel.is_some();
     turn.emit(Event::CancelRequested { by: by.to_owned(), force });
+    if turn.run.orders.is_some() {
+        deadline::close_orders(turn);
+        return Ok(());
+    }
     for no in (0..turn.run.jobs.len() as u32).map(JobNo) {
         let Some(job) = turn.run.job(no) else { continue };
         match job.state {
@@ -226,7 +254,7 @@ fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
             JobState::Blocked | JobState::Waiting => turn.cancel_job(no),
             // Stopped by its worker, settled by a report or a person.
             JobState::Running | JobState::Unknown => {}
-            JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => {}
+            JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => {}
         }
     }
     Ok(())
@@ -255,41 +283,7 @@ fn resolve(turn: &mut Turn<'_>, by: &str, succeeded: bool, reason: &str) -> Resu
     Ok(())
 }
 
-fn is_expired(run: &Run, no: JobNo, now: Timestamp) -> bool {
+pub(super) fn is_expired(run: &Run, no: JobNo, now: Timestamp) -> bool {
     let expires_at = run.job(no).and_then(|job| job.gate.as_ref()).and_then(|gate| gate.expires_at);
     expires_at.is_some_and(|expires_at| now >= expires_at)
-}
-
-fn tick(turn: &mut Turn<'_>) -> Result<(), Refusal> {
-    if turn.run.is_over() {
-        return Err(Refusal::NothingDue);
-    }
-    let mut due = false;
-    if let Some((no, GateState::Waiting)) = last_gate(turn.run)
-        && is_expired(turn.run, no, turn.now)
-        && !planted!(NeverExpires)
-    {
-        turn.emit(Event::ApprovalExpired { job: no });
-        turn.cancel_job(no);
-        due = true;
-    }
-    if let Some(deadline) = turn.policy.queue_deadline {
-        let late = |job: &super::state::Job| {
-            job.state == JobState::Queued && job.current().is_some_and(|a| turn.now.duration_since(a.queued_at) > deadline)
-        };
-        let late: Vec<JobNo> = (0_u32..).zip(&turn.run.jobs).filter(|(_, job)| late(job)).map(|(no, _)| JobNo(no)).collect();
-        for no in late {
-            let attempt = turn.run.job(no).and_then(|job| job.current()).map_or(AttemptNo::FIRST, |attempt| attempt.no);
-            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::NotStarted, result: None });
-            let failure = Failure {
-                kind: "queue_deadline".to_owned(),
-                phase: turn.run.phase.clone(),
-                message: format!("no worker of the pool `{}` took the job in time", turn.run.pool),
-                next_action: "start a worker for this pool, then submit again".to_owned(),
-            };
-            turn.fail(no, failure);
-            due = true;
-        }
-    }
-    if due { Ok(()) } else { Err(Refusal::NothingDue) }
 }

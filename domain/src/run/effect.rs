@@ -7,10 +7,11 @@ use super::{
 };
 use crate::planted::planted;
 use proto::{
-    AttemptNo, JobNo, WorkerId,
+    AttemptNo, JobNo, Seat,
     ids::AttemptId,
     lock::LockKey,
     message::{JobOrder, RunSpec, StopMode, StopSignal, Work},
+    orders::ShellSpec,
 };
 
 /// Something to do.
@@ -23,9 +24,9 @@ pub enum Effect {
     /// Tell a pool that there is a job.
     PublishOrder(JobOrder),
     /// Tell a worker to stop an attempt; repeated until it has ended.
-    Stop { worker: WorkerId, signal: StopSignal },
-    /// The run is over: its secrets are no longer needed.
-    DeleteSecrets,
+    Stop { seat: Seat, signal: StopSignal },
+    /// The run is over: its secrets are no longer needed. They lie in so many pages; without orders there are none.
+    DeleteSecrets { pages: u32 },
 }
 
 /// Everything that is due now.
@@ -36,7 +37,7 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
             effects.push(Effect::ReleaseLocks(run.locks.clone()));
         }
         if run.has_secrets {
-            effects.push(Effect::DeleteSecrets);
+            effects.push(Effect::DeleteSecrets { pages: run.orders_spec().map_or(0, |spec| spec.page_starts.len() as u32) });
         }
         return effects;
     }
@@ -61,17 +62,18 @@ fn due(run: &Run, no: JobNo, job: &Job) -> Option<Effect> {
     match job.state {
         JobState::Queued => Some(Effect::PublishOrder(JobOrder {
             id,
-            pool: run.pool.clone(),
+            pool: run.pool_of(no).clone(),
             action: job.kind.action().to_owned(),
             traceparent: run.traceparent.clone(),
         })),
         JobState::Running => {
             let cancel = run.cancel.as_ref()?;
             let mode = if cancel.force { StopMode::Kill } else { StopMode::Interrupt };
-            Some(Effect::Stop { worker: attempt.worker.clone()?, signal: StopSignal { id, mode } })
+            let seat = Seat { pool: run.pool_of(no).clone(), worker: attempt.worker.clone()? };
+            Some(Effect::Stop { seat, signal: StopSignal { id, mode } })
         }
         JobState::Blocked | JobState::Waiting | JobState::Unknown => None,
-        JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => None,
+        JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => None,
     }
 }
 
@@ -84,9 +86,16 @@ pub fn work_of(run: &Run, no: JobNo, attempt: AttemptNo) -> Option<(Work, u64)> 
             Work::TerraformApply { spec: spec.clone(), plan: run.plan.as_ref()?.artifact.clone() }
         }
         (JobKind::Probe, RunSpec::Probe(spec)) => Work::Probe { spec: spec.clone() },
-        (JobKind::Approval, RunSpec::Terraform(_) | RunSpec::Probe(_))
-        | (JobKind::Probe, RunSpec::Terraform(_))
-        | (JobKind::TerraformPlan | JobKind::TerraformApply, RunSpec::Probe(_)) => return None,
+        (JobKind::Shell, RunSpec::Orders(spec)) => {
+            let timeout_s = job.order.as_ref()?.timeout_s;
+            let spec =
+                ShellSpec { run: run.id, no, name: job.name.clone(), trace_id: spec.trace_id.clone(), flow_id: spec.flow_id(), timeout_s };
+            return Some((Work::Shell { spec }, u64::from(timeout_s) * 1000));
+        }
+        (JobKind::Approval, RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Orders(_))
+        | (JobKind::Probe, RunSpec::Terraform(_) | RunSpec::Orders(_))
+        | (JobKind::TerraformPlan | JobKind::TerraformApply, RunSpec::Probe(_) | RunSpec::Orders(_))
+        | (JobKind::Shell, RunSpec::Terraform(_) | RunSpec::Probe(_)) => return None,
     };
     Some((work, budget_ms(run)))
 }
@@ -96,6 +105,8 @@ fn budget_ms(run: &Run) -> u64 {
     let minutes = match &run.spec {
         RunSpec::Terraform(spec) => spec.timeout_minutes,
         RunSpec::Probe(_) => 1,
+        // Each order has its own.
+        RunSpec::Orders(_) => 0,
     };
     (u64::from(minutes) * 60_000).saturating_sub(run.spent_ms).max(1)
 }
@@ -106,8 +117,8 @@ pub fn due_after(run: &Run, events: &[Event]) -> Vec<Effect> {
     if run.is_over() || events.iter().any(|event| matches!(event, Event::Accepted { .. })) {
         return outstanding(run);
     }
-    // A cancel touches every running job.
-    if events.iter().any(|event| matches!(event, Event::CancelRequested { .. })) {
+    // A cancel touches every running job, and so does the end of a run's time.
+    if events.iter().any(|event| matches!(event, Event::CancelRequested { .. } | Event::TimeLimitReached)) {
         return outstanding(run);
     }
     let queued = |event: &Event| if let Event::JobQueued { job, .. } = event { Some(*job) } else { None };

@@ -10,6 +10,7 @@ use proto::{
     git::CommitId,
     lock::LockKey,
     message::{Evidence, Failure, JobResult, Trigger},
+    orders::OrderEvent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +113,27 @@ pub enum Event {
     },
     JobSkipped {
         job: JobNo,
+    },
+    /// An order ran out of time.
+    JobTimedOut {
+        job: JobNo,
+        failure: Failure,
+    },
+    /// Orders one of whose needs did not succeed. Many at once: a run may have ten thousand.
+    OrdersSkipped {
+        orders: Vec<JobNo>,
+    },
+    /// Orders that had not begun when the run was cancelled, or its time was over.
+    OrdersCancelled {
+        orders: Vec<JobNo>,
+    },
+    /// The time of the whole run is over: what runs is stopped, nothing new starts.
+    TimeLimitReached,
+    /// The commands of an order told something.
+    OrderTold {
+        job: JobNo,
+        attempt: AttemptNo,
+        events: Vec<OrderEvent>,
     },
     JobUnknown {
         job: JobNo,

@@ -1,27 +1,34 @@
 //! How an event changes the state. The only place that does, live and when a log is read back.
 
 use super::{
+    deadline::job_timeout,
     event::{Event, JobPlan},
-    state::{Attempt, AttemptEnd, Cancel, Gate, GateState, Job, JobKind, JobState, LockState, Resolution, Run},
+    state::{Attempt, AttemptEnd, Cancel, Gate, GateState, Job, JobKind, JobState, LockState, Order, Resolution, Run},
+    tally,
 };
 use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo,
     lock::LockKey,
-    message::{JobResult, RunSpec, Trigger},
+    message::{Failure, JobResult, RunSpec, Trigger},
+    orders::OrderNode,
 };
 
 /// The run as it is when it has just been accepted.
 pub(super) fn found(trigger: &Trigger, locks: &[LockKey], plans: &[JobPlan]) -> Run {
-    let mut jobs: Vec<Job> = plans.iter().map(job).collect();
-    for (no, plan) in plans.iter().enumerate() {
-        for need in &plan.needs {
+    let mut jobs: Vec<Job> = match &trigger.spec {
+        RunSpec::Orders(spec) => spec.graph.0.iter().map(order).collect(),
+        RunSpec::Terraform(_) | RunSpec::Probe(_) => plans.iter().map(job).collect(),
+    };
+    for no in 0..jobs.len() {
+        for need in jobs[no].needs.clone() {
             if let Some(needed) = jobs.get_mut(need.0 as usize) {
                 needed.feeds.push(JobNo(no as u32));
             }
         }
     }
     Run {
+        orders: tally::of(&trigger.spec, &jobs),
         id: trigger.run,
         by: trigger.by.clone(),
         accepted_at: trigger.accepted_at,
@@ -65,6 +72,22 @@ fn job(plan: &JobPlan) -> Job {
             by: None,
             answered_at: None,
         }),
+        order: None,
+    }
+}
+
+fn order(node: &OrderNode) -> Job {
+    let order = Order { pool: node.pool.clone(), optional: node.optional, timeout_s: node.timeout_s, failure: None };
+    Job {
+        name: node.name.clone(),
+        kind: JobKind::Shell,
+        needs: node.needs.clone(),
+        feeds: Vec::new(),
+        unmet: node.needs.len() as u32,
+        state: JobState::Blocked,
+        attempts: Vec::new(),
+        gate: None,
+        order: Some(Box::new(order)),
     }
 }
 
@@ -76,14 +99,7 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         Event::Accepted { .. } => {}
         Event::LocksGranted => run.lock = LockState::Held,
         Event::JobQueued { job, attempt } => queued(run, *job, *attempt, at),
-        Event::ApprovalOpened { job, expires_at } => {
-            set_state(run, *job, JobState::Waiting);
-            with_gate(run, *job, |gate| {
-                gate.state = GateState::Waiting;
-                gate.opened_at = Some(at);
-                gate.expires_at = Some(*expires_at);
-            });
-        }
+        Event::ApprovalOpened { job, expires_at } => opened(run, *job, *expires_at, at),
         Event::ApprovalGiven { job, by } => answered(run, *job, GateState::Approved, Some(by), at),
         Event::ApprovalRefused { job, by } => answered(run, *job, GateState::Rejected, Some(by), at),
         Event::ApprovalExpired { job } => answered(run, *job, GateState::Expired, None, at),
@@ -100,19 +116,27 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
             attempt.serial_before = *serial_before;
         }),
         Event::PhaseEntered { job, attempt, phase } => {
-            run.phase.clone_from(phase);
+            // Of many orders, each has a phase of its own, and the run none.
+            if run.orders.is_none() {
+                run.phase.clone_from(phase);
+            }
             with_attempt(run, *job, *attempt, |attempt| attempt.phase = Some(phase.clone()));
         }
         Event::CommitPinned { commit } => run.commit = Some(commit.clone()),
         Event::AttemptEnded { job, attempt, end, result } => attempt_ended(run, *job, *attempt, (*end, result.as_ref()), at),
         Event::JobSucceeded { job } => set_state(run, *job, JobState::Succeeded),
-        Event::JobFailed { job, failure } => {
-            set_state(run, *job, JobState::Failed);
-            // The first failure is the run's: the others follow from it or stand beside it in the jobs.
-            run.failure.get_or_insert_with(|| failure.clone());
-        }
+        Event::JobFailed { job, failure } => missed(run, *job, JobState::Failed, failure),
+        Event::JobTimedOut { job, failure } => missed(run, *job, JobState::TimedOut, failure),
         Event::JobCancelled { job } => set_state(run, *job, JobState::Cancelled),
         Event::JobSkipped { job } => set_state(run, *job, JobState::Skipped),
+        Event::OrdersSkipped { orders } => all(run, orders, JobState::Skipped),
+        Event::OrdersCancelled { orders } => {
+            let over = run.orders.as_ref().is_some_and(|orders| orders.timed_out);
+            all(run, orders, if over { JobState::TimedOut } else { JobState::Cancelled });
+        }
+        Event::TimeLimitReached => time_over(run, at),
+        // Told to whoever reads the log.
+        Event::OrderTold { .. } => {}
         Event::JobUnknown { job, evidence } => {
             set_state(run, *job, JobState::Unknown);
             run.evidence = Some(evidence.clone());
@@ -128,10 +152,36 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
     }
 }
 
+fn opened(run: &mut Run, job: JobNo, expires_at: Timestamp, at: Timestamp) {
+    set_state(run, job, JobState::Waiting);
+    with_gate(run, job, |gate| {
+        gate.state = GateState::Waiting;
+        gate.opened_at = Some(at);
+        gate.expires_at = Some(expires_at);
+    });
+}
+
+fn all(run: &mut Run, orders: &[JobNo], to: JobState) {
+    for no in orders {
+        set_state(run, *no, to);
+    }
+}
+
+fn time_over(run: &mut Run, at: Timestamp) {
+    if let Some(orders) = &mut run.orders {
+        orders.timed_out = true;
+    }
+    // Whoever cancelled before stays named.
+    run.cancel.get_or_insert_with(|| Cancel { by: "job_timeout".to_owned(), at, force: false });
+    let failure = job_timeout(run);
+    run.failure.get_or_insert(failure);
+}
+
 fn queued(run: &mut Run, job: JobNo, attempt: AttemptNo, at: Timestamp) {
     let phase = match run.job(job).map(|job| job.kind) {
         Some(JobKind::TerraformApply) => apply_phase(&run.spec),
         Some(JobKind::TerraformPlan | JobKind::Approval | JobKind::Probe) | None => "initializing",
+        Some(JobKind::Shell) => "orders",
     };
     phase.clone_into(&mut run.phase);
     set_state(run, job, JobState::Queued);
@@ -154,7 +204,7 @@ fn queued(run: &mut Run, job: JobNo, attempt: AttemptNo, at: Timestamp) {
 pub(super) fn apply_phase(spec: &RunSpec) -> &'static str {
     match spec {
         RunSpec::Terraform(spec) if spec.destroy => "destroy",
-        RunSpec::Terraform(_) | RunSpec::Probe(_) => "apply",
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Orders(_) => "apply",
     }
 }
 
@@ -178,7 +228,20 @@ fn attempt_ended(run: &mut Run, job: JobNo, attempt: AttemptNo, (end, result): (
     match result {
         Some(JobResult::Plan(plan)) => run.plan = Some((**plan).clone()),
         Some(JobResult::Apply(applied)) => run.applied = Some(applied.clone()),
-        Some(JobResult::Nothing) | None => {}
+        Some(JobResult::Nothing | JobResult::Order(_)) | None => {}
+    }
+}
+
+/// A job did not succeed, and why. The first failure is the run's: the others follow from it or stand beside it in the
+/// jobs. One of an order that need not succeed is nobody's but its own.
+fn missed(run: &mut Run, no: JobNo, to: JobState, failure: &Failure) {
+    set_state(run, no, to);
+    let Some(job) = run.jobs.get_mut(no.0 as usize) else { return };
+    if let Some(order) = &mut job.order {
+        order.failure = Some(failure.clone());
+    }
+    if !job.is_optional() {
+        run.failure.get_or_insert_with(|| failure.clone());
     }
 }
 
@@ -191,10 +254,24 @@ fn set_state(run: &mut Run, no: JobNo, to: JobState) {
     }
     run.unknown_jobs = counted(run.unknown_jobs, from == JobState::Unknown, to == JobState::Unknown);
     run.waiting_gates = counted(run.waiting_gates, from == JobState::Waiting, to == JobState::Waiting);
-    if to == JobState::Succeeded && from != JobState::Succeeded {
-        for feed in run.jobs[no.0 as usize].feeds.clone() {
-            if let Some(fed) = run.jobs.get_mut(feed.0 as usize) {
-                fed.unmet = fed.unmet.saturating_sub(1);
+    if let Some(orders) = &mut run.orders {
+        tally::moved(orders, no, &run.jobs[no.0 as usize], from);
+    }
+    let succeeded = to == JobState::Succeeded;
+    if (succeeded && from != JobState::Succeeded) || (!from.is_over() && to.is_over()) {
+        met(run, no, succeeded);
+    }
+}
+
+/// A job is over: one thing less that the jobs fed by it wait for. Those that must succeed wait for a success, optional
+/// orders for any end.
+fn met(run: &mut Run, no: JobNo, succeeded: bool) {
+    for feed in run.jobs[no.0 as usize].feeds.clone() {
+        let Some(fed) = run.jobs.get_mut(feed.0 as usize) else { continue };
+        if succeeded || fed.is_optional() {
+            fed.unmet = fed.unmet.saturating_sub(1);
+            if let Some(orders) = &mut run.orders {
+                tally::maybe_ready(orders, feed, fed);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Everything that can happen to a run, and the settings that decisions depend on.
 
 use jiff::SignedDuration;
-use proto::{AttemptNo, JobNo, WorkerId, message::ReportWhat};
+use proto::{AttemptNo, JobNo, PoolName, WorkerId, message::ReportWhat};
 
 /// Something happened, or somebody wants something.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +54,10 @@ pub enum Input {
         by: String,
         succeeded: bool,
         reason: String,
+    },
+    /// There are places for so many orders of these pools.
+    Dispatch {
+        places: Vec<(PoolName, u32)>,
     },
     /// Time has passed.
     Tick,

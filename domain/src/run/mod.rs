@@ -5,6 +5,7 @@
 //! done in the outside world is a function of the state ([`outstanding`]), so doing it again after a crash is the normal
 //! case. Who does it is not known here.
 
+mod deadline;
 mod decide;
 mod effect;
 mod event;
@@ -14,6 +15,7 @@ mod plan_jobs;
 mod refusal;
 mod report;
 mod state;
+mod tally;
 mod turn;
 mod view;
 
@@ -23,9 +25,13 @@ pub use event::{Entry, Event, JobPlan, fold};
 pub use evolve::evolve;
 pub use input::{Input, Policy};
 pub use refusal::Refusal;
-pub use state::{Attempt, AttemptEnd, Cancel, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Resolution, Run};
-pub use view::{status, view};
+pub use state::{
+    Attempt, AttemptEnd, Cancel, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Missed, Order, Orders, Resolution, Run,
+};
+pub use view::{jobs_page, status, view};
 
+#[cfg(test)]
+mod orders_tests;
 #[cfg(test)]
 mod review_tests;
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(super) fn jobs_of(spec: &RunSpec) -> Vec<JobPlan> {
             }
         }
         RunSpec::Probe(_) => vec![job("probe", JobKind::Probe, &[])],
+        // They stand in the trigger already, packed; see `evolve::found`.
+        RunSpec::Orders(_) => Vec::new(),
     }
 }
 
@@ -28,6 +30,6 @@ pub(super) fn jobs_of(spec: &RunSpec) -> Vec<JobPlan> {
 pub(super) fn locks_of(spec: &RunSpec) -> Vec<LockKey> {
     match spec {
         RunSpec::Terraform(spec) => vec![LockKey::directory(&spec.git_url, &spec.path, &spec.workspace)],
-        RunSpec::Probe(_) => Vec::new(),
+        RunSpec::Probe(_) | RunSpec::Orders(_) => Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ use crate::planted::planted;
 use proto::{
     AttemptNo, JobNo, WorkerId,
     message::{AttemptOutcome, Evidence, Failure, JobResult, ReportWhat},
+    orders::OrderEvent,
 };
 
 /// Attempts that may come back unstarted before the job is given up: a fleet that always says "not now" must not spin.
@@ -25,6 +26,13 @@ pub(super) fn reported(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker:
                 return Err(Refusal::AlreadySo);
             }
             turn.emit(Event::PhaseEntered { job: no, attempt: given, phase: phase.clone() });
+        }
+        ReportWhat::OrderEvents { events } => {
+            if job.kind != JobKind::Shell || events.is_empty() {
+                return Err(Refusal::NothingDue);
+            }
+            let events = events.iter().take(OrderEvent::MAX_PER_ORDER).cloned().collect();
+            turn.emit(Event::OrderTold { job: no, attempt: given, events });
         }
         ReportWhat::CommitResolved { commit } => match &turn.run.commit {
             Some(bound) if bound == commit => return Err(Refusal::AlreadySo),
@@ -50,10 +58,10 @@ fn live_attempt<'j>(job: &'j Job, given: AttemptNo, worker: &WorkerId) -> Result
     let permitted = current.worker.as_ref() == Some(worker) || planted!(AnybodyReports);
     match job.state {
         JobState::Running | JobState::Unknown if permitted => Ok(current),
-        JobState::Succeeded | JobState::Failed | JobState::Cancelled if planted!(ReportAfterEnd) => Ok(current),
+        JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled if planted!(ReportAfterEnd) => Ok(current),
         JobState::Running | JobState::Unknown => Err(Refusal::NotYours),
         JobState::Queued | JobState::Blocked | JobState::Waiting => Err(Refusal::NotPermitted),
-        JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Skipped => Err(Refusal::AttemptOver),
+        JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => Err(Refusal::AttemptOver),
     }
 }
 
@@ -72,10 +80,12 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
             let evidence = with_more(known, evidence).ok_or(Refusal::AlreadySo)?;
             turn.emit(Event::JobUnknown { job: no, evidence });
         }
-        AttemptOutcome::NotStarted { .. } | AttemptOutcome::Stopped { clean: false, .. } if was_unknown => {
-            return Err(Refusal::AlreadySo);
+        AttemptOutcome::NotStarted { .. } if was_unknown => return Err(Refusal::AlreadySo),
+        AttemptOutcome::Stopped { clean: false, .. } if was_unknown && !is_order(turn, no) => return Err(Refusal::AlreadySo),
+        AttemptOutcome::Stopped { clean, timed_out } => {
+            let clean = *clean || !effects || is_order(turn, no);
+            stopped(turn, no, attempt, clean, *timed_out);
         }
-        AttemptOutcome::Stopped { clean, timed_out } => stopped(turn, no, attempt, *clean || !effects, *timed_out),
         AttemptOutcome::Unclear { evidence } if effects => unclear(turn, no, attempt, AttemptEnd::Unclear, evidence.clone()),
         // Its worker cannot say, but we can: it never had the word to start.
         AttemptOutcome::Unclear { .. } => retry(turn, no, attempt, AttemptEnd::Lost, "the worker lost it before it changed anything"),
@@ -129,12 +139,20 @@ fn misfit(turn: &Turn<'_>, no: JobNo, result: &JobResult) -> Option<&'static str
             (!has_started_effects(turn, no)).then_some("it never had the word to start its side effects")
         }
         (JobKind::Probe, JobResult::Nothing) => None,
-        (JobKind::TerraformPlan, JobResult::Nothing | JobResult::Apply(_)) => Some("it brings no plan"),
-        (JobKind::TerraformApply, JobResult::Nothing | JobResult::Plan(_)) => Some("it brings no result of an apply"),
-        (JobKind::Probe | JobKind::Approval, JobResult::Nothing | JobResult::Plan(_) | JobResult::Apply(_)) => {
-            Some("such a job brings no such result")
-        }
+        (JobKind::Shell, JobResult::Order(_)) => (!has_started_effects(turn, no)).then_some("it never had the word to start its commands"),
+        (JobKind::TerraformPlan, JobResult::Nothing | JobResult::Apply(_) | JobResult::Order(_)) => Some("it brings no plan"),
+        (JobKind::TerraformApply, JobResult::Nothing | JobResult::Plan(_) | JobResult::Order(_)) => Some("it brings no result of an apply"),
+        (
+            JobKind::Probe | JobKind::Approval | JobKind::Shell,
+            JobResult::Nothing | JobResult::Plan(_) | JobResult::Apply(_) | JobResult::Order(_),
+        ) => Some("such a job brings no such result"),
     }
+}
+
+/// An order that was killed has ended all the same: no lock hangs on what it left half-done, and who gave a time limit
+/// wanted it to end there.
+fn is_order(turn: &Turn<'_>, no: JobNo) -> bool {
+    turn.run.job(no).is_some_and(|job| job.kind == JobKind::Shell)
 }
 
 fn has_started_effects(turn: &Turn<'_>, no: JobNo) -> bool {
@@ -149,7 +167,16 @@ fn stopped(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, clean: bool, time
     }
     turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Stopped, result: None });
     let phase = turn.run.phase.clone();
-    if timed_out {
+    if timed_out && is_order(turn, no) {
+        let limit = turn.run.job(no).and_then(|job| job.order.as_ref()).map_or(0, |order| order.timeout_s);
+        let failure = Failure {
+            kind: "timeout".to_owned(),
+            phase,
+            message: format!("Command timed out after {limit}s"),
+            next_action: "raise the order's `timeout`, or find out what is slow".to_owned(),
+        };
+        turn.time_out(no, failure);
+    } else if timed_out {
         let failure = Failure {
             kind: "timeout".to_owned(),
             phase,
@@ -209,21 +236,23 @@ pub(super) fn worker_lost(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, seen
     }
     if has_started_effects(turn, no) && !planted!(LostEffectsRetried) {
         // I4: not failed, not retried, its lock stays held.
-        let evidence = Evidence {
-            seen: seen.to_owned(),
-            check: vec![
-                "whether the tool still runs on that worker's machine".to_owned(),
-                "the state's serial and what the last apply changed".to_owned(),
-                "whether terraform's own state lock is held; never force it while the tool may still run".to_owned(),
-            ],
-            ..Evidence::default()
-        };
+        let check = if is_order(turn, no) { CHECK_ORDER } else { CHECK_APPLY };
+        let check = check.iter().map(|text| (*text).to_owned()).collect();
+        let evidence = Evidence { seen: seen.to_owned(), check, ..Evidence::default() };
         unclear(turn, no, given, AttemptEnd::Lost, evidence);
     } else {
         retry(turn, no, given, AttemptEnd::Lost, seen);
     }
     Ok(())
 }
+
+const CHECK_APPLY: &[&str] = &[
+    "whether the tool still runs on that worker's machine",
+    "the state's serial and what the last apply changed",
+    "whether terraform's own state lock is held; never force it while the tool may still run",
+];
+
+const CHECK_ORDER: &[&str] = &["whether its commands still run on that worker's machine", "what they had changed by then"];
 
 /// An attempt that changed nothing has ended: the job is tried again, within limits.
 fn retry(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, end: AttemptEnd, reason: &str) {

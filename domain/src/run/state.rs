@@ -6,8 +6,10 @@ use proto::{
     git::CommitId,
     lock::LockKey,
     message::{Evidence, Failure, RunSpec},
+    orders::{OrderCounts, OrdersSpec},
     terraform::{ApplyResult, PlanResult},
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,8 @@ pub struct Run {
     pub unknown_jobs: u32,
     /// How many gates wait.
     pub waiting_gates: u32,
+    /// What is counted and kept of a run of orders.
+    pub orders: Option<Orders>,
     /// The commit that every attempt uses, once the reference has been resolved.
     pub commit: Option<CommitId>,
     /// The phase word last reported.
@@ -51,10 +55,57 @@ impl Run {
         self.jobs.get(no.0 as usize)
     }
 
+    /// The pool whose workers run a job.
+    pub fn pool_of(&self, no: JobNo) -> &PoolName {
+        self.job(no).and_then(|job| job.order.as_ref()).map_or(&self.pool, |order| &order.pool)
+    }
+
+    /// What a run of orders was asked to do.
+    pub fn orders_spec(&self) -> Option<&OrdersSpec> {
+        match &self.spec {
+            RunSpec::Orders(spec) => Some(spec),
+            RunSpec::Terraform(_) | RunSpec::Probe(_) => None,
+        }
+    }
+
     /// Whether nothing further can happen by itself or by anybody.
     pub fn is_over(&self) -> bool {
         self.ended.is_some()
     }
+}
+
+/// What is kept of a run of orders, so that no decision has to look at every order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// How the orders stand. `blocked` counts the ready ones too.
+    pub counts: OrderCounts,
+    /// Orders that need nothing any more and wait for a place, by pool.
+    pub ready: BTreeMap<PoolName, BTreeSet<JobNo>>,
+    /// Orders that take a place: queued, running, or lost and not settled; by pool.
+    pub out: BTreeMap<PoolName, u32>,
+    /// How many orders that must succeed failed, and how many ran out of time.
+    pub missed: Missed,
+    /// The time of the whole run was over.
+    pub timed_out: bool,
+}
+
+impl Orders {
+    /// How many orders need nothing any more and wait for a place.
+    pub fn ready_count(&self) -> u32 {
+        self.ready.values().map(|orders| orders.len() as u32).sum()
+    }
+
+    /// How many places the run takes.
+    pub fn out_count(&self) -> u32 {
+        self.out.values().sum()
+    }
+}
+
+/// What orders that must succeed did instead.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Missed {
+    pub failed: u32,
+    pub timed_out: u32,
 }
 
 /// Where a run stands with its locks.
@@ -75,6 +126,7 @@ pub enum Ending {
     Success,
     Failed,
     Cancelled,
+    TimedOut,
 }
 
 /// Who cancelled.
@@ -102,15 +154,34 @@ pub struct Job {
     pub needs: Vec<JobNo>,
     /// Jobs that need this one.
     pub feeds: Vec<JobNo>,
-    /// How many of `needs` have not succeeded yet.
+    /// How many of `needs` have not succeeded yet; of an optional order: how many are not over.
     pub unmet: u32,
     pub state: JobState,
     pub attempts: Vec<Attempt>,
     /// Only gates have one.
     pub gate: Option<Gate>,
+    /// Only orders have it.
+    pub order: Option<Box<Order>>,
+}
+
+/// What only orders have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub pool: PoolName,
+    /// `must_succeed: false`.
+    pub optional: bool,
+    /// In seconds.
+    pub timeout_s: u32,
+    /// Why it did not succeed.
+    pub failure: Option<Failure>,
 }
 
 impl Job {
+    /// Whether it is an order that need not succeed.
+    pub fn is_optional(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| order.optional)
+    }
+
     /// The attempt that counts: the newest.
     pub fn current(&self) -> Option<&Attempt> {
         self.attempts.last()
@@ -125,13 +196,14 @@ pub enum JobKind {
     TerraformApply,
     Approval,
     Probe,
+    Shell,
 }
 
 impl JobKind {
     /// Whether an attempt changes the world outside. Losing its worker after that point leaves an unknown outcome.
     pub fn has_effects(self) -> bool {
         match self {
-            Self::TerraformApply => true,
+            Self::TerraformApply | Self::Shell => true,
             Self::TerraformPlan | Self::Approval | Self::Probe => false,
         }
     }
@@ -142,6 +214,7 @@ impl JobKind {
             Self::TerraformPlan | Self::TerraformApply => "terraform",
             Self::Approval => "approval",
             Self::Probe => "probe",
+            Self::Shell => "shell",
         }
     }
 }
@@ -160,6 +233,8 @@ pub enum JobState {
     Unknown,
     Succeeded,
     Failed,
+    /// An order whose time was over, or the time of its run.
+    TimedOut,
     Cancelled,
     /// A job it needs did not succeed.
     Skipped,
@@ -170,7 +245,7 @@ impl JobState {
     pub fn is_over(self) -> bool {
         match self {
             Self::Blocked | Self::Queued | Self::Running | Self::Waiting | Self::Unknown => false,
-            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped => true,
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Skipped => true,
         }
     }
 }

@@ -148,7 +148,7 @@ fn a_run_goes_through_plan_approval_and_apply_on_two_workers() {
     story.go(1, "w2").expect("permitted");
     story.end(APPLY, 1, "w2", applied()).expect("running");
     assert_eq!(story.status(), RunStatus::Success);
-    assert!(matches!(outstanding(&story.run)[..], [Effect::ReleaseLocks(_), Effect::DeleteSecrets]));
+    assert!(matches!(outstanding(&story.run)[..], [Effect::ReleaseLocks(_), Effect::DeleteSecrets { pages: 0 }]));
     assert_eq!(view(&story.run, 1).approval.expect("a gate").by.as_deref(), Some("bob"));
     assert_eq!(fold(&story.log), Some(story.run));
 }

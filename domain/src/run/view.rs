@@ -1,9 +1,12 @@
 //! A run as everybody may see it.
 
-use super::state::{Attempt, AttemptEnd, Ending, Gate, GateState, Job, JobState, LockState, Run};
+use super::deadline::job_timeout;
+use super::state::{Attempt, AttemptEnd, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Orders, Run};
 use proto::{
     JobNo,
-    view::{ApprovalView, AttemptView, CancelView, JobView, ResolutionView, RunStatus, RunView, WaitingFor},
+    message::{Failure, RunSpec},
+    orders::OrderCounts,
+    view::{ApprovalView, AttemptView, CancelView, JobView, JobsPage, ResolutionView, RunStatus, RunView, WaitingFor},
 };
 
 /// Where a run stands. Derived from its jobs, never stored.
@@ -12,6 +15,9 @@ pub fn status(run: &Run) -> RunStatus {
         Some((_, Ending::Success)) => RunStatus::Success,
         Some((_, Ending::Failed)) => RunStatus::Failed,
         Some((_, Ending::Cancelled)) => RunStatus::Cancelled,
+        Some((_, Ending::TimedOut)) => RunStatus::TimedOut,
+        // Other orders go on, and so does the run.
+        None if run.orders.is_some() && run.unknown_jobs < run.open_jobs => RunStatus::Running,
         None if run.unknown_jobs > 0 => RunStatus::Unknown,
         None if run.waiting_gates > 0 => RunStatus::AwaitingApproval,
         None => RunStatus::Running,
@@ -21,7 +27,7 @@ pub fn status(run: &Run) -> RunStatus {
 /// The whole picture. `seq` is the sequence of the decision it shows.
 pub fn view(run: &Run, seq: u64) -> RunView {
     let status = status(run);
-    let failure = run.failure.clone().filter(|_| status == RunStatus::Failed);
+    let failure = run.failure.clone().filter(|_| matches!(status, RunStatus::Failed | RunStatus::TimedOut));
     RunView {
         id: run.id,
         seq,
@@ -30,7 +36,10 @@ pub fn view(run: &Run, seq: u64) -> RunView {
         failed_phase: failure.as_ref().map(|failure| failure.phase.clone()),
         failure,
         waiting_for: waiting_for(run, status),
-        spec: run.spec.clone(),
+        spec: match &run.spec {
+            RunSpec::Orders(spec) => RunSpec::Orders(spec.without_graph()),
+            RunSpec::Terraform(_) | RunSpec::Probe(_) => run.spec.clone(),
+        },
         pool: run.pool.clone(),
         by: run.by.clone(),
         request_digest: run.request_digest.clone(),
@@ -50,23 +59,42 @@ pub fn view(run: &Run, seq: u64) -> RunView {
             succeeded: resolution.succeeded,
             reason: resolution.reason.clone(),
         }),
-        jobs: (0_u32..).zip(&run.jobs).map(|(no, job)| job_view(JobNo(no), job)).collect(),
+        jobs: match &run.orders {
+            Some(_) => Vec::new(),
+            None => (0_u32..).zip(&run.jobs).map(|(no, job)| job_view(run, JobNo(no), job)).collect(),
+        },
+        orders: run.orders.as_ref().map(counts),
         traceparent: run.traceparent.clone(),
     }
+}
+
+/// Some of the orders of a run, as everybody may see them; `None` for any other run. `seq` as in [`view`].
+pub fn jobs_page(run: &Run, page: u32, seq: u64) -> Option<JobsPage> {
+    run.orders.as_ref()?;
+    let first = page * JobsPage::SIZE;
+    let jobs = (first..).zip(run.jobs.iter().skip(first as usize)).take(JobsPage::SIZE as usize);
+    Some(JobsPage { run: run.id, page, seq, jobs: jobs.map(|(no, job)| job_view(run, JobNo(no), job)).collect() })
+}
+
+fn counts(orders: &Orders) -> OrderCounts {
+    let ready = orders.ready_count();
+    OrderCounts { ready, blocked: orders.counts.blocked.saturating_sub(ready), ..orders.counts }
 }
 
 fn phase(run: &Run, status: RunStatus) -> String {
     match status {
         // The replaced runner's words: waiting for an approval is the phase `plan`.
         RunStatus::AwaitingApproval => "plan".to_owned(),
-        RunStatus::Running | RunStatus::Unknown | RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled => run.phase.clone(),
+        RunStatus::Running | RunStatus::Unknown | RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled | RunStatus::TimedOut => {
+            run.phase.clone()
+        }
     }
 }
 
 /// I10: an unfinished run can say what it waits for. A job that runs waits for nothing.
 fn waiting_for(run: &Run, status: RunStatus) -> Option<WaitingFor> {
     match status {
-        RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled => return None,
+        RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled | RunStatus::TimedOut => return None,
         RunStatus::Unknown => return Some(WaitingFor::Resolution),
         RunStatus::AwaitingApproval => {
             let expires_at = run.jobs.iter().find_map(|job| job.gate.as_ref()?.expires_at)?;
@@ -76,6 +104,12 @@ fn waiting_for(run: &Run, status: RunStatus) -> Option<WaitingFor> {
     }
     if run.lock == LockState::Wanted {
         return Some(WaitingFor::Lock { keys: run.locks.clone(), held_by: None, position: None });
+    }
+    if let Some(orders) = &run.orders {
+        let counts = &orders.counts;
+        let pool = orders.out.iter().find(|(_, out)| **out > 0).map(|(pool, _)| pool.clone());
+        return (counts.queued > 0 && counts.running == 0)
+            .then(|| WaitingFor::Worker { pool: pool.unwrap_or_else(|| run.pool.clone()), position: None });
     }
     let any = |state| run.jobs.iter().any(|job| job.state == state);
     (any(JobState::Queued) && !any(JobState::Running)).then(|| WaitingFor::Worker { pool: run.pool.clone(), position: None })
@@ -98,8 +132,9 @@ fn approval(gate: &Gate) -> Option<ApprovalView> {
     })
 }
 
-fn job_view(n: JobNo, job: &Job) -> JobView {
+fn job_view(run: &Run, n: JobNo, job: &Job) -> JobView {
     let status = match job.state {
+        JobState::Blocked if job.kind == JobKind::Shell && job.unmet == 0 => "ready",
         JobState::Blocked => "blocked",
         JobState::Queued => "queued",
         JobState::Running => "running",
@@ -107,7 +142,10 @@ fn job_view(n: JobNo, job: &Job) -> JobView {
         JobState::Unknown => "unknown",
         JobState::Succeeded => "succeeded",
         JobState::Failed => "failed",
+        JobState::TimedOut => "timed_out",
         JobState::Cancelled => "cancelled",
+        // The replaced engine's word; `failure` says why.
+        JobState::Skipped if job.order.is_some() => "failed",
         JobState::Skipped => "skipped",
     };
     JobView {
@@ -117,6 +155,31 @@ fn job_view(n: JobNo, job: &Job) -> JobView {
         status: status.to_owned(),
         needs: job.needs.clone(),
         attempts: job.attempts.iter().map(attempt_view).collect(),
+        pool: job.order.as_ref().map(|order| order.pool.clone()),
+        optional: job.is_optional(),
+        failure: job.order.as_ref().and_then(|order| order.failure.clone()).or_else(|| failure_of_many(run, job)),
+    }
+}
+
+/// Why an order ended that ended together with many others; said once in the log, not for each.
+fn failure_of_many(run: &Run, job: &Job) -> Option<Failure> {
+    job.order.as_ref()?;
+    match job.state {
+        JobState::Skipped => Some(Failure {
+            kind: "dependency_failed".to_owned(),
+            phase: "orders".to_owned(),
+            message: "an order that it needs did not succeed".to_owned(),
+            next_action: "look at the orders it needs".to_owned(),
+        }),
+        JobState::TimedOut => Some(job_timeout(run)),
+        JobState::Blocked
+        | JobState::Queued
+        | JobState::Running
+        | JobState::Waiting
+        | JobState::Unknown
+        | JobState::Succeeded
+        | JobState::Failed
+        | JobState::Cancelled => None,
     }
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn gap_mark(missing_bytes: u64) -> String {
 pub(crate) fn error_text(view: &RunView) -> String {
     match view.status {
         RunStatus::Running | RunStatus::AwaitingApproval | RunStatus::Success => String::new(),
-        RunStatus::Failed => {
+        RunStatus::Failed | RunStatus::TimedOut => {
             view.failure.as_ref().map_or_else(|| "The run failed; no reason was recorded".to_owned(), |f| f.message.clone())
         }
         RunStatus::Cancelled if view.cancel.is_some() => "Deployment cancelled by user".to_owned(),
@@ -86,7 +86,7 @@ pub(crate) fn next_action(view: &RunView) -> String {
     match view.status {
         RunStatus::Running | RunStatus::Success | RunStatus::Cancelled => String::new(),
         RunStatus::AwaitingApproval => "Review the plan, then approve or reject it".to_owned(),
-        RunStatus::Failed => view.failure.as_ref().map(|failure| failure.next_action.clone()).unwrap_or_default(),
+        RunStatus::Failed | RunStatus::TimedOut => view.failure.as_ref().map(|failure| failure.next_action.clone()).unwrap_or_default(),
         RunStatus::Unknown => {
             let checks = view.evidence.as_ref().map(|evidence| evidence.check.join("; ")).unwrap_or_default();
             let resolve = "find out what really happened, then settle it with POST /v1/runs/ID/resolve";

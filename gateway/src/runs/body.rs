@@ -7,6 +7,7 @@ use proto::{
     git::CommitId,
     lock::LockKey,
     message::{Failure, RunSpec},
+    orders::OrderCounts,
     terraform::PlanSummary,
     view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, RunView, WaitingFor},
 };
@@ -18,7 +19,7 @@ use utoipa::ToSchema;
 pub(crate) struct RunBody {
     #[schema(value_type = String, format = "uuid")]
     id: RunId,
-    /// `running`, `awaiting_approval`, `success`, `failed`, `cancelled`, `unknown`.
+    /// `running`, `awaiting_approval`, `success`, `failed`, `timed_out`, `cancelled`, `unknown`.
     #[schema(value_type = String)]
     status: RunStatus,
     phase: String,
@@ -29,7 +30,7 @@ pub(crate) struct RunBody {
     /// `{for: scheduler | lock | worker | approval | resolution, …}`; a lock with `keys`, `held_by`, `position`.
     #[schema(value_type = Option<Object>)]
     waiting_for: Option<WaitingFor>,
-    /// `{action: terraform | probe, …}`: what was asked for, without secrets.
+    /// `{action: terraform | probe | orders, …}`: what was asked for, without secrets.
     #[schema(value_type = Object)]
     spec: RunSpec,
     #[schema(value_type = String)]
@@ -64,6 +65,10 @@ pub(crate) struct RunBody {
     /// How a person settled an unknown outcome.
     #[schema(value_type = Option<Object>)]
     resolution: Option<ResolutionView>,
+    /// How the orders of a run of orders stand: `{total, blocked, ready, queued, running, unknown, succeeded, failed,
+    /// timed_out, cancelled}`. Its jobs are read with `GET /v1/runs/{id}/jobs`.
+    #[schema(value_type = Option<Object>)]
+    orders: Option<OrderCounts>,
     traceparent: Option<String>,
     /// Not in a list.
     #[schema(value_type = Option<Vec<Object>>)]
@@ -112,6 +117,7 @@ impl RunBody {
             outputs: view.outputs,
             evidence: view.evidence.map(EvidenceBody::bare),
             resolution: view.resolution,
+            orders: view.orders,
             traceparent: view.traceparent,
             jobs: Some(view.jobs),
         }

@@ -76,6 +76,7 @@ impl Index {
         self.remove(view.id);
         let repo = match &view.spec {
             RunSpec::Terraform(spec) => spec.git_url.canonical(),
+            RunSpec::Orders(spec) => spec.pull_request.as_ref().map(|pr| pr.repo.clone()).unwrap_or_default(),
             RunSpec::Probe(_) => String::new(),
         };
         let queued = queued(view);

@@ -68,13 +68,24 @@ pub(crate) fn view(id: RunId) -> RunView {
         outputs: String::new(),
         evidence: None,
         resolution: None,
+        orders: None,
         jobs: Vec::new(),
         traceparent: None,
     }
 }
 
 pub(crate) fn job(n: u32, action: &str, status: &str) -> JobView {
-    JobView { n: JobNo(n), name: format!("job {n}"), action: action.into(), status: status.into(), needs: Vec::new(), attempts: Vec::new() }
+    JobView {
+        n: JobNo(n),
+        name: format!("job {n}"),
+        action: action.into(),
+        status: status.into(),
+        needs: Vec::new(),
+        attempts: Vec::new(),
+        pool: None,
+        optional: false,
+        failure: None,
+    }
 }
 
 /// A job with one attempt that runs.

@@ -5,6 +5,7 @@ use proto::{
     PoolName,
     ids::AttemptId,
     message::{AskAnswer, JobResult, Work},
+    orders::OrderResult,
     terraform::ApplyResult,
 };
 use std::time::Duration;
@@ -63,6 +64,11 @@ impl Ground {
                 let go = || async { matches!(self.start_effects(id, who).await, Some(AskAnswer::Go)).then_some(()) };
                 eventually("the word to start", go).await;
                 JobResult::Apply(ApplyResult::default())
+            }
+            Work::Shell { .. } => {
+                let go = || async { matches!(self.start_effects(id, who).await, Some(AskAnswer::Go)).then_some(()) };
+                eventually("the word to start", go).await;
+                JobResult::Order(OrderResult { commands: 1 })
             }
         };
         self.ended(id, who, result).await;

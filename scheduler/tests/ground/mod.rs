@@ -14,6 +14,7 @@ use proto::{
         Ask, AskAnswer, AskWhat, AttemptOutcome, Command, CommandAnswer, CommandVerb, Heartbeat, InboxMessage, JobResult, ProbeSpec,
         Report, ReportWhat, RunSpec, Trigger,
     },
+    orders::{Graph, OrderBundle, OrderNode, OrdersSpec},
     terraform::{PlanArtifact, PlanResult, PlanSummary, Tool, ToolUsed},
     view::{RunStatus, RunView},
 };
@@ -166,6 +167,16 @@ impl Ground {
             runtime.shutdown_background();
         });
         Scheduler { metrics, readiness, shutdown, kill: Some(kill), thread: Some(thread), handle }
+    }
+
+    /// Stores bundles as a gateway does, in pages that begin with these orders.
+    pub async fn seal_pages(&self, run: RunId, starts: &[u32], bundles: &[OrderBundle]) {
+        let ends = starts.iter().skip(1).map(|start| *start as usize).chain([bundles.len()]);
+        for ((page, start), end) in (0..).zip(starts).zip(ends) {
+            let plain = codec::encode(&bundles[*start as usize..end].to_vec()).unwrap();
+            let sealed = bus::seal_to(&self.sealing.public_hex(), &run.to_string(), &plain).unwrap();
+            self.bus.sealed().put_page(run, page, &sealed).await.unwrap();
+        }
     }
 
     pub async fn submit(&self, trigger: &Trigger) {
@@ -373,6 +384,31 @@ fn trigger(spec: RunSpec) -> Trigger {
 
 pub fn probe() -> Trigger {
     trigger(RunSpec::Probe(ProbeSpec::default()))
+}
+
+/// A run of orders; each is given with the orders that it needs. Its bundles must be stored before it is submitted.
+pub fn orders(needs: &[&[u32]], max_parallel: u32) -> Trigger {
+    let node = |needs: &&[u32]| OrderNode {
+        name: "order".to_owned(),
+        needs: needs.iter().map(|no| JobNo(*no)).collect(),
+        optional: false,
+        timeout_s: 600,
+        pool: PoolName::default(),
+    };
+    let spec = OrdersSpec {
+        trace_id: "0123abcd".to_owned(),
+        username: "ada".to_owned(),
+        flow_label: "exec".to_owned(),
+        pull_request: None,
+        search_tag: "tag".to_owned(),
+        job_timeout_s: 3600,
+        max_parallel,
+        priority: 5,
+        callbacks: Vec::new(),
+        page_starts: vec![0],
+        graph: Graph(needs.iter().map(node).collect()),
+    };
+    trigger(RunSpec::Orders(spec))
 }
 
 pub fn terraform(workspace: &str) -> Trigger {

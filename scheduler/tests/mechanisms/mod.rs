@@ -5,6 +5,7 @@ mod expiry;
 mod full;
 mod lines;
 mod lost_locks;
+mod orders;
 mod poison;
 mod retold;
 mod views;

@@ -213,7 +213,7 @@ impl Book {
             message::Work::TerraformApply { plan, .. } => {
                 Some(Work::Apply { plan: sample::number(&plan.plan_sha256), commit: sample::number(plan.commit.as_str()) })
             }
-            message::Work::Probe { .. } => None,
+            message::Work::Probe { .. } | message::Work::Shell { .. } => None,
         }
     }
 

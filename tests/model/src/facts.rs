@@ -91,12 +91,12 @@ pub fn due(effects: Vec<Effect>) -> Vec<Due> {
         Effect::WantLocks(_) => Some(Due::Want),
         Effect::ReleaseLocks(_) => Some(Due::Release),
         Effect::PublishOrder(order) => Some(Due::Publish(sample::id(order.id))),
-        Effect::Stop { worker, signal } => Some(Due::Stop {
+        Effect::Stop { seat, signal } => Some(Due::Stop {
             id: sample::id(signal.id),
-            worker: sample::number(worker.as_str()),
+            worker: sample::number(seat.worker.as_str()),
             force: signal.mode == proto::message::StopMode::Kill,
         }),
-        Effect::DeleteSecrets => None,
+        Effect::DeleteSecrets { .. } => None,
     };
     effects.into_iter().filter_map(word).collect()
 }

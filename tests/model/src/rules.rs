@@ -94,7 +94,7 @@ fn event_breaks(broken: &mut Broken, before: &Facts, (what, late): (In, bool), e
             let done = after.jobs[job.0 as usize];
             let believable = match done.kind {
                 JobKind::TerraformPlan => after.plan.is_some_and(|(_, commit)| Some(commit) == after.commit),
-                JobKind::TerraformApply => done.effects,
+                JobKind::TerraformApply | JobKind::Shell => done.effects,
                 JobKind::Approval | JobKind::Probe => true,
             };
             let said = matches!(what, In::Report { told: Told::Empty, .. });
@@ -104,6 +104,9 @@ fn event_breaks(broken: &mut Broken, before: &Facts, (what, late): (In, bool), e
         Event::ApprovalExpired { .. } | Event::PhaseEntered { .. } | Event::CommitPinned { .. } | Event::AttemptEnded { .. } => {}
         Event::JobFailed { .. } | Event::JobCancelled { .. } | Event::JobSkipped { .. } | Event::JobUnknown { .. } => {}
         Event::CancelRequested { .. } | Event::Resolved { .. } | Event::RunEnded { .. } => {}
+        // No run of the model has orders.
+        Event::JobTimedOut { .. } | Event::OrdersSkipped { .. } | Event::OrdersCancelled { .. } => {}
+        Event::TimeLimitReached | Event::OrderTold { .. } => {}
     }
 }
 

@@ -198,6 +198,11 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
         | Event::ApprovalExpired { .. }
         | Event::PhaseEntered { .. }
         | Event::JobSkipped { .. }
+        | Event::JobTimedOut { .. }
+        | Event::OrdersSkipped { .. }
+        | Event::OrdersCancelled { .. }
+        | Event::TimeLimitReached
+        | Event::OrderTold { .. }
         | Event::JobUnknown { .. }
         | Event::CancelRequested { .. } => {}
     }

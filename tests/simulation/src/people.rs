@@ -143,7 +143,7 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
             4 if !closing => Some(CommandVerb::Resolve { succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
             _ => None,
         },
-        RunStatus::Success | RunStatus::Failed | RunStatus::Cancelled => None,
+        RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
     }
 }
 

@@ -203,7 +203,7 @@ impl Worker {
                 }
                 self.apply(id, plan).await
             }
-            Work::Probe { .. } => AttemptOutcome::Succeeded { result: JobResult::Nothing },
+            Work::Probe { .. } | Work::Shell { .. } => AttemptOutcome::Succeeded { result: JobResult::Nothing },
         }
     }
 

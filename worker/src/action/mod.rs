@@ -9,26 +9,75 @@ mod terraform;
 use crate::attempt::stage::Stage;
 use proto::{
     Secret,
+    codec::CodecError,
     message::{AttemptOutcome, Failure, JobResult, Work},
+    orders::OrderBundle,
     terraform::{GitAuth, SecretBundle},
 };
+
+/// What a permit brought besides its work.
+#[derive(Debug)]
+pub(crate) enum Secrets {
+    None,
+    Run(Box<SecretBundle>),
+    Order(Box<OrderBundle>),
+}
+
+impl Secrets {
+    /// What was sealed to this attempt, read as the work needs it.
+    pub(crate) fn of(work: &Work, plain: &[u8]) -> Result<Self, CodecError> {
+        match work {
+            Work::Shell { .. } => proto::codec::decode(plain).map(|bundle| Self::Order(Box::new(bundle))),
+            Work::TerraformPlan { .. } | Work::TerraformApply { .. } | Work::Probe { .. } => {
+                proto::codec::decode(plain).map(|bundle| Self::Run(Box::new(bundle)))
+            }
+        }
+    }
+
+    /// Everything that must never be seen in the log, with the name to warn by.
+    pub(crate) fn to_mask(&self, work: &Work) -> Vec<(String, String)> {
+        let secrets: Vec<(&str, &Secret)> = match self {
+            Self::None => Vec::new(),
+            Self::Run(bundle) => of_run(bundle, public_env(work)),
+            Self::Order(bundle) => {
+                let env = bundle.env_vars.iter().map(|(name, value)| (name.as_str(), value));
+                env.chain(bundle.callback_url.iter().map(|url| ("CALLBACK_URL", url))).chain([("the run's key", &bundle.run_key)]).collect()
+            }
+        };
+        let filled = secrets.into_iter().filter(|(_, secret)| !secret.is_empty());
+        filled.map(|(name, secret)| (name.to_owned(), secret.expose().to_owned())).collect()
+    }
+}
+
+fn of_run<'b>(bundle: &'b SecretBundle, public: &[String]) -> Vec<(&'b str, &'b Secret)> {
+    let named = bundle.env.iter().filter(|(name, _)| !public.contains(name)).chain(&bundle.backend_config);
+    let mut secrets: Vec<(&str, &Secret)> = named.map(|(name, value)| (name.as_str(), value)).collect();
+    secrets.push(("the run's key", &bundle.run_key));
+    if let Some(auth) = &bundle.git_auth {
+        secrets.extend(secrets_of(auth).into_iter().map(|secret| ("git_auth", secret)));
+    }
+    secrets
+}
 
 /// Work that needs no process, no log and no folder.
 pub(crate) fn without_stage(work: &Work) -> Option<AttemptOutcome> {
     match work {
         Work::Probe { spec } if spec.echo.is_none() => Some(AttemptOutcome::Succeeded { result: JobResult::Nothing }),
-        Work::Probe { .. } | Work::TerraformPlan { .. } | Work::TerraformApply { .. } => None,
+        Work::Probe { .. } | Work::TerraformPlan { .. } | Work::TerraformApply { .. } | Work::Shell { .. } => None,
     }
 }
 
 /// Does the work.
-pub(crate) async fn perform(stage: &mut Stage, work: &Work, secrets: Option<SecretBundle>) -> AttemptOutcome {
+pub(crate) async fn perform(stage: &mut Stage, work: &Work, secrets: Secrets) -> AttemptOutcome {
     match (work, secrets) {
         (Work::Probe { spec }, _) => probe::perform(stage, spec).await,
-        (Work::TerraformPlan { spec, commit }, Some(secrets)) => terraform::plan(stage, spec, commit.clone(), secrets).await,
-        (Work::TerraformApply { spec, plan }, Some(secrets)) => terraform::apply(stage, spec, plan, secrets).await,
+        (Work::TerraformPlan { spec, commit }, Secrets::Run(secrets)) => terraform::plan(stage, spec, commit.clone(), *secrets).await,
+        (Work::TerraformApply { spec, plan }, Secrets::Run(secrets)) => terraform::apply(stage, spec, plan, *secrets).await,
         // Without its key a run can neither seal nor open a plan.
-        (Work::TerraformPlan { .. } | Work::TerraformApply { .. }, None) => AttemptOutcome::Failed {
+        (
+            Work::TerraformPlan { .. } | Work::TerraformApply { .. } | Work::Shell { .. },
+            Secrets::None | Secrets::Run(_) | Secrets::Order(_),
+        ) => AttemptOutcome::Failed {
             failure: Failure {
                 kind: "secrets".to_owned(),
                 phase: "initializing".to_owned(),
@@ -45,6 +94,7 @@ pub(crate) fn word(work: &Work) -> &'static str {
         Work::TerraformPlan { .. } => "terraform_plan",
         Work::TerraformApply { .. } => "terraform_apply",
         Work::Probe { .. } => "probe",
+        Work::Shell { .. } => "shell",
     }
 }
 
@@ -55,6 +105,7 @@ pub(crate) fn effects_phase(work: &Work) -> &'static str {
         Work::TerraformApply { .. } => "apply",
         Work::TerraformPlan { .. } => "plan",
         Work::Probe { .. } => "initializing",
+        Work::Shell { .. } => "run",
     }
 }
 
@@ -62,20 +113,20 @@ pub(crate) fn effects_phase(work: &Work) -> &'static str {
 pub(crate) fn tool_word(work: &Work) -> &'static str {
     match work {
         Work::TerraformPlan { spec, .. } | Work::TerraformApply { spec, .. } => spec.tool.as_str(),
-        Work::Probe { .. } => "sh",
+        Work::Probe { .. } | Work::Shell { .. } => "sh",
     }
 }
 
 /// Names of variables whose values may be seen.
-pub(crate) fn public_env(work: &Work) -> &[String] {
+fn public_env(work: &Work) -> &[String] {
     match work {
         Work::TerraformPlan { spec, .. } | Work::TerraformApply { spec, .. } => &spec.public_env,
-        Work::Probe { .. } => &[],
+        Work::Probe { .. } | Work::Shell { .. } => &[],
     }
 }
 
 /// What is secret in a git login.
-pub(crate) fn secrets_of(auth: &GitAuth) -> Vec<&Secret> {
+fn secrets_of(auth: &GitAuth) -> Vec<&Secret> {
     match auth {
         GitAuth::Basic { password, .. } => vec![password],
         GitAuth::Token { token } => vec![token],

@@ -26,6 +26,7 @@ pub(crate) async fn tell(crew: &Crew, id: AttemptId, what: ReportWhat) -> Result
     let key = match &what {
         ReportWhat::Phase { phase } => format!("report.{id}.phase.{phase}"),
         ReportWhat::CommitResolved { .. } => format!("report.{id}.commit"),
+        ReportWhat::OrderEvents { .. } => format!("report.{id}.events"),
         ReportWhat::Ended(_) => format!("report.{id}.ended"),
     };
     let report = crew.report(id, what);
@@ -134,9 +135,12 @@ fn shortened(report: &Report) -> Report {
         ReportWhat::Ended(AttemptOutcome::Failed { failure }) => failure.message = failure.message.chars().take(4096).collect(),
         ReportWhat::Ended(AttemptOutcome::Unclear { evidence }) => evidence.seen = evidence.seen.chars().take(4096).collect(),
         ReportWhat::Ended(
-            AttemptOutcome::Succeeded { result: JobResult::Nothing } | AttemptOutcome::NotStarted { .. } | AttemptOutcome::Stopped { .. },
+            AttemptOutcome::Succeeded { result: JobResult::Nothing | JobResult::Order(_) }
+            | AttemptOutcome::NotStarted { .. }
+            | AttemptOutcome::Stopped { .. },
         )
         | ReportWhat::Phase { .. }
+        | ReportWhat::OrderEvents { .. }
         | ReportWhat::CommitResolved { .. } => {}
     }
     report

@@ -43,6 +43,10 @@ section! {
         approval_ttl: Period = Period::hours(24),
         /// How long a job may wait for a worker until it fails. Absent: forever.
         queue_deadline: Option<Period> = None,
+        /// How many orders may be out at a time, of all runs together (divided evenly among shards). What one run may have out is part of its request.
+        max_orders: u32 = 4096,
+        /// How many orders may be out at a time in one pool.
+        max_orders_per_pool: u32 = 1024,
         /// How often a job without side effects is tried in all. Jobs with side effects are never retried by themselves.
         max_attempts: u32 = 3,
         /// The private key to which the gateway seals the secrets of a run: 64 hexadecimal digits. All schedulers share it. Absent: one is generated into `sealing-key` in the data folder, mode 0600.

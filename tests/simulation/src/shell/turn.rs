@@ -186,14 +186,14 @@ impl Shell {
                 }
                 Effect::ReleaseLocks(keys) => locks::release(self, run, &keys).await?,
                 Effect::PublishOrder(order) => self.publish_order(slot, &order).await?,
-                Effect::Stop { worker, signal } => {
+                Effect::Stop { seat, signal } => {
                     self.ctx.step().await;
                     if !self.ctx.is_cut() {
-                        self.ctx.core.send(Parcel::Stop { worker, signal });
+                        self.ctx.core.send(Parcel::Stop { worker: seat.worker, signal });
                     }
                 }
                 // No run of the simulation has secrets.
-                Effect::DeleteSecrets => {}
+                Effect::DeleteSecrets { .. } => {}
             }
         }
         Ok(granted)
