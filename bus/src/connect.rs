@@ -6,7 +6,7 @@ use crate::signs::Signs;
 use crate::users::Role;
 use crate::{
     artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, dead_letters::DeadLetters, fleet::Fleet, inbox::Inbox,
-    keys::Keys, locks::Locks, logs::Logs, run_log::RunLog, sealed::SealedSecrets, views::Views, work::WorkQueue,
+    keys::Keys, locks::Locks, logs::Logs, notices::Notices, run_log::RunLog, sealed::SealedSecrets, views::Views, work::WorkQueue,
 };
 use async_nats::ConnectErrorKind;
 use async_nats::jetstream::context::ContextBuilder;
@@ -176,6 +176,11 @@ impl Bus {
     /// Sealed secrets of open runs.
     pub fn sealed(&self) -> SealedSecrets {
         SealedSecrets::new(self.link.clone())
+    }
+
+    /// What gateways have told the outside.
+    pub fn notices(&self) -> Notices {
+        Notices::new(self.link.clone())
     }
 
     /// API keys and the scheduler's public key.

@@ -21,6 +21,9 @@ pub const SECRETS: &str = "SECRETS";
 /// Bucket of API keys (hashed) and of the scheduler's public sealing key.
 pub const KEYS: &str = "KEYS";
 
+/// Bucket of what gateways have told the outside.
+pub const NOTICES: &str = "NOTICES";
+
 /// Object store of a pool's plans and archived logs. One for each pool, because NATS cannot permit a part of a store.
 pub fn artifacts(pool: &PoolName) -> String {
     format!("ARTIFACTS_{pool}")
@@ -124,6 +127,16 @@ pub fn view_key(run: RunId) -> String {
 /// Key in VIEWS of some of a run's jobs.
 pub fn jobs_page_key(run: RunId, page: u32) -> String {
     format!("jobs.{run}.{page}")
+}
+
+/// Key in NOTICES of the comment on a run's pull request.
+pub fn comment_key(run: RunId) -> String {
+    format!("comment.{run}")
+}
+
+/// Key in NOTICES of a run's n-th callback.
+pub fn callback_key(run: RunId, n: usize) -> String {
+    format!("callback.{run}_{n}")
 }
 
 /// Key in FLEET.

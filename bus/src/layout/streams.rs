@@ -61,6 +61,7 @@ impl Layout {
             self.fleet(),
             self.secrets(),
             self.keys(),
+            self.notices(),
         ];
         wanted.extend(self.pools.iter().map(|pool| self.artifacts(pool)));
         wanted.push(self.dead());
@@ -203,6 +204,15 @@ impl Layout {
             consumers: Vec::new(),
             writer: "gateway (API keys), scheduler (its public key)",
             why: "digests of API keys and public keys, nothing secret",
+        }
+    }
+
+    fn notices(&self) -> Wanted {
+        Wanted {
+            config: self.bucket(subject::NOTICES, self.run_max_age),
+            consumers: Vec::new(),
+            writer: "gateway",
+            why: "which comment is a run's, what it shows, which callbacks were answered: so that nothing is told twice",
         }
     }
 

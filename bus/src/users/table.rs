@@ -65,19 +65,20 @@ pub(super) fn admin() -> Permissions {
 
 pub(super) fn gateway(pools: &[PoolName]) -> Permissions {
     let streams = [subject::INBOX, subject::RUNS, subject::WORK, subject::LOGS, subject::DEAD].map(str::to_owned).to_vec();
-    let kept = buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS]);
-    let read = buckets([subject::LOCKS, subject::VIEWS, subject::SECRETS, subject::KEYS]);
+    let kept = buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES]);
+    let read = buckets([subject::LOCKS, subject::VIEWS, subject::SECRETS, subject::KEYS, subject::NOTICES]);
     let read_from = [subject::INBOX, subject::LOGS].map(str::to_owned).to_vec();
     Permissions {
         publish: vec![
             group("triggers and commands", ["inbox.*.*"]),
             group("sealed secrets, API keys and their last use", ["$KV.SECRETS.run.*", "$KV.KEYS.api.*", "$KV.KEYS.used.*"]),
+            group("what was told outside", ["$KV.NOTICES.*.*"]),
             group("is NATS there", ["$JS.API.INFO"]),
             api("look at the layout", "STREAM.INFO", &joined(&[streams, kept, stores(pools)])),
             group("how long are the queues", ["$JS.API.CONSUMER.INFO.INBOX.*", "$JS.API.CONSUMER.INFO.WORK.*"]),
             api("read", "STREAM.MSG.GET", &joined(&[read_from, read, stores(pools)])),
             group("read output, and what nobody could handle", ["$JS.API.DIRECT.GET.LOGS", "$JS.API.DIRECT.GET.DEAD"]),
-            listing_buckets("list and follow", &[subject::VIEWS, subject::FLEET, subject::LOCKS]),
+            listing_buckets("list and follow", &[subject::VIEWS, subject::FLEET, subject::LOCKS, subject::NOTICES]),
         ],
         subscribe: vec![inbox(&Role::Gateway.inbox()), group("something is new", ["stored.log.>", "changed.*"])],
     }
@@ -90,7 +91,7 @@ pub(super) fn scheduler(pools: &[PoolName]) -> Permissions {
     ]);
     let streams = joined(&[
         [subject::INBOX, subject::RUNS, subject::WORK, subject::LOGS, subject::DEAD].map(str::to_owned).to_vec(),
-        buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS]),
+        buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES]),
         stores(pools),
     ]);
     let mut list = listing_buckets("list and follow", &[subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS]);

@@ -3,6 +3,8 @@
 use crate::support::words::{heartbeat, run, seat};
 use crate::support::{Ground, eventually, soon};
 use bus::{BusError, FleetEvent, KeyPair, seal_to};
+use proto::message::Sealed;
+use proto::notice::Notice;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -148,4 +150,34 @@ async fn a_heartbeat_under_another_worker_s_key_counts_for_nothing() {
     assert_eq!(fleet.list().await.unwrap(), []);
     let mut watch = fleet.watch().await.unwrap();
     assert_eq!(soon("the end of nothing", watch.next()).await, Some(FleetEvent::CaughtUp));
+}
+
+#[tokio::test]
+async fn of_two_gateways_that_tell_the_same_one_is_told_that_the_other_does() {
+    let ground = Ground::new().await;
+    let (notices, key) = (ground.bus.notices(), proto::subject::comment_key(run()));
+    let (mut ours, theirs) = (notices.get(&key).await.unwrap(), notices.get(&key).await.unwrap());
+    assert_eq!((&ours.value, ours.revision), (&Notice::default(), 0));
+    ours.value.holder = "a".to_owned();
+    ours.revision = notices.change(&key, &ours).await.unwrap();
+    assert!(matches!(notices.change(&key, &theirs).await, Err(BusError::Conflict { .. })));
+    ours.value.over = true;
+    notices.change(&key, &ours).await.unwrap();
+    assert_eq!(notices.list().await.unwrap(), [(key, ours.value)]);
+}
+
+#[tokio::test]
+async fn bundles_of_a_run_in_pages_are_listed_as_one_run_and_removed_page_by_page() {
+    let ground = Ground::new().await;
+    let (sealed, run) = (ground.bus.sealed(), run());
+    let page = |n: u32| Sealed { key_id: n.to_string(), encapsulated: String::new(), ciphertext: String::new() };
+    for n in 0..3 {
+        sealed.put_page(run, n, &page(n)).await.unwrap();
+    }
+    assert_eq!(sealed.page(run, 2).await.unwrap(), Some(page(2)));
+    assert_eq!(sealed.list().await.unwrap(), [run]);
+    for n in 0..3 {
+        sealed.delete_page(run, n).await.unwrap();
+    }
+    assert_eq!((sealed.page(run, 2).await.unwrap(), sealed.list().await.unwrap()), (None, Vec::new()));
 }

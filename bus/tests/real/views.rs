@@ -4,6 +4,7 @@ use crate::support::words::{run, view};
 use crate::support::{Ground, eventually, soon};
 use bus::{ViewEvent, ViewWatch};
 use proto::RunId;
+use proto::view::JobsPage;
 use std::collections::HashMap;
 
 /// What a follower knows after the next catching up.
@@ -135,4 +136,20 @@ async fn a_follower_sees_every_run_while_they_are_written_and_the_server_is_kill
             assert!(before.is_none_or(|seq| seq <= view.seq), "never backwards");
         }
     }
+}
+
+#[tokio::test]
+async fn a_page_of_jobs_never_replaces_a_newer_one_and_followers_of_views_do_not_see_it() {
+    let ground = Ground::new().await;
+    let (run, views) = (run(), ground.bus.views());
+    let page = |seq| JobsPage { run, page: 3, seq, jobs: Vec::new() };
+    for seq in [5, 9, 7] {
+        views.put_jobs(&page(seq)).await.unwrap();
+    }
+    assert_eq!(views.jobs(run, 3).await.unwrap(), Some(page(9)));
+    assert_eq!(views.jobs(run, 4).await.unwrap(), None);
+    views.put(&view(run, 9)).await.unwrap();
+    let mut watch = views.watch().await.unwrap();
+    assert_eq!(soon("the view", watch.next()).await, Some(ViewEvent::Put(view(run, 9))));
+    assert_eq!(soon("the end of the list", watch.next()).await, Some(ViewEvent::CaughtUp));
 }
