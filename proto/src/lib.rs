@@ -6,7 +6,7 @@
 //!
 //! The map: [`ids`] name things, [`message`] is what travels, [`subject`] is where it travels, [`view`] is what the
 //! scheduler shows to everybody, [`terraform`] and [`orders`] are the vocabularies of their actions, [`log`] is how a job's output
-//! is cut and addressed, [`notice`] is what the outside was told, [`lock`] is an exclusive right and its queue, [`environment`] is what a run may set for its tool.
+//! is cut and addressed, [`lock`] is an exclusive right and its queue, [`environment`] is what a run may set for its tool.
 
 pub mod codec;
 pub mod environment;
@@ -15,7 +15,6 @@ pub mod ids;
 pub mod lock;
 pub mod log;
 pub mod message;
-pub mod notice;
 pub mod orders;
 pub mod path;
 pub mod secret;

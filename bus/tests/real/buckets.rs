@@ -4,7 +4,6 @@ use crate::support::words::{heartbeat, run, seat};
 use crate::support::{Ground, eventually, soon};
 use bus::{BusError, FleetEvent, KeyPair, seal_to};
 use proto::message::Sealed;
-use proto::notice::Notice;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -156,14 +155,14 @@ async fn a_heartbeat_under_another_worker_s_key_counts_for_nothing() {
 async fn of_two_gateways_that_tell_the_same_one_is_told_that_the_other_does() {
     let ground = Ground::new().await;
     let (notices, key) = (ground.bus.notices(), proto::subject::comment_key(run()));
-    let (mut ours, theirs) = (notices.get(&key).await.unwrap(), notices.get(&key).await.unwrap());
-    assert_eq!((&ours.value, ours.revision), (&Notice::default(), 0));
-    ours.value.holder = "a".to_owned();
+    let (mut ours, theirs) = (notices.get::<String>(&key).await.unwrap(), notices.get::<String>(&key).await.unwrap());
+    assert_eq!((ours.value.as_str(), ours.revision), ("", 0));
+    ours.value = "mine".to_owned();
     ours.revision = notices.change(&key, &ours).await.unwrap();
     assert!(matches!(notices.change(&key, &theirs).await, Err(BusError::Conflict { .. })));
-    ours.value.over = true;
+    ours.value = "done".to_owned();
     notices.change(&key, &ours).await.unwrap();
-    assert_eq!(notices.list().await.unwrap(), [(key, ours.value)]);
+    assert_eq!(notices.list::<String>().await.unwrap(), [(key, "done".to_owned())]);
 }
 
 #[tokio::test]

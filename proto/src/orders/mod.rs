@@ -59,7 +59,7 @@ impl OrdersSpec {
     /// The same without the graph, as a view shows it.
     #[must_use]
     pub fn without_graph(&self) -> Self {
-        Self { graph: Graph::default(), page_starts: Vec::new(), callbacks: Vec::new(), ..self.clone() }
+        Self { graph: Graph::default(), page_starts: Vec::new(), ..self.clone() }
     }
 }
 
@@ -109,9 +109,6 @@ pub struct OrderBundle {
     /// Age recipient: the execution bundle is stored, encrypted to it.
     #[serde(default)]
     pub sops_key: Option<String>,
-    /// The result is PUT here when the order ends: an address that is its own permission.
-    #[serde(default)]
-    pub callback_url: Option<Secret>,
 }
 
 impl std::fmt::Debug for OrderBundle {

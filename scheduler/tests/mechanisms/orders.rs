@@ -130,7 +130,6 @@ async fn an_attempt_gets_the_bundle_of_its_own_order_and_of_no_other() {
         ssm_paths: Vec::new(),
         secret_manager_paths: Vec::new(),
         sops_key: None,
-        callback_url: None,
     };
     let bundles: Vec<_> = (0..3).map(bundle).collect();
     ground.seal_pages(run, &[0, 2], &bundles).await;

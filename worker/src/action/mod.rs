@@ -41,7 +41,7 @@ impl Secrets {
             Self::Run(bundle) => of_run(bundle, public_env(work)),
             Self::Order(bundle) => {
                 let env = bundle.env_vars.iter().map(|(name, value)| (name.as_str(), value));
-                env.chain(bundle.callback_url.iter().map(|url| ("CALLBACK_URL", url))).chain([("the run's key", &bundle.run_key)]).collect()
+                env.chain([("the run's key", &bundle.run_key)]).collect()
             }
         };
         let filled = secrets.into_iter().filter(|(_, secret)| !secret.is_empty());
