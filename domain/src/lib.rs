@@ -4,11 +4,13 @@
 //! - [`run`]: a run, what can happen to it ([`run::Input`]), what is decided ([`run::Event`]), and what must be done in the
 //!   outside world as a function of its state ([`run::Effect`]).
 //! - [`lock`]: who gets a lock next; sets are taken all or none.
+//! - [`orders`]: what a run of orders (shell commands with dependencies) may be asked to do.
 //! - [`terraform`]: what a terraform run may be asked to do.
 //!
 //! Doing is the scheduler's part (`scheduler`), saying is `proto`'s.
 
 pub mod lock;
+pub mod orders;
 #[cfg(not(feature = "planted-bugs"))]
 mod planted;
 #[cfg(feature = "planted-bugs")]
