@@ -4,7 +4,7 @@ use super::{
     Defaults, Rules,
     given::Given,
     problems::{Checked, Problems, Report, Told, shown},
-    request::{JobRequest, canonical_uuid},
+    request::{JobRequest, canonical_uuid, is_trace_id},
     source::{JobGit, Repository},
 };
 use proto::{Secret, orders::PullRequest};
@@ -34,7 +34,7 @@ pub(super) struct JobFields {
     presign_s: Result<u32, Told>,
     pub(super) max_parallel: Result<u32, Told>,
     pub(super) priority: Result<u32, Told>,
-    pub(super) callbacks: Result<Vec<String>, Told>,
+    pub(super) callbacks: Result<Vec<Secret>, Told>,
     pub(super) git: JobGit,
     pub(super) run_key: Secret,
 }
@@ -89,8 +89,7 @@ fn run_id(job: &JobRequest, report: &mut Report<'_>) -> Checked<String> {
 
 fn trace_id(job: &JobRequest, report: &mut Report<'_>) -> Checked<String> {
     let Some(text) = report.text("trace_id", &job.trace_id)? else { return Ok(None) };
-    let legal = (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    if legal {
+    if is_trace_id(text) {
         return Ok(Some(text.to_owned()));
     }
     Err(report.add("trace_id", format!("trace_id '{}' must be 8 to 64 of letters, digits, - and _", shown(text))))
@@ -135,7 +134,7 @@ fn number(field: &str, given: &Given<i64>, report: &mut Report<'_>) -> Checked<u
     }
 }
 
-fn callbacks(job: &JobRequest, report: &mut Report<'_>) -> Result<Vec<String>, Told> {
+fn callbacks(job: &JobRequest, report: &mut Report<'_>) -> Result<Vec<Secret>, Told> {
     let urls = report.texts("callbacks", &job.callbacks)?;
     if urls.len() > MOST_CALLBACKS {
         return Err(report.add("callbacks", format!("callbacks has {} addresses, more than {MOST_CALLBACKS}", urls.len())));
@@ -147,7 +146,7 @@ fn callbacks(job: &JobRequest, report: &mut Report<'_>) -> Result<Vec<String>, T
             told = Some(report.add("callbacks", format!("callbacks[{index}] {why}")));
         }
     }
-    told.map_or_else(|| Ok(urls.to_vec()), Err)
+    told.map_or_else(|| Ok(urls.iter().map(Secret::new).collect()), Err)
 }
 
 /// Why an address may not be told about the end of a job.

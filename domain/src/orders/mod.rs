@@ -62,8 +62,8 @@ pub struct ValidJob {
     pub bundles: Vec<OrderBundle>,
     /// What makes a repeat the same job: a UUID in lower case.
     pub run_id: Option<String>,
-    /// Where the end is told, in the clear.
-    pub callbacks: Vec<String>,
+    /// Addresses where the end is told; often they are their own permission.
+    pub callbacks: Vec<Secret>,
 }
 
 impl JobRequest {

@@ -10,6 +10,7 @@ use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess},
 };
+use std::fmt;
 
 /// Deepest nesting. A job needs five levels.
 const MAX_DEPTH: u32 = 64;
@@ -37,8 +38,8 @@ pub enum BadJson {
     NotAnObject,
 }
 
-/// A job.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// A job. It is not printed: commands and addresses may hold secrets.
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct JobRequest {
     pub(super) run_id: Given<String>,
@@ -151,6 +152,30 @@ impl JobRequest {
         let Given::Value(text) = &self.run_id else { return None };
         canonical_uuid(text)
     }
+
+    /// The job's own trace id, if a valid one was given.
+    pub fn trace_id(&self) -> Option<&str> {
+        let Given::Value(text) = &self.trace_id else { return None };
+        Some(text.as_str()).filter(|text| is_trace_id(text))
+    }
+}
+
+/// What groups legs of the same work.
+pub(super) fn is_trace_id(text: &str) -> bool {
+    (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+impl fmt::Debug for JobRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let orders = if let Given::Value(orders) = &self.orders { orders.count } else { 0 };
+        f.debug_struct("JobRequest").field("orders", &orders).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("has_job", &self.has_job()).finish_non_exhaustive()
+    }
 }
 
 /// The text of a hyphenated UUID in its one spelling.
@@ -160,7 +185,7 @@ pub(super) fn canonical_uuid(text: &str) -> Option<String> {
 
 /// The body of the replaced engine's only route: a job in base64, and what may stand beside it. `done_endpt` may too, but
 /// nobody but the engine says where its markers go.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Envelope {
     job_parameters_b64: Given<String>,

@@ -20,7 +20,8 @@ const MAX_LOCATION_BYTES: usize = 4096;
 pub struct GitBase {
     /// Without a slash at its end.
     address: String,
-    host: String,
+    /// Some repository there.
+    sample: GitUrl,
 }
 
 impl GitBase {
@@ -29,9 +30,18 @@ impl GitBase {
         let address = address.trim_end_matches('/');
         let sample: GitUrl = format!("{address}/org/repo.git").parse()?;
         match sample.scheme() {
-            Scheme::Http | Scheme::Https => Ok(Self { address: address.to_owned(), host: sample.host().to_owned() }),
+            Scheme::Http | Scheme::Https => Ok(Self { address: address.to_owned(), sample }),
             Scheme::Ssh => Err(BadGit::Scheme("ssh".to_owned())),
         }
+    }
+
+    /// Whether a full address leads to the same server, or to the same name over ssh.
+    fn has(&self, url: &GitUrl) -> bool {
+        let same_door = match url.scheme() {
+            Scheme::Ssh => url.port().is_none(),
+            Scheme::Http | Scheme::Https => url.scheme() == self.sample.scheme() && url.port_or_default() == self.sample.port_or_default(),
+        };
+        same_door && url.host() == self.sample.host()
     }
 }
 
@@ -58,10 +68,12 @@ impl Repository {
         if is_name(text) {
             let name = text.strip_suffix(".git").unwrap_or(text);
             let url = format!("{}/{name}.git", rules.base.address).parse()?;
-            return Ok(Self { url, ssh_url: over_ssh(&rules.base.host, name), name: Some(name.to_owned()) });
+            return Ok(Self { url, ssh_url: over_ssh(rules.base.sample.host(), name), name: Some(name.to_owned()) });
         }
         let url: GitUrl = text.parse()?;
-        rules.hosts.permits(&url)?;
+        if !rules.base.has(&url) {
+            rules.hosts.permits(&url)?;
+        }
         let path = url.path().trim_matches('/');
         let name = Some(path.strip_suffix(".git").unwrap_or(path).to_owned()).filter(|name| is_name(name));
         let ssh_url = match url.scheme() {

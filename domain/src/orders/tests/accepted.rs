@@ -2,6 +2,7 @@
 
 use super::*;
 use proto::{
+    git::GitUrl,
     orders::{CodeSource, GitSource, PullRequest},
     path::RepoPath,
 };
@@ -111,6 +112,27 @@ fn where_the_code_comes_from() {
     for bare in [machine, json!({"execution_target": "gpu"})] {
         assert_eq!(source(&bare, &nothing), CodeSource::None);
     }
+}
+
+#[test]
+fn a_full_address_may_lead_to_the_base_and_to_allowed_hosts() {
+    let key = json!({"git_ssh_key_location": "/ci/key"});
+    for (repository, url, ssh_url) in [
+        ("acme/infra", "https://github.com/acme/infra.git", Some("git@github.com:acme/infra.git")),
+        ("https://github.com/acme/infra", "https://github.com/acme/infra", Some("git@github.com:acme/infra.git")),
+        ("https://git.example/group/sub/infra.git", "https://git.example/group/sub/infra.git", Some("git@git.example:group/sub/infra.git")),
+        ("git@github.com:acme/infra.git", "git@github.com:acme/infra.git", None),
+        ("https://git.example/infra", "https://git.example/infra", None),
+    ] {
+        let job = valid(&with(with(job(&json!([order()])), &key), &json!({"git_repo": repository})));
+        let git = git(&job, 0);
+        assert_eq!((git.url.as_str(), git.ssh_url.as_ref().map(GitUrl::as_str)), (url, ssh_url));
+    }
+    for elsewhere in ["http://github.com/acme/infra", "https://github.com:8443/acme/infra", "ssh://git@github.com:2222/acme/infra"] {
+        let told = texts(&with(with(job(&json!([order()])), &key), &json!({"git_repo": elsewhere})));
+        assert!(told.len() == 1 && told[0].starts_with("git_repo: the host `github.com"), "{elsewhere}: {told:?}");
+    }
+    assert!(GitBase::parse("ssh://git@github.com").is_err() && GitBase::parse("nonsense").is_err());
 }
 
 #[test]

@@ -32,6 +32,16 @@ fn what_is_no_job_is_told_why() {
 }
 
 #[test]
+fn a_job_is_not_printed() {
+    let bad = with(job(&json!([with(order(), &json!({"cmds": ["canary"]}))])), &json!({"callbacks": ["https://x.example/canary"]}));
+    let request = JobRequest::read(bad.to_string().as_bytes()).unwrap();
+    let envelope = Envelope::read(json!({"job_parameters_b64": "canary"}).to_string().as_bytes()).unwrap();
+    let told = format!("{request:?} {envelope:?}");
+    let told = format!("{told} {:?}", request.validate(&rules(), defaults()).unwrap());
+    assert!(!told.contains("canary"), "{told}");
+}
+
+#[test]
 fn depth_and_numbers_of_values_are_bounded_before_anything_is_built() {
     let nested = |depth: usize| format!(r#"{{"unknown": {}{}}}"#, "[".repeat(depth), "]".repeat(depth));
     assert_eq!(read(&nested(60)), Ok(()));
