@@ -1,5 +1,5 @@
 //! The requests of both doors as the API's document shows them. They are read by `domain::orders`, which ignores fields
-//! that it does not know; a test holds that whatever is documented is read.
+//! that it does not know; tests hold that whatever stands here is read, and is on the reference page.
 
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -128,6 +128,14 @@ mod tests {
     fn documented<T: PartialSchema>() -> Vec<String> {
         let schema = serde_json::to_value(T::schema()).unwrap();
         schema["properties"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn the_reference_page_has_every_field() {
+        let page = include_str!("../../../docs/reference/orders.md");
+        for field in documented::<JobSchema>().into_iter().chain(documented::<OrderSchema>()) {
+            assert!(page.contains(&format!("`{field}`")), "{field}");
+        }
     }
 
     fn told(job: &Value) -> Vec<String> {

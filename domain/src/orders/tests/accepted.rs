@@ -17,20 +17,11 @@ fn git(job: &ValidJob, index: usize) -> &GitSource {
 }
 
 /// vpc, then rds; then migrations, which may fail.
-pub(super) fn documented() -> Value {
-    let module = |name: &str, id: &str, needs: &[&str], optional: bool| {
-        json!({
-            "order_name": name, "queue_id": id, "git_folder": format!("infra/{name}"), "timeout": 600, "dependencies": needs,
-            "cmds": ["terraform init", "terraform apply -auto-approve"], "must_succeed": !optional,
-            "env_vars": {"TF_VAR_env": "prod"}, "ssm_paths": ["/prod/aws"],
-        })
-    };
-    json!({
-        "git_repo": "acme/infra", "git_token_location": "aws:::ssm:/ci/token", "username": "ann", "pr_number": 42,
-        "orders": [
-            module("vpc", "1", &[], false), module("rds", "2", &["1"], false), module("migrations", "3", &["rds"], true),
-        ],
-    })
+fn documented() -> Value {
+    let page = include_str!("../../../../docs/reference/orders.md");
+    let (_, from) = page.split_once("```json").unwrap();
+    let (example, _) = from.split_once("```").unwrap();
+    serde_json::from_str(example).unwrap()
 }
 
 #[test]
@@ -38,9 +29,10 @@ fn the_documented_example_becomes_a_graph() {
     let job = valid(&documented());
     let nodes = &job.spec.graph.0;
     let told: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.needs.clone(), node.optional, node.timeout_s)).collect();
-    let expected = [("vpc", vec![], false, 600), ("rds", vec![JobNo(0)], false, 600), ("migrations", vec![JobNo(1)], true, 600)];
+    let expected = [("vpc", vec![], false, 600), ("rds", vec![JobNo(0)], false, 600), ("migrations", vec![JobNo(1)], true, 300)];
     assert_eq!(told, expected);
-    assert!(nodes.iter().all(|node| node.pool.as_str() == "default"));
+    let pools: Vec<_> = nodes.iter().map(|node| node.pool.as_str()).collect();
+    assert_eq!(pools, ["default", "default", "quick"]);
     assert_eq!(job.spec.flow_id(), "ann:0a1b2c3d-exec");
     assert_eq!(job.spec.pull_request, Some(PullRequest { repo: "acme/infra".into(), number: 42 }));
     assert_eq!((job.spec.job_timeout_s, job.spec.max_parallel, job.spec.priority), (3600, 10, 5));
