@@ -28,6 +28,8 @@ const STORE_PATIENCE: Duration = Duration::from_millis(3_200);
 pub(crate) struct Limits {
     /// Largest body.
     pub(crate) body_bytes: u64,
+    /// Largest body of a job of orders.
+    pub(crate) orders_body_bytes: u64,
     /// How long a body may take to arrive, and a large answer to be gathered.
     pub(crate) request_timeout: Duration,
     /// Of an idle live stream.

@@ -85,6 +85,7 @@ fn app(deps: &GatewayDeps, stop: CancellationToken) -> Result<App, GatewayError>
     let gateway_metrics = deps.metrics.gateway();
     let limits = Limits {
         body_bytes: settings.body_limit_bytes,
+        orders_body_bytes: settings.max_orders_body,
         request_timeout: *settings.request_timeout,
         heartbeat: *settings.sse_heartbeat,
         trusted_proxies: settings.trusted_proxies.iter().filter_map(|ip| ip.parse().ok()).collect(),

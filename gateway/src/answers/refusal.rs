@@ -44,6 +44,8 @@ pub(crate) enum Refusal {
         retry_after: Duration,
     },
     MissingScope(Scope),
+    /// Signed with another secret, or over another body.
+    BadSignature,
     OriginNotAllowed,
     HostNotAllowed,
     RunNotFound(Door),
@@ -62,6 +64,8 @@ pub(crate) enum Refusal {
     BadInput(Vec<FieldProblem>),
     BodyTooLarge {
         limit: u64,
+        /// What raises it.
+        setting: &'static str,
     },
     /// Longer than one message of the store may be.
     TooLargeToStore,
@@ -95,6 +99,7 @@ impl Refusal {
             Self::BadKey => (401, "bad_key"),
             Self::TooManyFailures { .. } => (429, "too_many_failures"),
             Self::MissingScope(_) => (403, "missing_scope"),
+            Self::BadSignature => (401, "bad_signature"),
             Self::OriginNotAllowed => (403, "origin_not_allowed"),
             Self::HostNotAllowed => (403, "host_not_allowed"),
             Self::RunNotFound(_) => (404, "run_not_found"),
@@ -128,6 +133,10 @@ impl Refusal {
                 format!("too many requests with a bad key from this address: wait {} s, then use a valid one", retry_after.as_secs())
             }
             Self::MissingScope(scope) => format!("the key lacks the scope `{scope}`: ask an administrator for a key that has it"),
+            Self::BadSignature => {
+                "the signature does not fit the body: compare the webhook's secret with the gateway's, and sign the bytes that are sent"
+                    .into()
+            }
             Self::OriginNotAllowed => "this web page's origin may not call the API: an operator adds it to gateway.allowed_origins".into(),
             Self::HostNotAllowed => "anonymous access is for this machine only: call it as localhost or 127.0.0.1".into(),
             Self::RunNotFound(Door::Deploy) => "Deployment not found".into(),
@@ -138,8 +147,8 @@ impl Refusal {
             Self::MethodNotAllowed => "this path does not know this method: the Allow header lists those it knows".into(),
             Self::Command { message, .. } => message.clone(),
             Self::BadInput(problems) => problems.first().map(FieldProblem::text).unwrap_or_default(),
-            Self::BodyTooLarge { limit } => {
-                format!("the body is longer than {limit} bytes: an operator may raise gateway.body_limit_bytes")
+            Self::BodyTooLarge { limit, setting } => {
+                format!("the body is longer than {limit} bytes: an operator may raise {setting}")
             }
             Self::TooLargeToStore => {
                 "the request is too long to be stored: keep env_vars, git_auth and backend_config together below 512 KiB".into()

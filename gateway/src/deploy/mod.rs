@@ -4,7 +4,7 @@
 //! [`mod@admit`]. A 202 means that the run is stored.
 
 mod admit;
-mod identity;
+pub(crate) mod identity;
 pub(crate) mod request_schema;
 pub(crate) mod sealing;
 
@@ -14,7 +14,7 @@ use crate::{
     auth::{Access, Principal, Scope, Who, authorize},
     door::body,
 };
-use admit::{Admitted, admit};
+use admit::admit;
 use axum::{
     Json,
     extract::{Request, State},
@@ -32,6 +32,8 @@ use proto::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
+
+pub(crate) use admit::Admitted;
 
 /// The answer to an accepted request.
 #[derive(Debug, Serialize, ToSchema)]

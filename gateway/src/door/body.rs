@@ -12,11 +12,40 @@ use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
+/// How long a body may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) bytes: u64,
+    /// The setting that says so.
+    pub(crate) setting: &'static str,
+}
+
+impl Bound {
+    fn of_most_routes(app: &App) -> Self {
+        Self { bytes: app.limits.body_bytes, setting: "gateway.body_limit_bytes" }
+    }
+
+    fn exceeded(self) -> Refusal {
+        Refusal::BodyTooLarge { limit: self.bytes, setting: self.setting }
+    }
+}
+
 /// The body's bytes, whatever they are.
 pub(crate) async fn read(app: &App, request: Request) -> Result<Bytes, Refusal> {
+    read_within(app, request, Bound::of_most_routes(app)).await
+}
+
+async fn read_within(app: &App, request: Request, bound: Bound) -> Result<Bytes, Refusal> {
     let (parts, body) = request.into_parts();
     plain(&parts.headers)?;
-    bounded(&parts.headers, body, app.limits.body_bytes, app.limits.request_timeout).await
+    bounded(&parts.headers, body, bound, app.limits.request_timeout).await
+}
+
+/// The bytes of a body that says it is JSON, or of one that is empty; for routes with a bound and a reader of their own.
+pub(crate) async fn json_or_nothing(app: &App, request: Request, bound: Bound) -> Result<Bytes, Refusal> {
+    let is_json = is_json(request.headers());
+    let bytes = read_within(app, request, bound).await?;
+    if is_json || bytes.is_empty() { Ok(bytes) } else { Err(Refusal::NotJson) }
 }
 
 /// A JSON body, together with its bytes.
@@ -54,22 +83,22 @@ fn is_json(headers: &HeaderMap) -> bool {
     json && parts.all(|part| !part.to_ascii_lowercase().starts_with("charset=") || part.eq_ignore_ascii_case("charset=utf-8"))
 }
 
-async fn bounded(headers: &HeaderMap, body: Body, limit: u64, patience: Duration) -> Result<Bytes, Refusal> {
+async fn bounded(headers: &HeaderMap, body: Body, bound: Bound, patience: Duration) -> Result<Bytes, Refusal> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(Refusal::BodyTooLarge { limit });
+    if announced.is_some_and(|length| length > bound.bytes) {
+        return Err(bound.exceeded());
     }
-    tokio::time::timeout(patience, collect(body, limit)).await.map_err(|_| Refusal::BodyTooSlow)?
+    tokio::time::timeout(patience, collect(body, bound)).await.map_err(|_| Refusal::BodyTooSlow)?
 }
 
 /// A body without an announced length is counted as it comes.
-async fn collect(body: Body, limit: u64) -> Result<Bytes, Refusal> {
+async fn collect(body: Body, bound: Bound) -> Result<Bytes, Refusal> {
     let mut chunks = body.into_data_stream();
     let mut all = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Refusal::field("", "the body did not arrive whole"))?;
-        if (all.len() + chunk.len()) as u64 > limit {
-            return Err(Refusal::BodyTooLarge { limit });
+        if (all.len() + chunk.len()) as u64 > bound.bytes {
+            return Err(bound.exceeded());
         }
         all.extend_from_slice(&chunk);
     }
@@ -112,15 +141,16 @@ mod tests {
     #[tokio::test]
     async fn the_limit_holds_with_and_without_an_announced_length() {
         let patience = Duration::from_mins(1);
-        for (length, limit, fine) in [(8, 8, true), (9, 8, false), (0, 8, true)] {
+        let bound = Bound { bytes: 8, setting: "x" };
+        for (length, fine) in [(8, true), (9, false), (0, true)] {
             let chunks = (0..length).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"x")));
             let body = Body::from_stream(futures_util::stream::iter(chunks.collect::<Vec<_>>()));
-            let read = bounded(&HeaderMap::new(), body, limit, patience).await;
+            let read = bounded(&HeaderMap::new(), body, bound, patience).await;
             assert_eq!(read.is_ok(), fine, "{length}");
         }
         let announced = headers(header::CONTENT_LENGTH, "9");
-        assert_eq!(bounded(&announced, Body::empty(), 8, patience).await, Err(Refusal::BodyTooLarge { limit: 8 }));
+        assert_eq!(bounded(&announced, Body::empty(), bound, patience).await, Err(Refusal::BodyTooLarge { limit: 8, setting: "x" }));
         let slow = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        assert_eq!(bounded(&HeaderMap::new(), slow, 8, Duration::ZERO).await, Err(Refusal::BodyTooSlow));
+        assert_eq!(bounded(&HeaderMap::new(), slow, bound, Duration::ZERO).await, Err(Refusal::BodyTooSlow));
     }
 }

@@ -45,9 +45,11 @@ pub(super) fn gateway(gateway: &Gateway, found: &mut Findings) {
         let fault = address::url(url, &["https", "http"]).err();
         found.url("gateway.public_url", fault, "write https://host, http:// only for trials");
     }
-    let size = gateway.body_limit_bytes;
-    let bounds = ("smaller ones fit no request, larger ones fill the memory", "write 1024 to 67108864 (64 MiB)");
-    found.require((1024..=64 << 20).contains(&size), "gateway.body_limit_bytes", format!("is {size}"), bounds);
+    let sizes = [("gateway.body_limit_bytes", gateway.body_limit_bytes), ("gateway.max_orders_body", gateway.max_orders_body)];
+    for (name, size) in sizes {
+        let bounds = ("smaller ones fit no request, larger ones fill the memory", "write 1024 to 67108864 (64 MiB)");
+        found.require((1024..=64 << 20).contains(&size), name, format!("is {size}"), bounds);
+    }
     found.positive("gateway.sse_max_readers", u64::from(gateway.sse_max_readers));
     let (most, readers) = (gateway.connections_max, gateway.sse_max_readers);
     found.require(

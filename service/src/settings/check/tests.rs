@@ -57,6 +57,7 @@ gateway.public_url=navvy.example | https://
 gateway.public_url=https://u:p@navvy.example | user
 gateway.body_limit_bytes=0 | 1024
 gateway.body_limit_bytes=67108865 | 64 MiB
+gateway.max_orders_body=67108865 | 64 MiB
 gateway.sse_max_readers=0 | larger
 gateway.connections_max=2000 | sse_max_readers
 gateway.connections_per_ip=0 | larger

@@ -22,6 +22,8 @@ section! {
         admin_token: Option<Secret> = None,
         /// Largest request body, in bytes.
         body_limit_bytes: u64 = 1024 * 1024,
+        /// Largest body of a job of orders (`POST /webhook`, `POST /v1/orders`), in bytes.
+        max_orders_body: u64 = 16 * 1024 * 1024,
         /// How long a request may take until it is answered with 503; live streams are exempt.
         request_timeout: Period = Period::seconds(30),
         /// How often an idle live stream sends a heartbeat.
