@@ -1,4 +1,4 @@
-//! The `gateway` section: the outside door.
+//! The `gateway` section: the outside door, and the forge behind it.
 //!
 //! Only keys and their meaning; what the gateway does with them is in its own crate.
 
@@ -34,5 +34,24 @@ section! {
         connections_per_ip: u32 = 64,
         /// IP addresses of reverse proxies, which are exempt from `gateway.connections_per_ip`.
         trusted_proxies: Vec<String> = Vec::new(),
+        github: GitHub = GitHub::default(),
+    }
+}
+
+section! {
+    /// GitHub, where runs of orders are commented on and whose webhooks are believed.
+    GitHub {
+        /// Address of the REST API. For GitHub Enterprise Server: `https://HOST/api/v3`.
+        api_url: String = "https://api.github.com".into(),
+        /// Token that may read and write comments of issues and pull requests (fine-grained: "Issues" and "Pull requests", read and write). Absent: nothing is commented.
+        token: Option<Secret> = None,
+        /// The secret of the webhook, at least 32 characters. Absent: no webhook of GitHub is accepted.
+        webhook_secret: Option<Secret> = None,
+        /// The secret before `gateway.github.webhook_secret`, still accepted while it is being replaced.
+        webhook_secret_previous: Option<Secret> = None,
+        /// How long one call of the API may take.
+        timeout: Period = Period::seconds(20),
+        /// How often the comment of a run is edited at most while the run goes on; its end is shown at once.
+        edit_interval: Period = Period::seconds(10),
     }
 }
