@@ -7,7 +7,7 @@
 //! The map: [`run`] puts it together (`start`), `routes` is the table of everything there is, `door` is what every request
 //! passes, `auth` says who calls and what they may, `answers` holds all words for people. Then the rooms: `deploy` starts
 //! runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `logs` streams their output, `fleet`
-//! shows locks, workers and queues, `keys` and `health` the rest.
+//! shows locks, workers and queues, [`forge`] speaks with GitHub, `keys` and `health` do the rest.
 
 mod answers;
 mod app;
@@ -17,6 +17,7 @@ mod dead_letters;
 mod deploy;
 mod door;
 mod fleet;
+pub mod forge;
 mod health;
 mod keys;
 mod logs;
