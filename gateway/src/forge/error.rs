@@ -9,7 +9,9 @@ pub enum ForgeError {
     #[error("{0} is not there, or the token may not see it: check the repository, the number, and what the token may reach")]
     NotThere(String),
     /// The token is wrong, or may not do this.
-    #[error("the forge does not let us: {0}; check gateway.github.token and that it may write comments")]
+    #[error(
+        "the forge does not let us: {0}; check gateway.github.token, that it may write comments, and that the conversation is not locked"
+    )]
     Denied(String),
     /// Too many calls. Nothing was done.
     #[error("the forge takes no more calls for {} s", retry_after.as_secs())]

@@ -74,7 +74,7 @@ fn more_units(total: u32) -> usize {
 fn branches(texts: &[String]) -> String {
     let last = texts.len().saturating_sub(1);
     let branch = |n: usize| if n == last { LAST } else { BRANCH };
-    texts.iter().enumerate().map(|(n, text)| format!("{}{text}\n", branch(n))).collect()
+    texts.iter().enumerate().flat_map(|(n, text)| [branch(n), text, "\n"]).collect()
 }
 
 /// `name: state`, and why where that is told.

@@ -38,13 +38,11 @@ fn shown(text: &str, most: usize) -> String {
 /// The text on one line: other kinds of blanks become one, and what cannot be seen or changes direction is named.
 fn one_line(text: &str, most: usize) -> String {
     let mut line = String::new();
-    let mut count = 0;
-    for c in text.trim().chars() {
+    for (count, c) in text.trim().chars().enumerate() {
         if count == most {
             line.push('…');
             break;
         }
-        count += 1;
         if c.is_whitespace() || c.is_control() {
             line.push(' ');
         } else if is_invisible(c) {

@@ -23,8 +23,7 @@ impl Identity {
 
     /// The line, without an end.
     pub fn line(&self) -> String {
-        let marks: String = self.marks.iter().map(|mark| format!(" #{mark}")).collect();
-        format!("###{}###{marks}", self.tag)
+        format!("###{}### #{}", self.tag, self.marks.join(" #"))
     }
 
     /// Whether a comment is this one: its last line that is not empty begins with the tag and has every mark.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 const PACE: Pace = Pace {
     edit_interval: Duration::from_secs(10),
-    claim: Duration::from_secs(300),
+    claim: Duration::from_mins(5),
     first_backoff: Duration::from_secs(5),
-    longest_backoff: Duration::from_secs(600),
-    denied: Duration::from_secs(300),
-    give_up_after: Duration::from_secs(86_400),
+    longest_backoff: Duration::from_mins(10),
+    denied: Duration::from_mins(5),
+    give_up_after: Duration::from_hours(24),
 };
 const ID: CommentId = CommentId(7);
 

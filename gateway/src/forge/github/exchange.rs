@@ -3,12 +3,12 @@
 use super::{BadGitHub, refusal};
 use crate::forge::ForgeError;
 use reqwest::{
-    Client, Method, Response, StatusCode, Url,
+    Client, Method, Response, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK},
     redirect::Policy,
 };
 use serde::de::DeserializeOwned;
-use service::settings;
+use service::settings::{self, Secret};
 
 /// Largest answer: a page of a hundred comments of the greatest length.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
@@ -34,9 +34,9 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
-    pub(super) fn new(settings: &settings::GitHub) -> Result<Self, BadGitHub> {
+    /// `token` is shown with every request.
+    pub(super) fn new(settings: &settings::GitHub, token: &Secret) -> Result<Self, BadGitHub> {
         let base: Url = format!("{}/", settings.api_url.trim_end_matches('/')).parse().map_err(|_| BadGitHub::Address)?;
-        let token = settings.token.as_ref().ok_or(BadGitHub::NoToken)?;
         let mut login = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| BadGitHub::Token)?;
         login.set_sensitive(true);
         let headers = HeaderMap::from_iter([
@@ -105,7 +105,6 @@ async fn whole(mut response: Response, limit: usize) -> Result<Vec<u8>, ForgeErr
 }
 
 /// What the client says, with its causes and without the address.
-#[allow(clippy::needless_pass_by_value, reason = "map_err gives it away")]
 fn unreachable(error: reqwest::Error) -> ForgeError {
     let error = error.without_url();
     let mut text = error.to_string();
@@ -122,9 +121,4 @@ fn is_loopback(url: &Url) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     })
-}
-
-/// Statuses that send the asker somewhere else, where we do not go.
-pub(super) fn is_moved(status: StatusCode) -> bool {
-    status.is_redirection()
 }

@@ -7,7 +7,7 @@ mod refusal;
 
 use super::{BadSignature, CommentId, Forge, ForgeError, Page, RemoteComment, Signed, signature::Secrets};
 use axum::http::HeaderMap;
-use exchange::Exchange;
+use exchange::{Answer, Exchange};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use proto::orders::PullRequest;
 use reqwest::Method;
@@ -17,18 +17,16 @@ use service::settings;
 /// Comments asked for at a time, the most GitHub gives.
 const PAGE: usize = 100;
 
-/// GitHub as one token sees it.
+/// GitHub as one token sees it. Without a token only its webhooks are believed, and every call is denied.
 #[derive(Debug)]
 pub struct GitHub {
-    exchange: Exchange,
+    exchange: Option<Exchange>,
     webhook: Secrets,
 }
 
 /// Why GitHub cannot be spoken to at all.
 #[derive(Debug, thiserror::Error)]
 pub enum BadGitHub {
-    #[error("gateway.github.token is absent: without it nothing can be commented")]
-    NoToken,
     #[error("gateway.github.token has a character that cannot travel in a header: copy it again")]
     Token,
     #[error("gateway.github.api_url is no address: write https://api.github.com, or https://HOST/api/v3")]
@@ -41,12 +39,23 @@ impl GitHub {
     /// From checked settings.
     pub fn new(settings: &settings::GitHub) -> Result<Self, BadGitHub> {
         let webhook = Secrets { current: settings.webhook_secret.clone(), previous: settings.webhook_secret_previous.clone() };
-        Ok(Self { exchange: Exchange::new(settings)?, webhook })
+        let exchange = settings.token.as_ref().map(|token| Exchange::new(settings, token)).transpose()?;
+        Ok(Self { exchange, webhook })
+    }
+
+    /// Whether there is a token to comment with.
+    pub fn may_comment(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    async fn send(&self, method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Answer, ForgeError> {
+        let denied = || ForgeError::Denied("no token is configured".to_owned());
+        self.exchange.as_ref().ok_or_else(denied)?.send(method, path, json).await
     }
 
     async fn page(&self, on: &PullRequest, page: u32) -> Result<Page, ForgeError> {
         let path = format!("{}?per_page={PAGE}&page={page}", of_issue(on)?);
-        let answer = self.exchange.send(Method::GET, &path, None).await?;
+        let answer = self.send(Method::GET, &path, None).await?;
         let listed: Vec<Comment> = answer.read()?;
         // A page that is not full is the last one; of a full one the Link header knows, where a proxy has left it.
         let more = listed.len() >= PAGE && answer.has_next().unwrap_or(true);
@@ -55,7 +64,7 @@ impl GitHub {
 
     async fn write(&self, method: Method, path: String, body: &str) -> Result<CommentId, ForgeError> {
         let json = serde_json::to_vec(&Text { body }).map_err(|error| ForgeError::Refused(error.to_string()))?;
-        let written: Comment = self.exchange.send(method, &path, Some(json)).await?.read()?;
+        let written: Comment = self.send(method, &path, Some(json)).await?.read()?;
         Ok(written.id)
     }
 }
@@ -78,7 +87,7 @@ impl Forge for GitHub {
     }
 
     fn delete<'a>(&'a self, on: &'a PullRequest, id: CommentId) -> BoxFuture<'a, Result<(), ForgeError>> {
-        async move { self.exchange.send(Method::DELETE, &comment(on, id)?, None).await.map(drop) }.boxed()
+        async move { self.send(Method::DELETE, &comment(on, id)?, None).await.map(drop) }.boxed()
     }
 }
 

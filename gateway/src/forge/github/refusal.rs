@@ -2,7 +2,6 @@
 //!
 //! The rules are those of "Rate limits for the REST API" and "Troubleshooting the REST API" in GitHub's documentation.
 
-use super::exchange::is_moved;
 use crate::forge::ForgeError;
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{
@@ -42,7 +41,8 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], resourc
     if let Some(retry_after) = limit(status, headers, &said) {
         return ForgeError::Limited { retry_after };
     }
-    if is_moved(status) {
+    // Where it has moved to is not followed: the text would go to whom nobody named.
+    if status.is_redirection() {
         return ForgeError::Refused(format!("{resource} has moved (status {}): use the repository's new name", status.as_u16()));
     }
     match status {
