@@ -62,13 +62,18 @@ pub(super) fn list(lines: &[&Line], total: u32, reasons: bool, room: usize) -> S
 
 fn with_more(mut shown: Vec<String>, total: u32) -> String {
     let more = u64::from(total).saturating_sub(shown.len() as u64);
-    shown.push(format!("… and {more} more"));
+    shown.push(if shown.is_empty() { too_many(total) } else { format!("… and {more} more") });
     branches(&shown)
 }
 
-/// Room that the line about the others takes at most.
+/// The only line, when no order has one.
+fn too_many(total: u32) -> String {
+    format!("{total} orders, too many to list")
+}
+
+/// Room that the line about the others takes at most: the longer of the two that it may be.
 fn more_units(total: u32) -> usize {
-    units(LAST) + units(&format!("… and {total} more\n"))
+    units(LAST) + units(&too_many(total)) + 1
 }
 
 fn branches(texts: &[String]) -> String {

@@ -106,7 +106,7 @@ fn thousands_of_orders_are_folded() {
         insta::assert_snapshot!(name, text);
     }
     let text = comment(Moment::Start, orders.iter().map(|o| Line { state: Queued, ..o.clone() }).collect()).render();
-    assert!(text.contains("└─ … and 5000 more\n"), "{}", &text[..200]);
+    assert!(text.contains("└─ 5000 orders, too many to list\n"), "{}", &text[..200]);
 }
 
 #[test]

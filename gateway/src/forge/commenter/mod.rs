@@ -180,4 +180,6 @@ impl Shown {
 }
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests;

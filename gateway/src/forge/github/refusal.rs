@@ -8,7 +8,7 @@ use reqwest::{
     StatusCode,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
 
 /// How long to wait when a limit does not say: what GitHub asks for at least.
@@ -18,26 +18,29 @@ const LONGEST: Duration = Duration::from_hours(2);
 /// Characters of GitHub's own words that are passed on.
 const MAX_WORDS: usize = 300;
 
-#[derive(Debug, Default, Deserialize)]
+/// What GitHub says in a refusal, as far as it can be read: the rest of the answer differs from case to case.
+#[derive(Debug, Default)]
 struct Said {
-    #[serde(default)]
     message: String,
-    #[serde(default)]
-    errors: Vec<Detail>,
+    details: Vec<String>,
 }
 
-/// An entry of `errors`; what it is called for differs, so that anything else is passed over.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Detail {
-    Told { message: String },
-    Named { field: String, code: String },
-    Other(serde::de::IgnoredAny),
+impl Said {
+    fn read(body: &[u8]) -> Self {
+        let whole: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let detail = |entry: &Value| {
+            let named = || Some(format!("{}: {}", entry["field"].as_str()?, entry["code"].as_str()?));
+            text(entry).or_else(|| text(&entry["message"])).or_else(named)
+        };
+        let listed = whole["errors"].as_array().map(Vec::as_slice).unwrap_or(std::slice::from_ref(&whole["errors"]));
+        Self { message: text(&whole["message"]).unwrap_or_default(), details: listed.iter().filter_map(detail).collect() }
+    }
 }
 
 /// The error that an answer stands for. `resource` is what was asked for.
 pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], resource: &str) -> ForgeError {
-    let said: Said = serde_json::from_slice(body).unwrap_or_default();
+    let said = Said::read(body);
     if let Some(retry_after) = limit(status, headers, &said) {
         return ForgeError::Limited { retry_after };
     }
@@ -81,12 +84,7 @@ fn until(reset: u64, headers: &HeaderMap) -> Duration {
 
 /// GitHub's own words, shortened, on one line.
 fn words(status: StatusCode, said: &Said) -> String {
-    let details = said.errors.iter().filter_map(|detail| match detail {
-        Detail::Told { message } => Some(message.clone()),
-        Detail::Named { field, code } => Some(format!("{field}: {code}")),
-        Detail::Other(_) => None,
-    });
-    let all: Vec<String> = std::iter::once(said.message.clone()).filter(|m| !m.is_empty()).chain(details).collect();
+    let all: Vec<&str> = std::iter::once(&said.message).chain(&said.details).map(String::as_str).filter(|m| !m.is_empty()).collect();
     let text: String = all.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
     if text.is_empty() { format!("status {}", status.as_u16()) } else { format!("{text} (status {})", status.as_u16()) }
 }
@@ -140,8 +138,21 @@ mod tests {
         assert_eq!(meaning(500, &[], "<html>"), Unavailable("status 500".into()));
         assert_eq!(meaning(503, &[], "<html>"), Unavailable("status 503".into()));
         assert!(matches!(meaning(301, &[("location", "https://elsewhere")], "{}"), Refused(text) if text.contains("new name")));
-        let invalid = r#"{"message":"Validation Failed","errors":[{"code":"x","field":"data","message":"Body is too long"},{"field":"body","code":"missing_field"},"odd"]}"#;
+        let invalid = r#"{"message":"Validation Failed","errors":[{"code":"x","field":"data","message":"Body is too long"},{"field":"body","code":"missing_field"}]}"#;
         assert_eq!(meaning(422, &[], invalid), Refused("Validation Failed; Body is too long; body: missing_field (status 422)".into()));
+    }
+
+    #[test]
+    fn odd_answers_say_what_they_can() {
+        for (body, text) in [
+            (r#"{"message":"no","errors":"because"}"#, "no; because (status 422)"),
+            (r#"{"message":"no","errors":["a",{"code":1},null,{"message":"b"}]}"#, "no; a; b (status 422)"),
+            (r#"{"message":7}"#, "status 422"),
+            ("[]", "status 422"),
+            ("\u{0}", "status 422"),
+        ] {
+            assert_eq!(meaning(422, &[], body), ForgeError::Refused(text.into()), "{body}");
+        }
     }
 
     #[test]
