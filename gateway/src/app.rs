@@ -38,6 +38,19 @@ pub(crate) struct Limits {
     pub(crate) trusted_proxies: Vec<IpAddr>,
 }
 
+/// What the settings say about runs of orders.
+#[derive(Debug)]
+pub(crate) struct OrderRules {
+    pub(crate) limits: domain::orders::Limits,
+    pub(crate) short_pool: PoolName,
+    pub(crate) long_pool: PoolName,
+    pub(crate) git: GitRules,
+    pub(crate) callback_hosts: Vec<String>,
+    pub(crate) may_sign: bool,
+    /// Without a slash at its end; empty if nobody has set it.
+    pub(crate) public_url: String,
+}
+
 /// The gateway, as its handlers see it.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -45,6 +58,10 @@ pub(crate) struct App {
     pub(crate) auth: Auth,
     pub(crate) index: RunIndex,
     pub(crate) sealing: SealingKey,
+    /// Seals where the end of a run is told.
+    pub(crate) callbacks: Sealer,
+    pub(crate) orders: OrderRules,
+    pub(crate) forge: Arc<GitHub>,
     pub(crate) readers: Readers,
     pub(crate) tails: TailCache,
     pub(crate) origins: Origins,

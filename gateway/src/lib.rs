@@ -6,8 +6,9 @@
 //!
 //! The map: [`run`] puts it together (`start`), `routes` is the table of everything there is, `door` is what every request
 //! passes, `auth` says who calls and what they may, `answers` holds all words for people. Then the rooms: `deploy` and
-//! `orders` start runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `logs` streams their output, `fleet`
-//! shows locks, workers and queues, `keys` and `health` the rest.
+//! `orders` start runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `logs` streams their
+//! output, `fleet` shows locks, workers and queues, [`forge`] speaks with GitHub, `telling` says outside what becomes of runs,
+//! `keys` and `health` do the rest.
 
 mod answers;
 mod app;
@@ -17,15 +18,16 @@ mod dead_letters;
 mod deploy;
 mod door;
 mod fleet;
+pub mod forge;
 mod health;
 mod keys;
 mod logs;
-#[expect(dead_code, reason = "no route leads here until its jobs can be stored")]
 mod orders;
 mod routes;
 mod runs;
 mod start;
 mod status;
+mod telling;
 
 #[cfg(test)]
 mod fixtures;

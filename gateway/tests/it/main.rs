@@ -7,6 +7,7 @@ mod admission;
 mod commands;
 mod door;
 mod fleet;
+mod forge;
 mod harness;
 mod keys;
 mod listing;

@@ -6,6 +6,7 @@
 mod address;
 mod edge;
 mod fleet;
+mod forge;
 
 use address::UrlFault;
 
@@ -61,6 +62,7 @@ impl Settings {
         edge::log(&self.log, &mut found);
         edge::nats(&self.nats, &mut found);
         edge::gateway(&self.gateway, &mut found);
+        forge::github(&self.gateway.github, &mut found);
         fleet::scheduler(self, &mut found);
         fleet::worker(&self.worker, &mut found);
         fleet::git(&self.git, &mut found);

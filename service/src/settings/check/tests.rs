@@ -25,6 +25,9 @@ gateway.allowed_origins=https://a.example,http://localhost:5173,https://[::1]:84
 gateway.admin_token=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 gateway.public_url=https://navvy.example/below
 gateway.trusted_proxies=10.0.0.1,fd00::1
+gateway.github.api_url=https://git.example/api/v3; gateway.github.token=ghp_x
+gateway.github.api_url=http://127.0.0.1:9; gateway.github.edit_interval=1s
+gateway.github.webhook_secret=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; gateway.github.webhook_secret_previous=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
 nats.url=nats://a:4222, tls://b:4222; nats.user=u; nats.password=p
 scheduler.sealing_key=0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0F
 scheduler.lease=15s
@@ -62,6 +65,13 @@ gateway.sse_max_readers=0 | larger
 gateway.connections_max=2000 | sse_max_readers
 gateway.connections_per_ip=0 | larger
 gateway.trusted_proxies=proxy.example | IP
+gateway.github.api_url=http://git.example/api/v3 | https
+gateway.github.api_url=https://git.example/api/v3?a=b | query
+gateway.github.token=ghp x | blank
+gateway.github.webhook_secret=short | 32
+gateway.github.webhook_secret_previous=short; gateway.github.webhook_secret=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | 32
+gateway.github.webhook_secret_previous=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | came before
+gateway.github.edit_interval=999ms | 1s
 nats.url=http://a | nats://
 nats.url=nats://u:p@a:4222 | user
 nats.user=u | nats.password
@@ -116,9 +126,9 @@ fn each_unsound_setting_is_named() {
 #[test]
 fn all_problems_come_at_once_and_no_secret_is_quoted() {
     let found = problems(
-        "gateway.admin_token=canary-1; scheduler.sealing_key=canary-2; \
-         nats.url=nats://user:canary-3@host; worker.slots=0",
+        "gateway.admin_token=canary-1; scheduler.sealing_key=canary-2; gateway.github.webhook_secret=canary-4; \
+         gateway.github.token=canary 5; nats.url=nats://user:canary-3@host; worker.slots=0",
     );
-    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(found.len(), 6, "{found:?}");
     assert!(!format!("{found:?}").contains("canary"), "{found:?}");
 }

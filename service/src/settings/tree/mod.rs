@@ -14,7 +14,7 @@ use super::describe::section;
 use super::listen::Listen;
 
 pub use fleet::{Git, Nats, Scheduler, Tools, Worker};
-pub use gateway::Gateway;
+pub use gateway::{Gateway, GitHub, Orders};
 
 section! {
     /// Keys that stand outside any section.
