@@ -1,12 +1,13 @@
 //! What all requests share: the connection, the rules, the index, the counts.
 
 use crate::{
-    answers::Refusal, auth::Auth, deploy::sealing::SealingKey, door::Origins, health::Health, logs::Readers, runs::RunIndex,
-    status::TailCache,
+    answers::Refusal, auth::Auth, deploy::sealing::SealingKey, door::Origins, forge::github::GitHub, health::Health, logs::Readers,
+    runs::RunIndex, status::TailCache, telling::Sealer,
 };
 use bus::Bus;
+use domain::orders::GitRules;
 use proto::{
-    RunId,
+    PoolName, RunId,
     git::AllowedHosts,
     message::{RunSpec, Trigger},
     orders::OrderCounts,
@@ -16,7 +17,7 @@ use service::{
     metrics::{GatewayMetrics, Metrics},
     ops::Readiness,
 };
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How long the store may take for one request before the caller is told to come again. Together with the look at the

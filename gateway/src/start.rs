@@ -1,21 +1,29 @@
 //! Puts the gateway together and serves it.
 
 use crate::{
-    app::{App, Limits},
+    app::{App, Limits, OrderRules},
     auth::{Auth, keyring::Keyring},
     deploy::sealing::SealingKey,
     door::Origins,
+    forge::{
+        Forge,
+        commenter::Pace,
+        github::{BadGitHub, GitHub},
+    },
     health::Health,
     logs::Readers,
     routes,
     runs::RunIndex,
     status::TailCache,
+    telling::{Commenting, Means, Sealer, Telling},
 };
 use axum::Router;
 use bus::Bus;
+use domain::orders::{GitBase, GitRules};
 use proto::{
     Secret,
     git::{AllowedHosts, BadGit},
+    ids::BadId,
 };
 use service::{
     http,
@@ -58,6 +66,18 @@ pub enum GatewayError {
     /// An entry of the list of git hosts is none.
     #[error("git.allowed_hosts cannot be read")]
     GitHosts(#[source] BadGit),
+    /// The address that `org/repo` stands on is none.
+    #[error("gateway.orders.git_base cannot be read")]
+    GitBase(#[source] BadGit),
+    /// A pool's name is none.
+    #[error("gateway.orders: a pool's name cannot be read")]
+    Pool(#[source] BadId),
+    /// GitHub cannot be spoken to.
+    #[error(transparent)]
+    GitHub(BadGitHub),
+    /// No HTTP client can be made.
+    #[error("callbacks cannot be sent")]
+    Callbacks(#[source] reqwest::Error),
 }
 
 /// Serves the gateway until `shutdown` is cancelled; requests in hand may finish, live streams end.
@@ -76,6 +96,7 @@ pub async fn run(deps: GatewayDeps, listener: TcpListener, shutdown: Cancellatio
 pub fn router(deps: &GatewayDeps, stop: CancellationToken) -> Result<Router, GatewayError> {
     let app = Arc::new(app(deps, stop)?);
     watch_runs(&app, &deps.tasks);
+    tell_outside(&app, deps)?;
     add_probes(&app);
     Ok(routes::router(&app))
 }
@@ -90,8 +111,12 @@ fn app(deps: &GatewayDeps, stop: CancellationToken) -> Result<App, GatewayError>
         heartbeat: *settings.sse_heartbeat,
         trusted_proxies: settings.trusted_proxies.iter().filter_map(|ip| ip.parse().ok()).collect(),
     };
+    let token = admin_token(&deps.settings)?;
     Ok(App {
-        auth: Auth::new(admin_token(&deps.settings)?, settings.anonymous, Keyring::new(deps.bus.keys())),
+        callbacks: Sealer::new(&token),
+        orders: order_rules(&deps.settings)?,
+        forge: Arc::new(GitHub::new(&settings.github).map_err(GatewayError::GitHub)?),
+        auth: Auth::new(token, settings.anonymous, Keyring::new(deps.bus.keys())),
         index: RunIndex::default(),
         sealing: SealingKey::new(deps.bus.keys()),
         readers: Readers::new(settings.sse_max_readers, READERS_PER_KEY, gateway_metrics.clone()),
@@ -108,6 +133,28 @@ fn app(deps: &GatewayDeps, stop: CancellationToken) -> Result<App, GatewayError>
         health: Health::default(),
         stop,
         bus: deps.bus.clone(),
+    })
+}
+
+fn order_rules(settings: &Settings) -> Result<OrderRules, GatewayError> {
+    let (gateway, orders) = (&settings.gateway, &settings.gateway.orders);
+    let limits = domain::orders::Limits {
+        max_orders: orders.max_orders as usize,
+        max_dependencies: orders.max_dependencies as usize,
+        max_order_bytes: orders.max_order_bytes as usize,
+        max_commands: orders.max_commands as usize,
+        default_parallel: orders.default_parallel,
+        max_parallel: orders.max_parallel,
+    };
+    let hosts = AllowedHosts::parse(&settings.git.allowed_hosts).map_err(GatewayError::GitHosts)?;
+    Ok(OrderRules {
+        limits,
+        short_pool: orders.short_pool.parse().map_err(GatewayError::Pool)?,
+        long_pool: orders.long_pool.parse().map_err(GatewayError::Pool)?,
+        git: GitRules { base: GitBase::parse(&orders.git_base).map_err(GatewayError::GitBase)?, hosts },
+        callback_hosts: gateway.callback_hosts.clone(),
+        may_sign: gateway.callback_secret.is_some(),
+        public_url: gateway.public_url.clone().unwrap_or_default().trim_end_matches('/').to_owned(),
     })
 }
 
@@ -128,6 +175,26 @@ fn watch_runs(app: &Arc<App>, tasks: &Tasks) {
             () = app.stop.cancelled() => {}
         }
     });
+}
+
+fn tell_outside(app: &Arc<App>, deps: &GatewayDeps) -> Result<(), GatewayError> {
+    let settings = &deps.settings.gateway;
+    let forge: Arc<dyn Forge> = app.forge.clone();
+    let means = Means {
+        commenting: app.forge.may_comment().then(|| Commenting::new(forge, Pace::new(*settings.github.edit_interval))),
+        hosts: settings.callback_hosts.clone(),
+        secret: settings.callback_secret.as_ref().map(|secret| Secret::new(secret.expose())),
+        public_url: app.orders.public_url.clone(),
+    };
+    let telling = Arc::new(Telling::new(app, means).map_err(GatewayError::Callbacks)?);
+    let stop = app.stop.clone();
+    deps.tasks.spawn("telling outside", async move {
+        tokio::select! {
+            () = telling.follow() => {}
+            () = stop.cancelled() => {}
+        }
+    });
+    Ok(())
 }
 
 fn add_probes(app: &Arc<App>) {

@@ -151,6 +151,7 @@ fn callbacks(job: &JobRequest, report: &mut Report<'_>) -> Result<Vec<Secret>, T
 
 /// Why an address may not be told about the end of a job.
 fn callback(text: &str) -> Result<(), &'static str> {
+    let text = text.strip_prefix("PUT ").unwrap_or(text);
     let url = Url::parse(text).map_err(|_| "is not an address such as https://HOST/PATH")?;
     if text.len() > MAX_URL_BYTES || text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
         return Err("is longer than 2048 bytes or holds spaces or control characters");

@@ -65,7 +65,6 @@ pub(super) fn check(
         ssm_paths: ssm_paths?,
         secret_manager_paths: secret_manager_paths?,
         sops_key: sops_key?,
-        callback_url: None,
     };
     Ok(ValidOrder { node, bundle })
 }

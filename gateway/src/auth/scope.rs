@@ -53,6 +53,8 @@ pub(crate) enum Access {
     OpenOnLoopback,
     /// A valid key, whatever it may do.
     AnyKey,
+    /// A key, or none: the route itself asks for something else that shows who calls (a signature).
+    KeyOrProof,
     /// A key with this scope.
     Needs(Scope),
 }
@@ -60,7 +62,7 @@ pub(crate) enum Access {
 /// May this caller do this? `None` is a caller without a key. The scope `admin` includes the others.
 pub(crate) fn authorize(caller: Option<&Principal>, access: Access, loopback: bool) -> Result<(), Refusal> {
     match (access, caller) {
-        (Access::Open, _) | (Access::AnyKey, Some(_)) => Ok(()),
+        (Access::Open | Access::KeyOrProof, _) | (Access::AnyKey, Some(_)) => Ok(()),
         (Access::OpenOnLoopback, caller) if loopback || caller.is_some() => Ok(()),
         (Access::Needs(scope), Some(caller)) if caller.has(scope) => Ok(()),
         (Access::Needs(scope), Some(_)) => Err(Refusal::MissingScope(scope)),

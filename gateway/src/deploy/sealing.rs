@@ -35,14 +35,19 @@ impl SealingKey {
     /// Seals a run's secrets so that only the scheduler can open them, and only for this run.
     pub(crate) async fn seal(&self, run: RunId, bundle: &SecretBundle) -> Result<Sealed, Refusal> {
         let plain = serde_json::to_vec(bundle).map_err(|error| fault(&error))?;
+        self.seal_bytes(run, &plain).await
+    }
+
+    /// Seals what is encoded already.
+    pub(crate) async fn seal_bytes(&self, run: RunId, plain: &[u8]) -> Result<Sealed, Refusal> {
         let context = run.to_string();
         if let Some(key) = self.remembered()
-            && let Ok(sealed) = seal_to(&key, &context, &plain)
+            && let Ok(sealed) = seal_to(&key, &context, plain)
         {
             return Ok(sealed);
         }
         let key = self.read().await?;
-        seal_to(&key, &context, &plain).map_err(|error: SealError| fault(&error))
+        seal_to(&key, &context, plain).map_err(|error: SealError| fault(&error))
     }
 
     fn remembered(&self) -> Option<String> {

@@ -6,11 +6,17 @@
 //! sealed into the spec, and publishes the trigger, all of it under the identity that stands in the [`Intake`].
 
 mod pages;
-pub(crate) mod plain;
+mod plain;
 mod prepare;
 pub(crate) mod request_schema;
-pub(crate) mod sender;
-pub(crate) mod webhook;
+mod routes;
+mod sender;
+mod store;
+mod webhook;
+
+pub(crate) use plain::OrdersBody;
+pub(crate) use routes::{orders, webhook, webhook_method};
+pub(crate) use webhook::{WebhookBody, WebhookErrorBody};
 
 use crate::{
     answers::Refusal,

@@ -119,6 +119,7 @@ fn access_text(access: Access) -> String {
         Access::Open => "Needs no key.".to_owned(),
         Access::OpenOnLoopback => "Needs no key where the gateway listens on a loopback address only.".to_owned(),
         Access::AnyKey => "Needs a key with any scope.".to_owned(),
+        Access::KeyOrProof => "Needs a key with the scope `deploy`, or a signature.".to_owned(),
         Access::Needs(scope) => format!("Needs the scope `{scope}`."),
     }
 }

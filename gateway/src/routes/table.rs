@@ -11,6 +11,10 @@ use crate::{
     health::{self, HealthBody},
     keys::{self, KeyRequest, KeysBody, NewKeyBody, WhoamiBody},
     logs,
+    orders::{
+        self, OrdersBody, WebhookBody, WebhookErrorBody,
+        request_schema::{EnvelopeSchema, JobSchema},
+    },
     runs::{self, JobsBody, RunBody, RunsBody},
     status::{self, StatusBody},
 };
@@ -64,7 +68,7 @@ const TOO_MANY: (u16, &str) = (429, "Too many live streams.");
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    [deployments(), runs(), run_commands(), the_fleet(), the_keys(), the_process()].into_iter().flatten().collect()
+    [deployments(), run_orders(), runs(), run_commands(), the_fleet(), the_keys(), the_process()].into_iter().flatten().collect()
 }
 
 fn deployments() -> Vec<Route> {
@@ -106,6 +110,30 @@ fn deployments() -> Vec<Route> {
             commands::cancel_deployment,
             command_doc("deployments", "Stop the run").takes::<CancelRequest>(false).refuses(&[NO_DEPLOYMENT]),
         ),
+    ]
+}
+
+fn run_orders() -> Vec<Route> {
+    let plain = Doc::new("orders", "Start a run of orders")
+        .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same job again gets the same run. So does `run_id` in the job.")
+        .takes::<JobSchema>(true)
+        .gives::<OrdersBody>(202, "Stored; `Idempotency-Replayed: true` if it had been before.")
+        .refuses(&[
+            (400, "Bad input; `errors` names every problem."),
+            (408, "The body did not arrive in time."),
+            TOO_LARGE,
+            NOT_JSON,
+            (422, "The Idempotency-Key was used with another job."),
+        ]);
+    let webhook = Doc::new("orders", "Start a run of orders, as the replaced engine took it")
+        .header("X-Hub-Signature-256", "`sha256=` and the HMAC of the body with the webhook's secret: instead of a key.")
+        .takes::<EnvelopeSchema>(true)
+        .gives::<WebhookBody>(200, "Stored.")
+        .gives::<WebhookErrorBody>(400, "Every problem of the job, or what is wrong with the body. Every refusal here has this form.");
+    let handler = routing::post(orders::webhook).fallback(orders::webhook_method);
+    vec![
+        post("/v1/orders", DEPLOY, orders::orders, plain),
+        Route { verb: Verb::Post, path: "/webhook", access: Access::KeyOrProof, handler, doc: webhook },
     ]
 }
 

@@ -34,13 +34,7 @@ impl Commenting {
     }
 
     /// Shows what is so now, if it is due.
-    pub(super) async fn tell(
-        &self,
-        telling: &Telling,
-        view: &RunView,
-        spec: &OrdersSpec,
-        on: &PullRequest,
-    ) -> Result<Next, BusError> {
+    pub(super) async fn tell(&self, telling: &Telling, view: &RunView, spec: &OrdersSpec, on: &PullRequest) -> Result<Next, BusError> {
         let (notices, key) = (telling.app.bus.notices(), subject::comment_key(view.id));
         let mut held: Held<Shown> = notices.get(&key).await?;
         let identity = Identity::new(&spec.search_tag, &view.id, &spec.flow_id());

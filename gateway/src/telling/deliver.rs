@@ -60,7 +60,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_judged_by_its_status() {
-        for (status, expected) in [(200, "done"), (201, "done"), (204, "done"), (301, "never"), (410, "never"), (400, "later"), (429, "later"), (503, "later")] {
+        for (status, expected) in
+            [(200, "done"), (201, "done"), (204, "done"), (301, "never"), (410, "never"), (400, "later"), (429, "later"), (503, "later")]
+        {
             let found = match judge(StatusCode::from_u16(status).unwrap()) {
                 Delivery::Done => "done",
                 Delivery::Later(_) => "later",

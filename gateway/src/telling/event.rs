@@ -26,12 +26,8 @@ pub(crate) fn done(view: &RunView) -> Option<DoneMarker> {
         RunStatus::Running | RunStatus::AwaitingApproval | RunStatus::Unknown => return None,
     };
     let counts = view.orders.unwrap_or_default();
-    let summary = DoneSummary {
-        succeeded: counts.succeeded,
-        failed: counts.failed,
-        timed_out: counts.timed_out,
-        cancelled: counts.cancelled,
-    };
+    let summary =
+        DoneSummary { succeeded: counts.succeeded, failed: counts.failed, timed_out: counts.timed_out, cancelled: counts.cancelled };
     Some(DoneMarker { status: status.to_owned(), summary })
 }
 
@@ -64,7 +60,8 @@ pub(crate) fn completed(view: &RunView, done: &DoneMarker, id: &str, source: &st
 /// as it is.
 pub(crate) fn signature(secret: &Secret, id: &str, at: Timestamp, body: &[u8]) -> String {
     let text = secret.expose();
-    let key = text.strip_prefix(SECRET_PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok()).unwrap_or_else(|| text.as_bytes().to_vec());
+    let key =
+        text.strip_prefix(SECRET_PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok()).unwrap_or_else(|| text.as_bytes().to_vec());
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
     mac.update(format!("{id}.{}.", at.as_second()).as_bytes());
     mac.update(body);
@@ -102,7 +99,10 @@ mod tests {
         }
         let view = RunView { status: RunStatus::Failed, orders: Some(counts), ended_at: Some(fixtures::at(9)), ..fixtures::view() };
         let marker = done(&view).unwrap();
-        assert_eq!(serde_json::to_value(&marker).unwrap(), json!({"status": "failed", "summary": {"succeeded": 1, "failed": 1, "timed_out": 1}}));
+        assert_eq!(
+            serde_json::to_value(&marker).unwrap(),
+            json!({"status": "failed", "summary": {"succeeded": 1, "failed": 1, "timed_out": 1}})
+        );
         let event = completed(&view, &marker, "id", "https://navvy.example");
         assert_eq!(event["data"]["done_endpt"], format!("https://navvy.example/v1/runs/{}/done", view.id));
         for required in ["specversion", "id", "source", "type"] {

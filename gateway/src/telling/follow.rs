@@ -10,12 +10,7 @@ use super::{
 use crate::{answers::chain, app::App};
 use bus::{BusError, Held, ViewEvent};
 use jiff::{SignedDuration, Timestamp};
-use proto::{
-    RunId, Secret,
-    message::RunSpec,
-    subject,
-    view::RunView,
-};
+use proto::{RunId, Secret, message::RunSpec, subject, view::RunView};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -223,7 +218,9 @@ impl Telling {
         let (mut headers, mut content, mut body) = (Vec::new(), "application/json", serde_json::to_vec(&done).unwrap_or_default());
         match (callback.method, &self.secret) {
             (super::callback::Method::Put, _) => {}
-            (super::callback::Method::Post, None) => return Delivery::Never("there is no gateway.callback_secret to sign it with".to_owned()),
+            (super::callback::Method::Post, None) => {
+                return Delivery::Never("there is no gateway.callback_secret to sign it with".to_owned());
+            }
             (super::callback::Method::Post, Some(secret)) => {
                 let (id, at) = (format!("{}.{n}", view.id), Timestamp::now());
                 body = serde_json::to_vec(&event::completed(view, &done, &id, &self.public_url)).unwrap_or_default();

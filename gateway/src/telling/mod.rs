@@ -12,5 +12,4 @@ mod follow;
 
 pub(crate) use callback::{Callback, Method, Sealer};
 pub(crate) use comment::Commenting;
-pub(crate) use event::done;
 pub(crate) use follow::{Means, Telling};
