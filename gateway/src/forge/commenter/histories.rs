@@ -59,7 +59,7 @@ impl Memory {
                 Weather::Fair => done(),
                 Weather::Deaf => done().and(Err(lost())),
                 Weather::Down => Err(lost()),
-                Weather::Limited => Err(ForgeError::Limited { retry_after: Duration::from_secs(120) }),
+                Weather::Limited => Err(ForgeError::Limited { retry_after: Duration::from_mins(2) }),
             }
         }
         .boxed()

@@ -33,7 +33,7 @@ impl Said {
             let named = || Some(format!("{}: {}", entry["field"].as_str()?, entry["code"].as_str()?));
             text(entry).or_else(|| text(&entry["message"])).or_else(named)
         };
-        let listed = whole["errors"].as_array().map(Vec::as_slice).unwrap_or(std::slice::from_ref(&whole["errors"]));
+        let listed = whole["errors"].as_array().map_or(std::slice::from_ref(&whole["errors"]), Vec::as_slice);
         Self { message: text(&whole["message"]).unwrap_or_default(), details: listed.iter().filter_map(detail).collect() }
     }
 }

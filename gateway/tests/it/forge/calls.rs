@@ -11,6 +11,7 @@ use gateway::forge::{
 use proto::orders::{OrderCounts, PullRequest};
 use serde_json::json;
 use service::settings::{self, Period, Secret};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
 async fn pages_end_where_the_forge_says() {
@@ -74,6 +75,21 @@ async fn a_forge_that_does_not_answer_or_is_not_there_is_unavailable() {
     drop(silent);
     let error = GitHub::new(&hasty).unwrap().create(&pull(), "x").await.expect_err("nobody is there");
     assert!(matches!(&error, ForgeError::Unavailable(why) if !why.contains("127.0.0.1")), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off() {
+    let endless = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", endless.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = endless.accept().await.unwrap();
+        // An answer before the request would be an error of its own.
+        assert!(stream.read(&mut [0; 8192]).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[").await.unwrap();
+        while stream.write_all(&[b' '; 8192]).await.is_ok() {}
+    });
+    let error = GitHub::new(&configured(&address)).unwrap().comments(&pull(), 1).await.expect_err("too much");
+    assert!(matches!(&error, ForgeError::Unavailable(why) if why.contains("larger")), "{error}");
 }
 
 #[tokio::test]
