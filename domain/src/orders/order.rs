@@ -7,7 +7,7 @@ use super::{
     names::Names,
     problems::{Problems, Report, Told, shown},
     request::OrderRequest,
-    source::code_source,
+    source::{JobGit, code_source},
     target::target,
 };
 use proto::{
@@ -42,9 +42,7 @@ pub(super) fn check(
     if let Ok(seconds) = timeout {
         check_timeout(seconds, job, target.as_ref().is_ok_and(super::target::Target::is_short), report);
     }
-    let bare = target.as_ref().is_ok_and(super::target::Target::takes_bare_commands);
-    // Without a valid target nobody knows whether code is needed.
-    let source = code_source(order, &job.git, bare || target.is_err(), &rules.git, report);
+    let source = code_source(order, &job.git, names_no_code(order, &job.git), &rules.git, report);
     let env_vars = variables(&order.env_vars, report);
     let ssm_paths = locations("ssm_paths", &order.ssm_paths, "", report);
     let secret_manager_paths = locations("secret_manager_paths", &order.secret_manager_paths, "aws:::secretd:", report);
@@ -67,6 +65,12 @@ pub(super) fn check(
         sops_key: sops_key?,
     };
     Ok(ValidOrder { node, bundle })
+}
+
+/// Whether neither the job nor the order says a word about code: then none is missing.
+fn names_no_code(order: &OrderRequest, git: &JobGit) -> bool {
+    let job = matches!((&git.repository, &git.token, &git.ssh_key), (Ok(None), Ok(None), Ok(None)));
+    job && [&order.git_repo, &order.git_folder, &order.commit_hash].into_iter().all(|given| matches!(given, Given::Absent))
 }
 
 fn commands<'g>(given: &'g Given<Texts>, report: &mut Report<'_>) -> Result<&'g [String], Told> {

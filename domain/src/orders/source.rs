@@ -102,8 +102,8 @@ fn is_name(text: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct JobGit {
     pub(super) repository: Checked<Repository>,
-    token: Checked<Location>,
-    ssh_key: Checked<Location>,
+    pub(super) token: Checked<Location>,
+    pub(super) ssh_key: Checked<Location>,
     commit: Checked<GitRef>,
 }
 

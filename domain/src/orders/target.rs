@@ -34,14 +34,6 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Whether orders without code are usual there.
-    pub(super) fn takes_bare_commands(&self) -> bool {
-        match self {
-            Self::Short(_) | Self::Long(_) => false,
-            Self::Machine(_) | Self::Named(_) => true,
-        }
-    }
-
     pub(super) fn is_short(&self) -> bool {
         matches!(self, Self::Short(_))
     }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 /// The body of `POST /webhook`.
 #[derive(Debug, ToSchema)]
 #[schema(as = OrdersEnvelope)]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct EnvelopeSchema {
     /// A job (`OrdersRequest`) as JSON, in base64.
     job_parameters_b64: String,
@@ -22,6 +23,7 @@ pub(crate) struct EnvelopeSchema {
 /// A job: shell commands in orders that may depend on one another.
 #[derive(Debug, ToSchema)]
 #[schema(as = OrdersRequest)]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct JobSchema {
     orders: Vec<OrderSchema>,
     /// Who it is for; part of the flow id.
@@ -71,6 +73,7 @@ pub(crate) struct JobSchema {
 /// One order of a job.
 #[derive(Debug, ToSchema)]
 #[schema(as = Order)]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct OrderSchema {
     /// Run one after the other by `sh -c`, until one fails. Secret.
     cmds: Vec<String>,
@@ -112,6 +115,7 @@ pub(crate) struct OrderSchema {
 /// The machine that an order with the target `ssm` runs on: one instance or one tag.
 #[derive(Debug, ToSchema)]
 #[schema(as = SsmTargets)]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct SsmTargetsSchema {
     instance_ids: Option<Vec<String>>,
     tags: Option<BTreeMap<String, String>>,
