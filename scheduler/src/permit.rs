@@ -33,12 +33,11 @@ pub(crate) async fn secrets_for(shard: &Shard, run: &Run, id: AttemptId, public_
     if !run.has_secrets {
         return Ok(None);
     }
-    let plain = match run.orders_spec() {
-        Some(spec) => bundle_of(shard, run, spec, id.job).await?,
-        None => {
-            let stored = shard.bus.sealed().get(run.id).await?.ok_or(PermitError::SecretsMissing)?;
-            shard.sealing.open(&stored, &run.id.to_string())?
-        }
+    let plain = if let Some(spec) = run.orders_spec() {
+        bundle_of(shard, run, spec, id.job).await?
+    } else {
+        let stored = shard.bus.sealed().get(run.id).await?.ok_or(PermitError::SecretsMissing)?;
+        shard.sealing.open(&stored, &run.id.to_string())?
     };
     Ok(Some(bus::seal_to(public_key, &id.to_string(), &plain)?))
 }

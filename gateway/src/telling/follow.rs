@@ -143,7 +143,8 @@ impl Telling {
         let RunSpec::Orders(spec) = &view.spec else { return };
         let old = view.ended_at.is_some_and(|ended| Timestamp::now().duration_since(ended) > GIVE_UP_AFTER);
         let commented = spec.pull_request.is_some() && self.commenting.is_some();
-        if old || !(commented || !spec.callbacks.is_empty()) {
+        let nothing_to_tell = !commented && spec.callbacks.is_empty();
+        if old || nothing_to_tell {
             return;
         }
         let at = Timestamp::now();
