@@ -54,7 +54,6 @@ mod tests {
             ssm_paths: Vec::new(),
             secret_manager_paths: Vec::new(),
             sops_key: None,
-            callback_url: None,
         }
     }
 
