@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::document::Node;
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const MADE_BY_SOPS: &str = include_str!("../../tests/golden/sops-3.13.3.json");
@@ -105,4 +106,16 @@ fn what_is_not_understood_is_refused_by_name() {
     }
     assert_eq!(Identities::parse(&Secret::new("# x\n\nhunter2")).unwrap_err(), SopsError::Identity(3));
     assert_eq!(format!("{:?}", identities()), "Identities(1)");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn every_text_comes_back(values in prop::collection::btree_map("[A-Za-z_][A-Za-z0-9_]{0,8}", any::<String>(), 0..6)) {
+        let ours: BTreeMap<String, Secret> =
+            values.into_iter().filter(|(name, _)| name != METADATA).map(|(name, value)| (name, Secret::new(value))).collect();
+        let document = encrypt(&ours, RECIPIENT).unwrap();
+        prop_assert_eq!(decrypt(document.as_bytes(), &identities()).unwrap(), ours);
+    }
 }
