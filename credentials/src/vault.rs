@@ -9,6 +9,7 @@ use crate::local::read_private;
 use crate::variables::{Variables, of_object, shown};
 use proto::Secret;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
+use std::path::Path;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -24,13 +25,7 @@ pub(crate) struct Vault {
 
 impl Vault {
     pub(crate) fn new(access: &VaultAccess, pause: Pause) -> Result<Self, String> {
-        let trusted = match &access.ca_file {
-            None => Vec::new(),
-            Some(path) => {
-                let bad = |error: &dyn std::fmt::Display| format!("the certificates of Vault in {} are unusable: {error}", path.display());
-                Certificate::from_pem_bundle(&std::fs::read(path).map_err(|error| bad(&error))?).map_err(|error| bad(&error))?
-            }
-        };
+        let trusted = access.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
         let client = client(&access.address, trusted)?;
         Ok(Self { access: access.clone(), client, pause, token: Mutex::new(None) })
     }
@@ -110,6 +105,13 @@ impl Vault {
         url.path_segments_mut().expect("an address with a host has a path").pop_if_empty().extend(segments);
         url
     }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
+    let bad = |why: String| format!("the certificates of Vault in {} are unusable: {why}", path.display());
+    let text = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&text).map_err(|error| bad(error.to_string()))?;
+    if found.is_empty() { Err(bad("there is none in it".to_owned())) } else { Ok(found) }
 }
 
 /// A token that fits into a header.

@@ -4,4 +4,5 @@ mod aws;
 mod local;
 mod signature;
 mod stand_in;
+mod tls;
 mod vault;
