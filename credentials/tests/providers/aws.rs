@@ -147,7 +147,7 @@ async fn an_object_is_streamed_up_to_its_bound() {
     let server = StandIn::start(|asked, before| match (verify(asked, SECRET), asked.target.as_str()) {
         (Err(_), _) => (403, "<Error/>".into()),
         (Ok(_), _) if before == 0 => (503, "<Error><Code>SlowDown</Code></Error>".into()),
-        (Ok(_), "/my-bucket/path/a%20b%2Bc.zip") => (200, "x".repeat(300_000)),
+        (Ok(_), "/my-bucket/path/a%20b%2Bc.zip" | "/my-bucket/unannounced") => (200, "x".repeat(300_000)),
         (Ok(_), _) => (404, "<Error/>".into()),
     })
     .await;
@@ -162,6 +162,14 @@ async fn an_object_is_streamed_up_to_its_bound() {
     assert_eq!(verify(&server.asked()[0], SECRET).unwrap().service, "s3");
     let too_large = keeper.s3_get("my-bucket", "path/a b+c.zip", 299_999).await.unwrap_err();
     assert_eq!(too_large.to_string(), "credential `s3://my-bucket/path/a b+c.zip`: malformed: the object is larger than 299999 bytes");
+    let mut unannounced = keeper.s3_get("my-bucket", "unannounced", 299_999).await.unwrap();
+    let end = loop {
+        match unannounced.chunk().await {
+            Ok(Some(_)) => {}
+            end => break end,
+        }
+    };
+    assert_eq!(end.unwrap_err().cause, too_large.cause);
     assert!(matches!(keeper.s3_get("my-bucket", "absent", 9).await.unwrap_err().cause, Cause::NotFound(_)));
     let stranger = keeper.with_aws_keys(keys("other"));
     assert!(matches!(stranger.s3_get("my-bucket", "absent", 9).await.unwrap_err().cause, Cause::Denied(_)));

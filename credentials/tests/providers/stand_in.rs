@@ -51,7 +51,12 @@ impl StandIn {
                 let (status, body) = answer(&one, before);
                 let response = Response::builder().status(status);
                 let response = if status == 302 { response.header("location", "http://127.0.0.1:9/") } else { response };
-                response.body(Body::from(body)).expect("an answer")
+                // In pieces, its length is not announced.
+                let piece = |bytes: &[u8]| Ok::<_, std::io::Error>(bytes.to_vec());
+                let pieces: Vec<_> = body.as_bytes().chunks(100_000).map(piece).collect();
+                let unannounced = one.target.ends_with("unannounced");
+                let body = if unannounced { Body::from_stream(futures_util::stream::iter(pieces)) } else { Body::from(body) };
+                response.body(body).expect("an answer")
             }
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
