@@ -1,0 +1,347 @@
+//! Archives that try to leave their folder, to fill the disk, or to be read in two ways.
+
+use super::*;
+use flate2::{Compression, write::DeflateEncoder};
+use proptest::prelude::*;
+use std::{
+    fs,
+    io::{Cursor, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+};
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+/// An archive made byte by byte: honest, until a field is changed.
+#[derive(Clone)]
+struct Made {
+    name: Vec<u8>,
+    /// In the header before the content.
+    local_name: Vec<u8>,
+    flags: u16,
+    method: u16,
+    mode: u32,
+    checksum: u32,
+    content: Vec<u8>,
+    unpacked: u32,
+    /// Where the list says that the entry lies; absent: where it does.
+    start: Option<u32>,
+}
+
+fn made(name: impl AsRef<[u8]>, content: &[u8]) -> Made {
+    let mut crc = flate2::Crc::new();
+    crc.update(content);
+    Made {
+        name: name.as_ref().to_vec(),
+        local_name: name.as_ref().to_vec(),
+        flags: 0,
+        method: 0,
+        mode: 0,
+        checksum: crc.sum(),
+        content: content.to_vec(),
+        unpacked: content.len() as u32,
+        start: None,
+    }
+}
+
+fn deflated(name: &str, content: &[u8]) -> Made {
+    let mut deflate = DeflateEncoder::new(Vec::new(), Compression::best());
+    deflate.write_all(content).unwrap();
+    Made { method: 8, content: deflate.finish().unwrap(), ..made(name, content) }
+}
+
+impl Made {
+    /// What the header before the content and the list share.
+    fn shared(&self, name: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for field in [self.flags, self.method, 0, 0x21] {
+            bytes.extend(field.to_le_bytes());
+        }
+        for field in [self.checksum, self.content.len() as u32, self.unpacked] {
+            bytes.extend(field.to_le_bytes());
+        }
+        bytes.extend((name.len() as u16).to_le_bytes());
+        bytes.extend([0, 0]);
+        bytes
+    }
+}
+
+fn archive(entries: &[Made]) -> Vec<u8> {
+    let (mut bytes, mut list) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let start = entry.start.unwrap_or(bytes.len() as u32);
+        bytes.extend(b"PK\x03\x04\x14\0");
+        bytes.extend(entry.shared(&entry.local_name));
+        bytes.extend(&entry.local_name);
+        bytes.extend(&entry.content);
+        list.extend(b"PK\x01\x02\x14\x03\x14\0");
+        list.extend(entry.shared(&entry.name));
+        list.extend([0; 6]);
+        list.extend((entry.mode << 16).to_le_bytes());
+        list.extend(start.to_le_bytes());
+        list.extend(&entry.name);
+    }
+    let start = bytes.len() as u32;
+    bytes.extend(&list);
+    bytes.extend(b"PK\x05\x06\0\0\0\0");
+    bytes.extend([(entries.len() as u16).to_le_bytes(); 2].concat());
+    bytes.extend([(list.len() as u32).to_le_bytes(), start.to_le_bytes()].concat());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+/// A folder with the archive in it, and what the unpacking came to.
+struct Attempt {
+    dir: tempfile::TempDir,
+    result: Result<Unpacked, BadArchive>,
+}
+
+impl Attempt {
+    fn at(bytes: &[u8], limits: &UnpackLimits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("room")).unwrap();
+        let file = dir.path().join("a.zip");
+        fs::write(&file, bytes).unwrap();
+        let result = unpack(File::open(file).unwrap(), &dir.path().join("room/code"), limits, &AtomicBool::new(false));
+        Self { dir, result }
+    }
+
+    fn of(bytes: &[u8]) -> Self {
+        Self::at(bytes, &small())
+    }
+
+    fn place(&self, path: &str) -> PathBuf {
+        self.dir.path().join("room/code").join(path)
+    }
+
+    /// What was refused; nothing of it is on the disk, inside or out.
+    fn refused(self, what: &str) -> BadArchive {
+        let left: Vec<_> = fs::read_dir(self.dir.path().join("room")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "{what}: {left:?}");
+        assert_eq!(fs::read_dir(self.dir.path()).unwrap().count(), 2, "{what}: something lies beside the folder");
+        self.result.expect_err(what)
+    }
+
+    fn bad_entry(self, what: &str) -> BadEntry {
+        match self.refused(what) {
+            BadArchive::Entry { why, .. } => why,
+            other => panic!("{what}: {other}"),
+        }
+    }
+}
+
+fn small() -> UnpackLimits {
+    UnpackLimits { entries: 100, depth: 8, file_bytes: 100_000, total_bytes: 150_000 }
+}
+
+#[test]
+fn what_a_common_writer_makes_comes_out_as_it_went_in() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default();
+    zip.add_directory("modules/", options).unwrap();
+    for (name, content, mode) in
+        [("main.tf", "# main", 0o600), ("modules/net/run.sh", "#!/bin/sh\n", 0o777), ("modules/empty", "", 0o444), ("ü/ß", "x", 0o4755)]
+    {
+        zip.start_file(name, options.unix_permissions(mode)).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.start_file("stored", options.compression_method(zip::CompressionMethod::Stored)).unwrap();
+    zip.write_all(&[7; 70_000]).unwrap();
+    zip.set_comment("with a comment");
+    let attempt = Attempt::of(&zip.finish().unwrap().into_inner());
+    assert_eq!(attempt.result.as_ref().unwrap(), &Unpacked { files: 5, bytes: 70_017 });
+    assert_eq!(fs::read_to_string(attempt.place("main.tf")).unwrap(), "# main");
+    assert_eq!(fs::read_to_string(attempt.place("ü/ß")).unwrap(), "x");
+    assert_eq!(fs::read(attempt.place("stored")).unwrap(), [7; 70_000]);
+    let mode = |path| fs::metadata(attempt.place(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode("main.tf") & 0o7100, 0);
+    assert_eq!(mode("modules/net/run.sh") & 0o7100, 0o100);
+    assert_eq!(mode("ü/ß") & 0o7100, 0o100, "no rights of another user");
+    assert_eq!(mode(""), 0o700);
+}
+
+#[test]
+fn names_and_kinds_that_lead_elsewhere_are_refused() {
+    let entry = |name: &str| vec![made("main.tf", b"# fine"), made(name, b"evil")];
+    let with_mode = |name: &str, mode| vec![made("main.tf", b"# fine"), Made { mode, ..made(name, b"/etc/passwd") }];
+    for (what, entries, why) in [
+        ("parent", entry("../beside"), BadEntry::Leaves),
+        ("parent, deep", entry("a/../../beside"), BadEntry::Leaves),
+        ("absolute", entry("/tmp/navvy-evil"), BadEntry::Absolute),
+        ("backslash", entry("..\\beside"), BadEntry::Backslash),
+        ("drive", entry("C:/beside"), BadEntry::Drive),
+        ("NUL", entry("beside\0.tf"), BadEntry::Control),
+        ("escape", entry("\x1b[2J"), BadEntry::Control),
+        ("too deep", entry("a/b/c/d/e/f/g/h/i"), BadEntry::TooDeep { limit: 8 }),
+        ("not UTF-8", vec![made(b"\xff\xfe", b"")], BadEntry::NotUtf8),
+        ("link", with_mode("link", 0o120_777), BadEntry::Link),
+        ("device", with_mode("device", 0o020_666), BadEntry::Special),
+        ("pipe", with_mode("pipe", 0o010_666), BadEntry::Special),
+        ("link, then through it", [with_mode("a", 0o120_777), entry("a/b")].concat(), BadEntry::Link),
+        ("twice", vec![made("a", b"1"), made("a", b"2")], BadEntry::Twice),
+        ("twice, spelled otherwise", vec![made("a", b"1"), made("./a", b"2")], BadEntry::Twice),
+        ("below a file", vec![made("a", b"1"), made("a/b", b"2")], BadEntry::BelowFile),
+        ("above a file", vec![made("a/b", b"1"), made("a", b"2")], BadEntry::BelowFile),
+        ("encrypted", vec![Made { flags: 1, ..made("a", b"1") }], BadEntry::Encrypted),
+        ("other method", vec![Made { method: 14, ..made("a", b"1") }], BadEntry::Method(14)),
+        ("another name before the content", vec![Made { local_name: b"b".to_vec(), ..made("a", b"1") }], BadEntry::Disagrees),
+        ("no header at its place", vec![Made { start: Some(3), ..made("a", b"1") }], BadEntry::Disagrees),
+        ("folder with content", vec![made("a/", b"1")], BadEntry::FolderWithContent),
+    ] {
+        assert_eq!(Attempt::of(&archive(&entries)).bad_entry(what), why, "{what}");
+    }
+}
+
+#[test]
+fn an_error_names_the_entry_without_its_control_characters() {
+    let error = Attempt::of(&archive(&[made("a\x1b[31m", b"")])).refused("escape").to_string();
+    assert_eq!(error, "its entry `a\\u{1b}[31m` has a name with a control character");
+    let long = "x".repeat(60_000);
+    assert!(Attempt::of(&archive(&[made(&long, b"")])).refused("long").to_string().len() < 300);
+}
+
+#[test]
+fn names_that_differ_in_case_are_two_files() {
+    let attempt = Attempt::of(&archive(&[made("Makefile", b"1"), made("makefile", b"2")]));
+    assert_eq!(attempt.result.as_ref().unwrap().files, 2);
+    assert_eq!(fs::read(attempt.place("Makefile")).unwrap(), b"1");
+    assert_eq!(fs::read(attempt.place("makefile")).unwrap(), b"2");
+}
+
+#[test]
+fn what_swells_is_stopped() {
+    let zeros = |bytes: usize| vec![0; bytes];
+    let bomb = deflated("bomb", &zeros(100_000_000));
+    assert!(archive(std::slice::from_ref(&bomb)).len() < 200_000, "it is small outside");
+    for (what, entries, why) in [
+        ("announced", vec![bomb.clone()], BadEntry::TooLarge { limit: 100_000 }),
+        ("hidden", vec![Made { unpacked: 10, ..bomb.clone() }], BadEntry::OtherSize),
+        ("hidden as empty", vec![Made { unpacked: 0, ..bomb }], BadEntry::OtherSize),
+        ("less than announced", vec![Made { unpacked: 99_999, ..deflated("a", b"x") }], BadEntry::OtherSize),
+        ("stored, hidden", vec![Made { unpacked: 1, ..made("a", b"123") }], BadEntry::OtherSize),
+        ("wrong checksum", vec![Made { checksum: 7, ..deflated("a", b"x") }], BadEntry::Damaged),
+        ("not deflated", vec![Made { method: 8, ..made("a", &[0xff; 40]) }], BadEntry::Damaged),
+        ("zip64", vec![Made { unpacked: u32::MAX, ..deflated("a", b"x") }], BadEntry::Zip64),
+    ] {
+        assert_eq!(Attempt::of(&archive(&entries)).bad_entry(what), why, "{what}");
+    }
+    let mut tail = deflated("a", b"x");
+    tail.content.extend(b"more");
+    assert_eq!(Attempt::of(&archive(&[tail])).bad_entry("bytes behind the content"), BadEntry::Damaged);
+    let parts = [deflated("a", &zeros(90_000)), deflated("b", &zeros(90_000))];
+    assert!(matches!(Attempt::of(&archive(&parts)).refused("together"), BadArchive::TooLarge { limit: 150_000 }));
+    let many: Vec<Made> = (0..101).map(|n| made(n.to_string(), b"")).collect();
+    assert!(Attempt::of(&archive(&many[..100])).result.is_ok());
+    assert!(matches!(Attempt::of(&archive(&many)).refused("many"), BadArchive::TooMany { limit: 100 }));
+    let folders: Vec<Made> = (0..20).map(|n| made(format!("{n}/a/b/c/d/e"), b"")).collect();
+    assert!(matches!(Attempt::of(&archive(&folders)).refused("many on the way"), BadArchive::TooMany { limit: 100 }));
+}
+
+#[test]
+fn entries_that_share_bytes_are_refused() {
+    // The core of the better bombs: one packed content, listed many times.
+    let twin = Made { start: Some(0), ..made("a", b"same") };
+    let other = Made { local_name: b"a".to_vec(), ..made("b", b"same") };
+    assert_eq!(Attempt::of(&archive(&[twin.clone(), twin.clone()])).bad_entry("twins"), BadEntry::Twice);
+    assert_eq!(Attempt::of(&archive(&[twin, Made { start: Some(0), ..other }])).bad_entry("other name"), BadEntry::Disagrees);
+    // The content of one is the header of the next.
+    let inner = archive(&[made("inner", b"x")]);
+    let header = made("a", &inner);
+    let at = (30 + 1) as u32;
+    let entries = [header, Made { start: Some(at), ..made("inner", b"x") }];
+    assert_eq!(Attempt::of(&archive(&entries)).bad_entry("one in another"), BadEntry::Overlaps);
+    assert_eq!(Attempt::of(&archive(&entries[..1])).result.unwrap().files, 1, "an archive inside an archive is a file");
+}
+
+#[test]
+fn what_has_no_single_reading_is_refused() {
+    let good = archive(&[made("a", b"1")]);
+    let end = good.len() - 22;
+    let with = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    let mut two_ends = good.clone();
+    let second = good[end..].to_vec();
+    two_ends[good.len() - 2] = 22;
+    two_ends.extend(second);
+    for (what, bytes) in [
+        ("nothing", vec![]),
+        ("text", b"not a zip at all".to_vec()),
+        ("zeros", vec![0; 70_000]),
+        ("only an end", b"PK\x05\x06".to_vec()),
+        ("cut off", good[..good.len() - 1].to_vec()),
+        ("something behind", [good.clone(), b"x".to_vec()].concat()),
+        ("something before", [b"x".to_vec(), good.clone()].concat()),
+        ("two ends", two_ends),
+        ("two disks", with(end + 4, 1)),
+        ("more announced", {
+            let mut bytes = with(end + 8, 2);
+            bytes[end + 10] = 2;
+            bytes
+        }),
+        ("less announced", {
+            let mut bytes = with(end + 8, 0);
+            bytes[end + 10] = 0;
+            bytes
+        }),
+        ("list elsewhere", with(end + 16, 1)),
+        ("list of something else", with(end - 47, b'X')),
+    ] {
+        assert!(matches!(Attempt::of(&bytes).refused(what), BadArchive::NotZip(_)), "{what}");
+    }
+    assert!(Attempt::of(&archive(&[])).result.is_ok(), "an empty archive is an archive");
+}
+
+#[test]
+fn a_folder_that_is_there_already_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, code) = (dir.path().join("a.zip"), dir.path().join("code"));
+    fs::write(&file, archive(&[made("a", b"1")])).unwrap();
+    fs::create_dir(&code).unwrap();
+    fs::write(code.join("mine"), "x").unwrap();
+    let refused = unpack(File::open(&file).unwrap(), &code, &small(), &AtomicBool::new(false));
+    assert!(matches!(refused, Err(BadArchive::Folder { .. })));
+    assert_eq!(fs::read_to_string(code.join("mine")).unwrap(), "x");
+    fs::remove_dir_all(&code).unwrap();
+    let stopped = unpack(File::open(&file).unwrap(), &code, &small(), &AtomicBool::new(true));
+    assert!(matches!(stopped, Err(BadArchive::Cancelled)) && !code.exists());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn no_name_ever_leads_out(names in prop::collection::vec("(\\.\\.|\\.|/|a|b|\\\\|C:|\0|~|\u{202e}|.){1,7}", 1..6)) {
+        let entries: Vec<Made> = names.iter().map(|name| made(name, b"x")).collect();
+        let attempt = Attempt::of(&archive(&entries));
+        prop_assert_eq!(fs::read_dir(attempt.dir.path()).unwrap().count(), 2);
+        let beside: Vec<_> = fs::read_dir(attempt.dir.path().join("room")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        match &attempt.result {
+            Ok(unpacked) => {
+                prop_assert_eq!(beside, ["code"]);
+                // Every name, read as the system reads it, leads to its file inside.
+                for name in names.iter().filter(|name| !name.ends_with('/')) {
+                    let real = attempt.place(name).canonicalize().unwrap();
+                    prop_assert!(real.starts_with(attempt.place("").canonicalize().unwrap()), "{}", real.display());
+                }
+                prop_assert!(unpacked.files as usize <= names.len());
+            }
+            Err(_) => prop_assert!(beside.is_empty()),
+        }
+    }
+
+    #[test]
+    fn no_bytes_ever_lead_out(changes in prop::collection::vec((0usize..400, any::<u8>()), 1..12)) {
+        let mut bytes = archive(&[made("main.tf", b"# fine"), deflated("a/b/c", &[7; 5000]), made("d/", b""), made("e", b"ee")]);
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        let attempt = Attempt::of(&bytes);
+        prop_assert_eq!(fs::read_dir(attempt.dir.path()).unwrap().count(), 2);
+        if attempt.result.is_err() {
+            prop_assert_eq!(fs::read_dir(attempt.dir.path().join("room")).unwrap().count(), 0);
+        }
+    }
+}
