@@ -137,8 +137,7 @@ impl<'a> Header<'a> {
     }
 
     fn name(&self) -> Result<&'a str, BadArchive> {
-        std::str::from_utf8(self.raw_name)
-            .map_err(|_| BadArchive::entry(&String::from_utf8_lossy(self.raw_name), BadEntry::NotUtf8))
+        std::str::from_utf8(self.raw_name).map_err(|_| BadArchive::entry(&String::from_utf8_lossy(self.raw_name), BadEntry::NotUtf8))
     }
 
     /// The entry, and the bytes of the archive that it takes, from the first to the one after the last.
@@ -160,15 +159,8 @@ impl<'a> Header<'a> {
         }
         let (start, packed) = (u64::from(start), u64::from(packed));
         let at = self.content_at(archive, start)?.ok_or_else(|| refused(BadEntry::Disagrees))?;
-        let entry = Entry {
-            path: path.to_owned(),
-            kind,
-            packing,
-            checksum: u32_at(self.fixed, 16),
-            at,
-            packed,
-            unpacked: u64::from(unpacked),
-        };
+        let entry =
+            Entry { path: path.to_owned(), kind, packing, checksum: u32_at(self.fixed, 16), at, packed, unpacked: u64::from(unpacked) };
         Ok((entry, (start, at + packed)))
     }
 

@@ -90,7 +90,7 @@ pub(super) fn kind(listed: &Listed<'_>) -> Result<Kind, BadEntry> {
     // Where the upper half is set it holds a Unix mode, whatever system the archive says that it is from.
     let mode = listed.attributes >> 16;
     match (mode & KIND, folder) {
-        (0, true) | (KIND_FOLDER, true) => {}
+        (0 | KIND_FOLDER, true) => {}
         (0, false) if listed.attributes & DOS_FOLDER == 0 => {}
         (KIND_FILE, false) => {}
         (KIND_LINK, _) => return Err(BadEntry::Link),

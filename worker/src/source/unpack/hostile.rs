@@ -145,13 +145,13 @@ fn what_a_common_writer_makes_comes_out_as_it_went_in() {
         zip.write_all(content.as_bytes()).unwrap();
     }
     zip.start_file("stored", options.compression_method(zip::CompressionMethod::Stored)).unwrap();
-    zip.write_all(&[7; 70_000]).unwrap();
+    zip.write_all(&vec![7; 70_000]).unwrap();
     zip.set_comment("with a comment");
     let attempt = Attempt::of(&zip.finish().unwrap().into_inner());
     assert_eq!(attempt.result.as_ref().unwrap(), &Unpacked { files: 5, bytes: 70_017 });
     assert_eq!(fs::read_to_string(attempt.place("main.tf")).unwrap(), "# main");
     assert_eq!(fs::read_to_string(attempt.place("ü/ß")).unwrap(), "x");
-    assert_eq!(fs::read(attempt.place("stored")).unwrap(), [7; 70_000]);
+    assert_eq!(fs::read(attempt.place("stored")).unwrap(), vec![7; 70_000]);
     let mode = |path| fs::metadata(attempt.place(path)).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode("main.tf") & 0o7100, 0);
     assert_eq!(mode("modules/net/run.sh") & 0o7100, 0o100);
