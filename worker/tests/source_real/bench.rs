@@ -117,7 +117,7 @@ impl Order {
     /// What is there; beside it is nothing.
     pub(crate) fn done(&self) -> &Prepared {
         let done = self.result.as_ref().unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(left_in(self.dest.parent().expect("a parent")), [self.dest.clone()]);
+        assert_eq!(left_in(self.dest.parent().expect("a parent")), std::slice::from_ref(&self.dest));
         assert_eq!(done.dir, self.dest);
         done
     }

@@ -12,6 +12,8 @@ mod entry;
 mod error;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod made;
 mod write;
 
 pub use error::{BadArchive, BadEntry};
