@@ -149,3 +149,37 @@ fn unwritable(path: &str, errno: Errno) -> BadArchive {
         other => BadArchive::Write { entry: path.to_owned(), source: other.into() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::symlink};
+
+    /// Paths that `entry` would never let through, and a folder that is not as new as it should be.
+    #[test]
+    fn nothing_is_written_over_or_through_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        fs::create_dir_all(at("code")).unwrap();
+        fs::create_dir(at("outside")).unwrap();
+        fs::write(at("outside/file"), "kept").unwrap();
+        fs::write(at("code/there"), "kept").unwrap();
+        symlink("../outside", at("code/out")).unwrap();
+        symlink("../outside/file", at("code/link")).unwrap();
+        symlink("../outside/new", at("code/dangling")).unwrap();
+        fs::write(at("archive"), "").unwrap();
+        let (archive, top, stop) = (File::open(at("archive")).unwrap(), File::open(at("code")).unwrap(), AtomicBool::new(false));
+        let mut writer = Writer { archive: &archive, top: &top, made: HashSet::new(), stop: &stop, done: Unpacked::default() };
+        for path in ["there", "link", "dangling", "out/file", "out/new", "../outside/file", "../new", "/proc/self/cwd/new"] {
+            let kind = Kind::File { executable: false };
+            let entry = Entry { path: path.to_owned(), kind, packing: Packing::Stored, checksum: 0, at: 0, packed: 0, unpacked: 0 };
+            assert!(writer.file(&entry, false).is_err(), "{path}");
+        }
+        for path in ["out", "out/folder", "../folder", "link/folder"] {
+            assert!(writer.folder(path).is_err(), "{path}");
+        }
+        assert_eq!(writer.done, Unpacked::default());
+        assert_eq!(fs::read_to_string(at("outside/file")).unwrap() + &fs::read_to_string(at("code/there")).unwrap(), "keptkept");
+        assert_eq!((fs::read_dir(at("outside")).unwrap().count(), fs::read_dir(dir.path()).unwrap().count()), (1, 3));
+    }
+}
