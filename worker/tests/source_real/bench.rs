@@ -75,7 +75,9 @@ impl Bench {
             said.push_str(line);
             said.push('\n');
         };
-        let result = source::prepare(source, &self.means(), &dest, &mut says).await;
+        let means = self.means();
+        // Boxed, as an action is: it must be able to move between threads.
+        let result = source::prepare(source, &means, &dest, &mut says).boxed().await;
         Order { dest, result, said }
     }
 
