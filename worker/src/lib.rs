@@ -18,6 +18,7 @@ mod heartbeat;
 pub mod mask;
 pub mod runner;
 mod slot;
+pub mod source;
 mod stop;
 pub mod terraform;
 pub mod tools;
