@@ -96,6 +96,8 @@ fn every_route_asks_for_the_right_scope() {
         "post /deploy/{id}/approve approve",
         "post /deploy/{id}/reject approve",
         "post /deploy/{id}/cancel deploy",
+        "post /v1/orders deploy",
+        "post /webhook a key or a signature",
         "get /v1/runs read",
         "get /v1/runs/{id} read",
         "get /v1/runs/{id}/jobs read",
