@@ -33,4 +33,4 @@ pub use period::{Period, PeriodError};
 pub use problem::{Problem, SettingsError};
 pub use reference::reference_markdown;
 pub use secret::Secret;
-pub use tree::{Gateway, Git, Log, LogFormat, Nats, Ops, Scheduler, Settings, Tools, Worker};
+pub use tree::{Gateway, Git, Limits, Log, LogFormat, Nats, Ops, Scheduler, Settings, Tools, Worker};

@@ -82,6 +82,25 @@ section! {
         /// Fail a job when the registry gives no token, instead of going on without one.
         registry_token_required: bool = false,
         tools: Tools = Tools::default(),
+        limits: Limits = Limits::default(),
+    }
+}
+
+section! {
+    /// What one shell order may use, together with everything it starts. An order that goes beyond a limit is killed, and its failure names the limit. Without a cgroup the worker looks five times a second, so that an order can go beyond for a moment; terraform jobs are not limited.
+    Limits {
+        /// Resident memory, in bytes. 0: no limit.
+        memory_bytes: u64 = 0,
+        /// Processes at a time, threads included. 0: no limit.
+        processes: u64 = 4096,
+        /// Processor time. Absent: no limit but the order's own time limit.
+        processor_time: Option<Period> = None,
+        /// By how much the order's folder and its temporary files may grow, in bytes on the disk. Files elsewhere, and files that were deleted but are still open, are not counted. 0: no limit.
+        disk_bytes: u64 = 20 * 1024 * 1024 * 1024,
+        /// How long an order that is stopped, or whose time is over, gets to end by itself after SIGTERM. Then everything it started is killed.
+        stop_grace: Period = Period::seconds(10),
+        /// Folders of cgroups in which the worker may make others, for the kernel to hold memory and processes: with cgroup version 2 one (its controllers `memory` and `pids` delegated), with version 1 one for each controller. Empty: none. A cgroup that cannot be used fails the order.
+        cgroup: Vec<String> = Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::describe::section;
 use super::listen::Listen;
 
-pub use fleet::{Git, Nats, Scheduler, Tools, Worker};
+pub use fleet::{Git, Limits, Nats, Scheduler, Tools, Worker};
 pub use gateway::Gateway;
 
 section! {
