@@ -2,7 +2,7 @@
 //! while the attempt that it came for runs.
 //!
 //! - `crew` is a worker process, `slot` is one attempt at a time, `attempt` is an attempt's life, `action` is what it does;
-//! - [`git`], [`tools`], [`terraform`] know their programs; [`runner`] is the child process between worker and tool;
+//! - [`git`], [`tools`], [`terraform`], [`shell`] know their programs; [`runner`] is the child process between worker and tool;
 //! - [`mask`], [`attempt_log`] and [`confine`] keep secrets out of logs and jobs inside their folder.
 //!
 //! What may run, and when, is not decided here: an attempt starts only with a permit.
@@ -17,6 +17,7 @@ pub mod git;
 mod heartbeat;
 pub mod mask;
 pub mod runner;
+pub mod shell;
 mod slot;
 mod stop;
 pub mod terraform;

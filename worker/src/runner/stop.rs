@@ -27,7 +27,7 @@ pub(super) struct Stop {
     deadline: Option<Instant>,
     grace: Option<Duration>,
     on_orphan: OnOrphan,
-    stop_by: StopBy,
+    by: StopBy,
     kill_at: Option<Instant>,
     interrupted: bool,
     terminated: bool,
@@ -42,7 +42,7 @@ impl Stop {
             deadline: spec.deadline.and_then(|deadline| now.checked_add(deadline)),
             grace: spec.grace,
             on_orphan: spec.on_orphan,
-            stop_by: spec.stop_by,
+            by: spec.stop_by,
             kill_at: None,
             interrupted: false,
             terminated: false,
@@ -53,7 +53,7 @@ impl Stop {
 
     pub(super) fn asked(&mut self, control: Control, now: Instant) -> Option<Order> {
         match control {
-            Control::Interrupt | Control::Terminate if self.stop_by == StopBy::TerminateGroup => self.begin(StopCause::Asked, now),
+            Control::Interrupt | Control::Terminate if self.by == StopBy::TerminateGroup => self.begin(StopCause::Asked, now),
             Control::Interrupt if self.interrupted => None,
             Control::Terminate if self.terminated => None,
             Control::Interrupt => {
@@ -109,7 +109,7 @@ impl Stop {
         if self.was_stopped() {
             return None;
         }
-        Some(match self.stop_by {
+        Some(match self.by {
             StopBy::InterruptTool => {
                 self.interrupted = true;
                 Order::Signal(Signal::SIGINT, cause)
