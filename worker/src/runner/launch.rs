@@ -16,7 +16,7 @@ use bincode::{Decode, Encode};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use tokio::signal::unix::SignalKind;
@@ -87,9 +87,10 @@ fn prepare(spec: &LaunchSpec) -> Result<(), StartFailure> {
 
 /// A worker started with `&` or `nohup` hands down ignored signals, and then no interrupt would ever reach the tool, nor
 /// would it end with its terminal when the runner is killed.
-/// Exec turns *caught* signals into default ones, so catching them is the safe way to reset them. Blocked signals are
-/// std's work: it empties the mask whenever it spawns.
+/// Exec turns *caught* signals into default ones, so catching them is the safe way to reset them. Blocked signals stay
+/// blocked over spawn and exec: the runner's own deafness is taken off here.
 fn default_signals() -> io::Result<()> {
+    SigSet::empty().thread_set_mask()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _context = runtime.enter();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit(), SignalKind::hangup()] {
