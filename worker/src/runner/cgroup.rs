@@ -4,8 +4,8 @@
 //! the tool, and removed when the family is gone. Versions 1 and 2 differ by the files that are there; what is there is
 //! used. Where nothing was given, `contain` looks alone.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Groups {
     fn add(&mut self, folder: &Path, limits: &FamilyLimits) -> io::Result<()> {
         // Version 2 hands controllers down only where this is said. Without a right to say it, it was said already.
         for controller in ["+memory", "+pids"] {
-            let _ = fs::write(folder.join("cgroup.subtree_control"), controller);
+            let _ = set(&folder.join("cgroup.subtree_control"), Some(controller));
         }
         let group = folder.join(format!("navvy-{}", std::process::id()));
         // One that an earlier runner of the same number left behind.
@@ -112,8 +112,13 @@ impl Groups {
 
 /// Writes a value where there is a file for it; returns how many files that was.
 fn set(file: &Path, value: Option<&str>) -> io::Result<u32> {
-    let Some(value) = value.filter(|_| file.exists()) else { return Ok(0) };
-    fs::write(file, value).map(|()| 1)
+    let Some(value) = value else { return Ok(0) };
+    // Never made: a folder that is no cgroup must not come to look like one.
+    match OpenOptions::new().write(true).open(file) {
+        Ok(mut file) => file.write_all(value.as_bytes()).map(|()| 1),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
 fn number(file: &Path) -> Option<u64> {

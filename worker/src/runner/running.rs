@@ -129,7 +129,8 @@ impl<'a> Running<'a> {
             Message::Captured(bytes) => self.capture(bytes),
             Message::StreamEnded => self.ends.open_streams -= 1,
             Message::Over(over) => {
-                if self.status.is_none() {
+                // While everything is being killed, the kernel refuses more than the limit says.
+                if self.status.is_none() && !self.killing {
                     self.over = Some(over);
                 }
                 self.obey(Order::KillAll(StopCause::OverLimit));
@@ -192,6 +193,7 @@ impl<'a> Running<'a> {
                 Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => break,
                 Ok(status) if status.pid() == Some(self.pid) => {
                     self.status = Some(status);
+                    self.over = self.over.or_else(|| self.seen_late());
                     // What the tool leaves behind must not outlive the lock of its run.
                     self.killing = true;
                     self.since = Instant::now();
@@ -208,15 +210,14 @@ impl<'a> Running<'a> {
     }
 
     /// A tool that failed by itself may have failed at a limit between two looks, or at the kernel's own.
-    fn too_late_to_see(&self) -> Option<OverLimit> {
-        let failed = !matches!(self.status, Some(WaitStatus::Exited(_, 0))) && !self.stop.was_stopped();
+    fn seen_late(&self) -> Option<OverLimit> {
+        let failed = !matches!(self.status, Some(WaitStatus::Exited(_, 0))) && !self.stop.was_stopped() && !self.killing;
         failed.then(|| self.ends.contained.look()).flatten()
     }
 
     /// The end, as it will be reported, and the log with its last line.
     pub(super) fn exit(self) -> (Exit, AttemptLog) {
         let leftovers = if self.childless { 0 } else { family::descendants().len() as u32 };
-        let over = self.over.or_else(|| self.too_late_to_see());
         self.ends.contained.groups().remove();
         let mut log = self.sink.finish();
         if self.ends.open_streams > 0 {
@@ -237,7 +238,7 @@ impl<'a> Running<'a> {
             log_dropped: log.dropped(),
             captured_dropped: self.captured_dropped,
             leftovers,
-            over,
+            over: self.over,
             usage: usage(),
         };
         self.reporter.log_grew(exit.log_len);
