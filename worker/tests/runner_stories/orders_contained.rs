@@ -8,7 +8,7 @@ use std::time::Duration;
 use worker::runner::{ExitRecord, OverLimit, Resource, RunnerEvent, StartStep};
 use worker::shell::Outcome;
 
-use crate::kit::{next, until};
+use crate::kit::{content, next, until};
 use crate::orders_kit::{OrderStory, Over};
 
 const MIB: u64 = 1024 * 1024;
@@ -113,6 +113,24 @@ async fn a_fork_bomb_is_held_by_its_cgroup() {
     assert_over(&over, Resource::Processes, 64, "too_many_processes");
     assert_eq!(over.exit.leftovers, 0);
     assert!(!made.exists(), "the group is gone with its order");
+}
+
+#[tokio::test]
+async fn what_the_kernel_refuses_while_everything_dies_is_no_reason() {
+    let Some(group) = cgroup("pids", "pids.max") else { return eprintln!("skipped: no cgroup for processes here") };
+    let breeding = "(trap '' TERM; while :; do (:); done) & echo x > ready;";
+    let story = |end: &str| {
+        OrderStory::new(&[&format!("{breeding} {end}"), "echo never"]).with(|story| {
+            story.bounds.family.processes = Some(500);
+            story.bounds.family.cgroups = vec![group.clone()];
+        })
+    };
+    assert_eq!(story("exit 7").run().await.failure(), ("exit_code", "command 1 of 2 ended with exit code 7"));
+    let story = story("wait");
+    let mut runner = story.start().await;
+    content(&story.path("ready")).await;
+    runner.kill().await.expect("the runner lives");
+    assert_eq!(story.end(runner).await.outcome, Outcome::Stopped { timed_out: false });
 }
 
 #[tokio::test]
