@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -20,6 +20,9 @@ use super::wire::StartFailure;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(200);
+/// A look at the folders is followed by this many times its own length without one: a large checkout must not keep a
+/// processor busy.
+const REST: u32 = 10;
 /// What a file or folder costs at least, in bytes, so that empty ones are counted too.
 const LEAST: u64 = 512;
 
@@ -45,10 +48,12 @@ impl Containment {
 
     /// The first limit that is passed now. After the end it still knows of disk, processor and the kernel's refusals.
     pub(super) fn look(&self) -> Option<OverLimit> {
-        self.groups.over(&self.limits).or_else(|| self.family()).or_else(|| {
-            let limit = self.limits.disk_bytes?;
-            OverLimit::found(Resource::Disk, on_disk(&self.limits).saturating_sub(self.disk_before), Some(limit))
-        })
+        self.groups.over(&self.limits).or_else(|| self.family()).or_else(|| self.disk())
+    }
+
+    fn disk(&self) -> Option<OverLimit> {
+        let limit = self.limits.disk_bytes?;
+        OverLimit::found(Resource::Disk, on_disk(&self.limits).saturating_sub(self.disk_before), Some(limit))
     }
 
     fn family(&self) -> Option<OverLimit> {
@@ -101,14 +106,21 @@ fn folder_bytes(folder: &Path) -> u64 {
     bytes
 }
 
-/// A thread that looks until it has found something, or nobody wants to know any more.
+/// A thread that looks until it has found something.
 pub(super) fn watch(contained: Arc<Containment>, to: SyncSender<Message>) {
     if contained.limits.is_unlimited() {
         return;
     }
     std::thread::spawn(move || {
+        let mut disk_at = Instant::now();
         loop {
-            if let Some(over) = contained.look() {
+            let begun = Instant::now();
+            let mut over = contained.groups.over(&contained.limits).or_else(|| contained.family());
+            if over.is_none() && disk_at <= begun {
+                over = contained.disk();
+                disk_at = Instant::now() + begun.elapsed() * REST;
+            }
+            if let Some(over) = over {
                 let _ = to.send(Message::Over(over));
                 return;
             }
