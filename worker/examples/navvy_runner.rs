@@ -2,15 +2,18 @@
 //!
 //! `navvy_runner runner` is the runner (and, with one more word, its launcher). `navvy_runner worker PROGRAM FOLDER
 //! finish|interrupt` starts PROGRAM in a runner with `FOLDER/log` and `FOLDER/exit.json`, prints the process ids of
-//! runner and tool, and waits to be killed. Not shipped: examples are built for tests only.
+//! runner and tool, and waits to be killed. `navvy_runner order FOLDER COMMAND...` does the same with a shell order in
+//! `FOLDER/order` with the scratch `FOLDER/scratch`. Not shipped: examples are built for tests only.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use worker::runner::{OnOrphan, Runner, RunnerEvent, RunnerExe, RunnerSpec};
+use worker::shell;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -18,18 +21,41 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["runner", ..] => worker::runner::main(),
         ["worker", program, folder, on_orphan] => hold(program, &PathBuf::from(folder), on_orphan),
+        ["order", folder, commands @ ..] => hold_order(&PathBuf::from(folder), commands),
         _ => ExitCode::from(2),
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn hold(program: &str, folder: &std::path::Path, on_orphan: &str) -> ExitCode {
+fn hold(program: &str, folder: &Path, on_orphan: &str) -> ExitCode {
     let mut spec = RunnerSpec::new(program, folder, folder.join("log"));
     spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
     spec.exit_record = Some(folder.join("exit.json"));
     spec.grace = Some(Duration::from_mins(10));
     spec.on_orphan = if on_orphan == "interrupt" { OnOrphan::Interrupt } else { OnOrphan::Finish };
-    let mut runner = Runner::spawn(&spec, &RunnerExe::this_binary()).await.expect("the runner starts");
+    wait_to_be_killed(&spec)
+}
+
+fn hold_order(folder: &Path, commands: &[&str]) -> ExitCode {
+    let commands: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
+    let order = shell::Order {
+        commands: &commands,
+        cwd: &folder.join("order"),
+        scratch: &folder.join("scratch"),
+        env: &BTreeMap::new(),
+        pass_env: &[],
+        search_path: "/usr/bin:/bin",
+        traceparent: None,
+        time_limit: Duration::from_mins(10),
+        bounds: &shell::Bounds::of(&service::settings::Limits::default()),
+    };
+    let mut spec = shell::prepare(&order, &folder.join("log")).expect("the order is prepared");
+    spec.exit_record = Some(folder.join("exit.json"));
+    wait_to_be_killed(&spec)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn wait_to_be_killed(spec: &RunnerSpec) -> ExitCode {
+    let mut runner = Runner::spawn(spec, &RunnerExe::this_binary()).await.expect("the runner starts");
     let mut stdout = std::io::stdout();
     while let Ok(Some(event)) = runner.next_event().await {
         if let RunnerEvent::Started { pid } = event {

@@ -6,6 +6,7 @@ use crate::{
     git,
     runner::RunnerExe,
     stop::Stop,
+    supplies::Supplies,
     terraform::{self, PluginCache, Registry},
     tools::{self, Tools},
 };
@@ -47,6 +48,7 @@ pub(crate) struct Crew {
     pub(crate) git: git::Cache,
     pub(crate) tools: Arc<Tools>,
     pub(crate) terraform: terraform::Setup,
+    pub(crate) supplies: Supplies,
     started_at: Timestamp,
     running: Mutex<BTreeMap<AttemptId, Stop>>,
     tool_names: Mutex<Vec<String>>,
@@ -74,6 +76,7 @@ impl Crew {
             git: git::Cache::open(cache).map_err(WorkerError::GitCache)?,
             tools: Arc::new(Tools::new(tool_settings(settings))),
             terraform: terraform_setup(settings, &deps.work_dir, &program)?,
+            supplies: Supplies::new(settings)?,
             started_at: Timestamp::now(),
             running: Mutex::default(),
             tool_names: Mutex::default(),

@@ -2,7 +2,7 @@
 //! while the attempt that it came for runs.
 //!
 //! - `crew` is a worker process, `slot` is one attempt at a time, `attempt` is an attempt's life, `action` is what it does;
-//! - [`git`], [`tools`], [`terraform`] know their programs; [`runner`] is the child process between worker and tool;
+//! - [`git`], [`tools`], [`terraform`], [`shell`] know their programs; [`runner`] is the child process between worker and tool;
 //! - [`mask`], [`attempt_log`] and [`confine`] keep secrets out of logs and jobs inside their folder.
 //!
 //! What may run, and when, is not decided here: an attempt starts only with a permit.
@@ -17,9 +17,11 @@ pub mod git;
 mod heartbeat;
 pub mod mask;
 pub mod runner;
+pub mod shell;
 mod slot;
 pub mod source;
 mod stop;
+mod supplies;
 pub mod terraform;
 pub mod tools;
 
@@ -61,6 +63,12 @@ pub enum WorkerError {
     AllowedHosts(#[source] BadGit),
     #[error("the worker's folder {} cannot be used", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("{key} is no address")]
+    Address { key: &'static str, source: url::ParseError },
+    #[error("worker.credentials.vault_url needs a way to log in: vault_token_file, or vault_role_id with vault_secret_id_file")]
+    VaultLogin,
+    #[error("worker.credentials")]
+    Credentials(#[source] credentials::BadAccess),
     #[error("worker.registry_host")]
     Registry(#[source] terraform::BadRegistry),
     #[error("the git cache cannot be opened")]

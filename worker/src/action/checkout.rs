@@ -55,7 +55,7 @@ pub(super) async fn checkout(
 }
 
 /// Does something that speaks, and writes what it says into the log while it does. Stopped, it is dropped half-way.
-async fn listening<T, F: Future<Output = T>>(stage: &mut Stage, work: impl FnOnce(Says) -> F) -> Result<T, AttemptOutcome> {
+pub(super) async fn listening<T, F: Future<Output = T>>(stage: &mut Stage, work: impl FnOnce(Says) -> F) -> Result<T, AttemptOutcome> {
     let (sender, mut lines) = mpsc::unbounded_channel::<String>();
     let stop = stage.stop.clone();
     let time_limit = tokio::time::sleep(stage.left());
@@ -80,7 +80,7 @@ async fn listening<T, F: Future<Output = T>>(stage: &mut Stage, work: impl FnOnc
     }
 }
 
-type Says = Box<dyn Fn(&str) + Send + Sync>;
+pub(super) type Says = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The first commit told binds the run: every later attempt uses it. What is not stored is not used.
 async fn bind(stage: &Stage, commit: &CommitId) -> Result<(), AttemptOutcome> {

@@ -4,6 +4,7 @@
 mod checkout;
 mod commands;
 mod probe;
+mod shell;
 mod terraform;
 
 use crate::attempt::stage::Stage;
@@ -14,6 +15,9 @@ use proto::{
     orders::OrderBundle,
     terraform::{GitAuth, SecretBundle},
 };
+
+/// The word of an order.
+pub(crate) const SHELL: &str = "shell";
 
 /// What a permit brought besides its work.
 #[derive(Debug)]
@@ -71,6 +75,7 @@ pub(crate) fn without_stage(work: &Work) -> Option<AttemptOutcome> {
 pub(crate) async fn perform(stage: &mut Stage, work: &Work, secrets: Secrets) -> AttemptOutcome {
     match (work, secrets) {
         (Work::Probe { spec }, _) => probe::perform(stage, spec).await,
+        (Work::Shell { spec }, Secrets::Order(bundle)) => shell::perform(stage, spec, *bundle).await,
         (Work::TerraformPlan { spec, commit }, Secrets::Run(secrets)) => terraform::plan(stage, spec, commit.clone(), *secrets).await,
         (Work::TerraformApply { spec, plan }, Secrets::Run(secrets)) => terraform::apply(stage, spec, plan, *secrets).await,
         // Without its key a run can neither seal nor open a plan.
@@ -94,7 +99,7 @@ pub(crate) fn word(work: &Work) -> &'static str {
         Work::TerraformPlan { .. } => "terraform_plan",
         Work::TerraformApply { .. } => "terraform_apply",
         Work::Probe { .. } => "probe",
-        Work::Shell { .. } => "shell",
+        Work::Shell { .. } => SHELL,
     }
 }
 

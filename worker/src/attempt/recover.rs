@@ -9,6 +9,7 @@ use crate::{
     attempt_log,
     crew::Crew,
     runner::{ExitRecord, Outcome},
+    shell,
     terraform::{self, Exit, Streamed, Unfinished},
 };
 use proto::message::{AttemptOutcome, Evidence, Failure, JobResult};
@@ -68,6 +69,9 @@ fn outcome_of(folder: &Folder, record: &Record) -> AttemptOutcome {
         return AttemptOutcome::Unclear { evidence: unclear("the worker was restarted while it prepared", record) };
     }
     match ExitRecord::read(&folder.exit_record()).map(|record| record.map(|record| record.outcome)) {
+        Ok(Some(recorded)) if record.work == crate::action::SHELL => {
+            shell::judge_unwatched(&recorded, &folder.path.join("scratch"), &record.effects_phase).of_attempt(JobResult::Order)
+        }
         Ok(Some(Outcome::Exited { code, signal, interrupted, timed_out, leftovers, .. })) => {
             // Processes that even SIGKILL did not end make it unclear, whatever the exit code says (I16).
             let code = code.filter(|_| leftovers == 0);

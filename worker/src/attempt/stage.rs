@@ -68,6 +68,17 @@ pub(crate) struct Job {
     pub(crate) effects: bool,
 }
 
+/// Who may kill a command that was asked to stop and has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// It changes nothing: the worker, after a while.
+    Worker,
+    /// It changes the world and keeps a state: only a person.
+    Person,
+    /// It is an order: its runner, after the grace.
+    Runner,
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -220,10 +231,25 @@ impl Stage {
 
     /// Runs a command to its end. A wish to stop reaches the tool; its own end is what counts.
     pub(crate) async fn run(&mut self, job: Job) -> Result<Ended, StageError> {
-        let effects = job.effects;
+        let patience = if job.effects { Patience::Person } else { Patience::Worker };
         let spec = self.spec(job);
-        let mut runner = Runner::spawn(&spec, &self.crew.runner).await.map_err(StageError::Runner)?;
-        failpoint::failpoint!("worker.runner.started", effects);
+        self.see_through(&spec, patience).await
+    }
+
+    /// Runs a shell order, which has had its last word, to its end. A wish to stop and the time limit reach its whole
+    /// group, and its runner kills what is left after the grace: nobody has to be asked.
+    pub(crate) async fn run_order(&mut self, mut spec: RunnerSpec) -> Result<Exit, StageError> {
+        let left = self.left().max(Duration::from_millis(1));
+        spec.deadline = Some(spec.deadline.map_or(left, |deadline| deadline.min(left)));
+        spec.log_limit_bytes = self.crew.settings.worker.log_limit_bytes;
+        spec.secrets.clone_from(&self.secrets);
+        spec.exit_record = Some(self.folder.exit_record());
+        self.see_through(&spec, Patience::Runner).await.map(|ended| ended.exit)
+    }
+
+    async fn see_through(&mut self, spec: &RunnerSpec, patience: Patience) -> Result<Ended, StageError> {
+        let mut runner = Runner::spawn(spec, &self.crew.runner).await.map_err(StageError::Runner)?;
+        failpoint::failpoint!("worker.runner.started", patience != Patience::Worker);
         let mut captured = Vec::new();
         let mut heard: Option<StopMode> = None;
         let mut kill_at: Option<Instant> = None;
@@ -248,8 +274,8 @@ impl Stage {
                         StopMode::Kill => runner.kill().await,
                     }.unwrap_or_else(|error| tracing::warn!(attempt = %self.folder.id, %error, "a stop did not reach the runner"));
                     // Only a person may kill what changes the world (M9).
-                    kill_at = (!effects).then(|| Instant::now() + GRACE_WITHOUT_EFFECTS);
-                    remind_at = effects.then(|| Instant::now() + self.crew.settings.worker.stop_grace.duration());
+                    kill_at = (patience == Patience::Worker).then(|| Instant::now() + GRACE_WITHOUT_EFFECTS);
+                    remind_at = (patience == Patience::Person).then(|| Instant::now() + self.crew.settings.worker.stop_grace.duration());
                 }
                 () = at(remind_at) => {
                     remind_at = None;

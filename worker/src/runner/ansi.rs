@@ -2,7 +2,7 @@
 //!
 //! Kept: printable text, `\n`, `\t`, a bare `\r` (showing the last frame is the reader's work) and colour codes
 //! (`ESC [ digits ; : m`). Removed: every other escape sequence with its payload, C0 and C1 controls, direction
-//! overrides. `\r\n` becomes `\n`, bytes that are not UTF-8 become U+FFFD. A newline ends any unclosed sequence, so
+//! overrides. `\r\n` becomes `\n`, `ESC E` (next line) becomes one where the line is not empty already, bytes that are not UTF-8 become U+FFFD. A newline ends any unclosed sequence, so
 //! that one line can spoil only itself. Cuts between two writes do not matter. Masking runs after this filter:
 //! a code hidden inside a secret must not keep it from being found.
 
@@ -37,11 +37,13 @@ pub struct TerminalFilter {
     partial: Vec<u8>,
     /// A `\r` that may belong to a `\r\n`.
     carriage: bool,
+    /// Something stands on the last line that was given out.
+    inside_line: bool,
 }
 
 impl Default for TerminalFilter {
     fn default() -> Self {
-        Self { state: State::Text, colour: Vec::new(), partial: Vec::new(), carriage: false }
+        Self { state: State::Text, colour: Vec::new(), partial: Vec::new(), carriage: false, inside_line: false }
     }
 }
 
@@ -57,6 +59,7 @@ impl TerminalFilter {
                 }
             };
         }
+        self.inside_line = is_inside_line(out, self.inside_line);
     }
 
     /// Ends the stream. An unfinished sequence is dropped.
@@ -174,6 +177,7 @@ impl TerminalFilter {
                 self.enter(State::Control { colour: true })
             }
             (State::Escape, b']' | b'P' | b'X' | b'^' | b'_') => self.enter(State::Payload),
+            (State::Escape, b'E') => self.next_line(out),
             (State::Escape | State::Charset, b' '..=b'/') => self.enter(State::Charset),
             (State::Text | State::Escape | State::Charset, _) => self.leave(1),
             (State::Control { colour }, _) => self.control(byte, colour, out),
@@ -196,6 +200,15 @@ impl TerminalFilter {
             }
             _ => self.leave(1),
         }
+    }
+
+    /// Whoever writes after a program that may have left its line open says so with this.
+    fn next_line(&mut self, out: &mut Vec<u8>) -> usize {
+        self.carriage = false;
+        if is_inside_line(out, self.inside_line) {
+            out.push(b'\n');
+        }
+        self.leave(1)
     }
 
     fn enter(&mut self, state: State) -> usize {
@@ -221,6 +234,10 @@ impl TerminalFilter {
             out.push(b'\r');
         }
     }
+}
+
+fn is_inside_line(out: &[u8], before: bool) -> bool {
+    out.last().map_or(before, |&byte| byte != b'\n')
 }
 
 #[cfg(test)]
@@ -264,6 +281,16 @@ mod tests {
     }
 
     #[test]
+    fn a_next_line_is_begun_only_where_one_stands() {
+        assert_eq!(clean("\x1bEa\x1bEb\n\x1bEc\r\x1bE\x1bEd"), "a\nb\nc\nd");
+        let (mut filter, mut first, mut second) = (TerminalFilter::default(), Vec::new(), Vec::new());
+        filter.feed(b"open", &mut first);
+        filter.feed(b"\x1bEnext\n", &mut second);
+        filter.feed(b"\x1bE", &mut second);
+        assert_eq!((first.as_slice(), second.as_slice()), (b"open".as_slice(), b"\nnext\n".as_slice()));
+    }
+
+    #[test]
     fn line_ends_become_newlines_and_bare_returns_stay() {
         assert_eq!(clean("a\r\nb\r\r\nc\rd\r\x1b[K\n\r"), "a\nb\nc\rd\n\r");
     }
@@ -278,7 +305,7 @@ mod tests {
         fn the_cuts_between_writes_do_not_matter(
             tokens in prop::collection::vec(prop_oneof![
                 Just(b"\x1b[31m".to_vec()), Just(b"\x1b]0;x\x07".to_vec()), Just("é漢🦀\u{9b}".as_bytes().to_vec()),
-                Just(b"\r\n".to_vec()), Just(b"\x1b\\".to_vec()), prop::collection::vec(any::<u8>(), 0..6),
+                Just(b"\r\n".to_vec()), Just(b"\x1b\\".to_vec()), Just(b"\x1bE".to_vec()), prop::collection::vec(any::<u8>(), 0..6),
             ], 0..12),
             cut in any::<prop::sample::Index>(),
         ) {

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::setsid;
 
+use super::contain::{self, Containment};
 use super::exit_record::ExitRecord;
 use super::feeds::{Message, listen, pump, watch_children};
 use super::frames;
@@ -23,7 +25,7 @@ use super::running::{Ends, Running};
 use super::spec::{Mode, RunnerSpec};
 use super::stop::Stop;
 use super::tool::{self, Tool};
-use super::wire::{RunnerEvent, StartFailure, StartStep};
+use super::wire::{Exit, RunnerEvent, StartFailure, StartStep};
 use crate::attempt_log::{AttemptLog, AttemptLogError};
 use crate::mask::Masker;
 
@@ -40,10 +42,7 @@ pub(super) fn main() -> ExitCode {
     };
     let reporter = Reporter::start(File::from(stdout));
     let last = match begin(&spec) {
-        Ok((mask, log)) => match tool::start(&spec) {
-            Ok(tool) => run(&spec, tool, LogSink::new(mask.stream(), log), &reporter),
-            Err(failure) => not_started(&spec, log, failure),
-        },
+        Ok((mask, log)) => start(&spec, &mask, log, &reporter),
         Err(failure) => RunnerEvent::Failed(failure),
     };
     reporter.finish(last);
@@ -83,6 +82,20 @@ fn begin(spec: &RunnerSpec) -> Result<(Masker, AttemptLog), StartFailure> {
     Ok((mask, log))
 }
 
+fn start(spec: &RunnerSpec, mask: &Masker, log: AttemptLog, reporter: &Reporter) -> RunnerEvent {
+    let contained = match Containment::prepare(&spec.family) {
+        Ok(contained) => contained,
+        Err(failure) => return not_started(spec, log, failure),
+    };
+    match tool::start(spec, contained.groups()) {
+        Ok(tool) => run(spec, tool, contained, LogSink::new(mask.stream(), log), reporter),
+        Err(failure) => {
+            contained.groups().remove();
+            not_started(spec, log, failure)
+        }
+    }
+}
+
 fn not_started(spec: &RunnerSpec, mut log: AttemptLog, failure: StartFailure) -> RunnerEvent {
     record(spec, &mut log, &ExitRecord::not_started(&failure));
     RunnerEvent::Failed(failure)
@@ -101,7 +114,7 @@ fn record(spec: &RunnerSpec, log: &mut AttemptLog, record: &ExitRecord) {
 }
 
 /// From the running tool to the last event.
-fn run(spec: &RunnerSpec, tool: Tool, sink: LogSink, reporter: &Reporter) -> RunnerEvent {
+fn run(spec: &RunnerSpec, tool: Tool, contained: Containment, sink: LogSink, reporter: &Reporter) -> RunnerEvent {
     reporter.say(RunnerEvent::Started { pid: tool.pid.as_raw() as u32 });
     let (to, messages) = sync_channel(WAITING);
     let (reaped, may_look) = channel();
@@ -113,18 +126,31 @@ fn run(spec: &RunnerSpec, tool: Tool, sink: LogSink, reporter: &Reporter) -> Run
         open_streams += 1;
         pump(capture, Message::Captured, to.clone());
     }
+    let contained = Arc::new(contained);
+    contain::watch(contained.clone(), to.clone());
     listen(to.clone());
     watch_children(to, may_look);
     let capture_room = match spec.mode {
-        Mode::Pty { .. } => 0,
+        Mode::Pty { .. } | Mode::Plain => 0,
         Mode::Pipe { capture_limit_bytes } => capture_limit_bytes,
     };
     let stop = Stop::new(spec, Instant::now());
-    let mut running = Running::new(pid, sink, reporter, stop, Ends { reaped, open_streams, capture_room });
+    let mut running = Running::new(pid, sink, reporter, stop, Ends { reaped, open_streams, capture_room, contained });
     running.see_to_the_end(&messages);
     let (exit, mut log) = running.exit();
+    for line in last_words(spec, &exit) {
+        // A log that is full or on a broken disk changes no result.
+        let _ = log.line(&line);
+    }
+    let exit = Exit { log_len: log.len(), ..exit };
     record(spec, &mut log, &ExitRecord::exited(&exit));
     // The hold on the log ends before the worker hears of the end: the next command may start at once.
     drop(log);
     RunnerEvent::Exited(exit)
+}
+
+/// Why the runner ended the tool, for whoever reads the log.
+fn last_words(spec: &RunnerSpec, exit: &Exit) -> Vec<String> {
+    let timed_out = spec.deadline_line.clone().filter(|_| exit.timed_out);
+    exit.over.map(|over| format!("killed: {over}")).into_iter().chain(timed_out).collect()
 }

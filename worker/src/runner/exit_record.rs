@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::OverLimit;
 use super::wire::{Exit, StartFailure};
 
 const FORMAT: u32 = 1;
@@ -31,7 +32,16 @@ pub struct ExitRecord {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// See [`Exit`] for the fields.
-    Exited { code: Option<i32>, signal: Option<i32>, timed_out: bool, interrupted: bool, log_len: u64, leftovers: u32 },
+    Exited {
+        code: Option<i32>,
+        signal: Option<i32>,
+        timed_out: bool,
+        interrupted: bool,
+        log_len: u64,
+        leftovers: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        over: Option<OverLimit>,
+    },
     /// The tool never ran.
     NotStarted { reason: String },
 }
@@ -58,6 +68,7 @@ impl ExitRecord {
             interrupted: exit.interrupted,
             log_len: exit.log_len,
             leftovers: exit.leftovers,
+            over: exit.over,
         })
     }
 
@@ -116,8 +127,8 @@ mod tests {
 
     fn exit() -> Exit {
         let usage = super::super::Usage::default();
-        let (timed_out, interrupted, log_dropped, captured_dropped, leftovers) = (false, true, 0, 0, 0);
-        Exit { code: Some(3), signal: None, timed_out, interrupted, log_len: 9, log_dropped, captured_dropped, leftovers, usage }
+        let (timed_out, interrupted, log_dropped, captured_dropped, leftovers, over) = (false, true, 0, 0, 0, None);
+        Exit { code: Some(3), signal: None, timed_out, interrupted, log_len: 9, log_dropped, captured_dropped, leftovers, over, usage }
     }
 
     #[test]
@@ -129,6 +140,11 @@ mod tests {
         record.write(&path).expect("writes");
         record.write(&path).expect("writes again");
         assert_eq!(ExitRecord::read(&path).expect("reads"), Some(record));
+        let over = OverLimit { resource: super::super::Resource::Memory, used: 2, limit: 1 };
+        let killed = ExitRecord::exited(&Exit { over: Some(over), ..exit() });
+        killed.write(&path).expect("writes");
+        assert_eq!(ExitRecord::read(&path).expect("reads"), Some(killed));
+        ExitRecord::exited(&exit()).write(&path).expect("writes");
         let text = fs::read_to_string(&path).expect("text");
         assert!(text.starts_with(r#"{"format":1,"ended_at_unix_ms":"#) && text.contains(r#""outcome":"exited","code":3"#), "{text}");
         ExitRecord::remove_stale(&path).expect("removes");

@@ -1,4 +1,5 @@
-//! The threads that feed the runner's queue: the tool's outputs, the worker's wishes, the end of children.
+//! The threads that feed the runner's queue: the tool's outputs, the worker's wishes, the end of children (and in
+//! `contain` the looks at what the tool uses).
 //!
 //! Each does one blocking thing and ends with its source. None signals, reaps or writes: that is the loop's (`running`).
 
@@ -8,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
+use super::bounds::OverLimit;
 use super::frames;
 use super::wire::Control;
 
@@ -22,6 +24,8 @@ pub(super) enum Message {
     Output(Vec<u8>),
     Captured(Vec<u8>),
     StreamEnded,
+    /// The family uses too much.
+    Over(OverLimit),
     /// A child can be reaped; its watcher waits until that is done.
     ChildEnded,
 }

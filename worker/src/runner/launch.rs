@@ -16,6 +16,7 @@ use bincode::{Decode, Encode};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use tokio::signal::unix::SignalKind;
@@ -32,6 +33,10 @@ pub(super) struct LaunchSpec {
     pub(super) env: Vec<(String, String)>,
     pub(super) cwd: PathBuf,
     pub(super) limits: Limits,
+    /// Files to write into, to enter the cgroups that hold the limits of the whole family.
+    pub(super) cgroups: Vec<PathBuf>,
+    /// Whether to be killed together with the runner: nothing else would tell a tool without a terminal.
+    pub(super) dies_with_runner: bool,
     /// The terminal to take for output and errors; without one they are what the launcher was given.
     pub(super) terminal: Option<PathBuf>,
 }
@@ -68,15 +73,24 @@ fn prepare(spec: &LaunchSpec) -> Result<(), StartFailure> {
     default_signals()
         .and_then(|()| take_session(terminal))
         .map_err(|error| StartFailure::io(StartStep::OpenTerminal, terminal.unwrap_or(Path::new("/dev/null")), &error))?;
+    if spec.dies_with_runner {
+        let shared = prctl::set_pdeathsig(Signal::SIGKILL);
+        shared.map_err(|error| StartFailure::io(StartStep::SetLimits, &spec.program, &error.into()))?;
+    }
+    for entrance in &spec.cgroups {
+        // 0 is whoever writes it.
+        std::fs::write(entrance, "0").map_err(|error| StartFailure::io(StartStep::SetLimits, entrance, &error))?;
+    }
     std::env::set_current_dir(&spec.cwd).map_err(|error| StartFailure::io(StartStep::EnterFolder, &spec.cwd, &error))?;
     set_limits(&spec.limits).map_err(|error| StartFailure::io(StartStep::SetLimits, &spec.program, &error.into()))
 }
 
 /// A worker started with `&` or `nohup` hands down ignored signals, and then no interrupt would ever reach the tool, nor
 /// would it end with its terminal when the runner is killed.
-/// Exec turns *caught* signals into default ones, so catching them is the safe way to reset them. Blocked signals are
-/// std's work: it empties the mask whenever it spawns.
+/// Exec turns *caught* signals into default ones, so catching them is the safe way to reset them. Blocked signals stay
+/// blocked over spawn and exec: the runner's own deafness is taken off here.
 fn default_signals() -> io::Result<()> {
+    SigSet::empty().thread_set_mask()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _context = runtime.enter();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit(), SignalKind::hangup()] {

@@ -6,12 +6,15 @@
 //! ```
 //! The *worker's* side is [`Runner`] (`parent`). The *runner* (`child`) opens the terminal, filters and masks the
 //! output into the attempt's log, carries signals, outlives the worker, and ends every process the tool left behind
-//! before it reports the exit (I16). The *launcher* (`launch`) is the same binary once more, between fork and exec: it
+//! before it reports the exit (I16); where limits are given it holds the tool and all it started to them. The *launcher* (`launch`) is the same binary once more, between fork and exec: it
 //! makes the session, sets limits and reports exactly why an exec failed, which no pre-exec hook of a library does.
 //! Not here: what to run and why (the action), sending the log on, sealing or unsealing secrets.
 
 mod ansi;
+mod bounds;
+mod cgroup;
 mod child;
+mod contain;
 mod exit_record;
 mod family;
 mod feeds;
@@ -28,10 +31,11 @@ mod tool;
 mod wire;
 
 pub use ansi::TerminalFilter;
+pub use bounds::{FamilyLimits, OverLimit, Resource};
 pub use exit_record::{ExitRecord, ExitRecordError, Outcome};
 pub use lines::{LONGEST_LINE, LineBound, SPLIT_MARK};
 pub use parent::{Runner, RunnerError, RunnerExe};
-pub use spec::{Limits, Mode, OnOrphan, RunnerSpec};
+pub use spec::{Limits, Mode, OnOrphan, RunnerSpec, StopBy};
 pub use wire::{Control, Exit, RunnerEvent, StartFailure, StartStep, StopCause, Usage};
 
 /// The subcommand under which a binary must call [`main`] before it reads its arguments or starts a thread.

@@ -3,6 +3,7 @@
 //! Only this loop signals and reaps, so a process id that it signals is never another's. The worker may be slow,
 //! hang or die at any line: what it is told waits in the [`Reporter`], and its end is a message like any other.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,14 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::bounds::OverLimit;
+use super::contain::Containment;
 use super::family;
 use super::feeds::Message;
 use super::output::LogSink;
 use super::reporter::Reporter;
 use super::stop::{Order, Stop};
-use super::wire::{Exit, RunnerEvent, Usage};
+use super::wire::{Exit, RunnerEvent, StopCause, Usage};
 use crate::attempt_log::AttemptLog;
 
 /// Between two looks for processes that must die.
@@ -35,6 +38,8 @@ pub(super) struct Ends {
     pub(super) open_streams: usize,
     /// Bytes of stdout that may still be captured.
     pub(super) capture_room: u64,
+    /// What the family may use, and the means to know.
+    pub(super) contained: Arc<Containment>,
 }
 
 /// A tool and everything about it that changes.
@@ -51,6 +56,8 @@ pub(super) struct Running<'a> {
     childless: bool,
     /// Everything must die.
     killing: bool,
+    /// Why everything was killed, if it was for using too much.
+    over: Option<OverLimit>,
     /// When the last thing happened that the patience of the end is measured from.
     since: Instant,
 }
@@ -58,8 +65,8 @@ pub(super) struct Running<'a> {
 impl<'a> Running<'a> {
     pub(super) fn new(pid: Pid, sink: LogSink, reporter: &'a Reporter, stop: Stop, ends: Ends) -> Self {
         let since = Instant::now();
-        let (captured_dropped, status, childless, killing) = (0, None, false, false);
-        Self { pid, sink, reporter, stop, ends, captured_dropped, status, childless, killing, since }
+        let (captured_dropped, status, childless, killing, over) = (0, None, false, false, None);
+        Self { pid, sink, reporter, stop, ends, captured_dropped, status, childless, killing, over, since }
     }
 
     /// Runs until the tool has ended, its family is gone (or will not go) and its outputs have ended.
@@ -104,7 +111,7 @@ impl<'a> Running<'a> {
     fn take(&mut self, message: Message) {
         match message {
             Message::Asked(control) => {
-                if let Some(order) = self.stop.asked(control) {
+                if let Some(order) = self.stop.asked(control, Instant::now()) {
                     self.obey(order);
                 }
             }
@@ -121,6 +128,13 @@ impl<'a> Running<'a> {
             }
             Message::Captured(bytes) => self.capture(bytes),
             Message::StreamEnded => self.ends.open_streams -= 1,
+            Message::Over(over) => {
+                // While everything is being killed, the kernel refuses more than the limit says.
+                if self.status.is_none() && !self.killing {
+                    self.over = Some(over);
+                }
+                self.obey(Order::KillAll(StopCause::OverLimit));
+            }
             Message::ChildEnded => self.reap(),
         }
     }
@@ -152,6 +166,10 @@ impl<'a> Running<'a> {
                 let _ = kill(self.pid, signal);
                 (signal, cause)
             }
+            Order::SignalGroup(signal, cause) => {
+                let _ = killpg(self.pid, signal);
+                (signal, cause)
+            }
             Order::KillAll(cause) => {
                 self.killing = true;
                 (Signal::SIGKILL, cause)
@@ -161,6 +179,7 @@ impl<'a> Running<'a> {
     }
 
     fn kill_all(&mut self) {
+        self.ends.contained.groups().kill();
         if self.status.is_none() {
             // The tool is not reaped yet, so its group still is its own.
             let _ = killpg(self.pid, Signal::SIGKILL);
@@ -174,6 +193,7 @@ impl<'a> Running<'a> {
                 Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => break,
                 Ok(status) if status.pid() == Some(self.pid) => {
                     self.status = Some(status);
+                    self.over = self.over.or_else(|| self.seen_late());
                     // What the tool leaves behind must not outlive the lock of its run.
                     self.killing = true;
                     self.since = Instant::now();
@@ -189,9 +209,16 @@ impl<'a> Running<'a> {
         let _ = self.ends.reaped.send(());
     }
 
+    /// A tool that failed by itself may have failed at a limit between two looks, or at the kernel's own.
+    fn seen_late(&self) -> Option<OverLimit> {
+        let failed = !matches!(self.status, Some(WaitStatus::Exited(_, 0))) && !self.stop.was_stopped() && !self.killing;
+        failed.then(|| self.ends.contained.look()).flatten()
+    }
+
     /// The end, as it will be reported, and the log with its last line.
     pub(super) fn exit(self) -> (Exit, AttemptLog) {
         let leftovers = if self.childless { 0 } else { family::descendants().len() as u32 };
+        self.ends.contained.groups().remove();
         let mut log = self.sink.finish();
         if self.ends.open_streams > 0 {
             let _ = log.line("[an output of the tool is still open somewhere else; what follows there is not shown]");
@@ -211,6 +238,7 @@ impl<'a> Running<'a> {
             log_dropped: log.dropped(),
             captured_dropped: self.captured_dropped,
             leftovers,
+            over: self.over,
             usage: usage(),
         };
         self.reporter.log_grew(exit.log_len);

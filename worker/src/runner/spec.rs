@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bincode::{Decode, Encode};
 
+use super::bounds::FamilyLimits;
 use crate::attempt_log::DEFAULT_LIMIT_BYTES;
 use crate::mask::MASK;
 
@@ -31,10 +32,15 @@ pub struct RunnerSpec {
     /// Secrets in the clear. The runner looks for all their written forms (see [`crate::mask`]).
     pub secrets: Vec<String>,
     pub limits: Limits,
-    /// Time the tool may run before the runner interrupts it.
+    pub family: FamilyLimits,
+    /// Time the tool may run before the runner stops it.
     pub deadline: Option<Duration>,
-    /// Time between an interrupt that the runner decided itself (deadline, [`OnOrphan::Interrupt`]) and SIGKILL for
-    /// everything. `None`: never; only a person may force a command with side effects.
+    /// What the log says when the deadline was the reason for the end.
+    pub deadline_line: Option<String>,
+    pub stop_by: StopBy,
+    /// Time between a stop that the runner decided itself (deadline, [`OnOrphan::Interrupt`]; with
+    /// [`StopBy::TerminateGroup`] every stop) and SIGKILL for everything. `None`: never; only a person may force a
+    /// command with side effects.
     pub grace: Option<Duration>,
     pub on_orphan: OnOrphan,
     /// Where to leave the [`super::ExitRecord`], so that a worker started later can report a genuine result.
@@ -54,7 +60,10 @@ impl RunnerSpec {
             log_limit_bytes: DEFAULT_LIMIT_BYTES,
             secrets: Vec::new(),
             limits: Limits::default(),
+            family: FamilyLimits::default(),
             deadline: None,
+            deadline_line: None,
+            stop_by: StopBy::InterruptTool,
             grace: None,
             on_orphan: OnOrphan::Finish,
             exit_record: None,
@@ -73,7 +82,9 @@ impl fmt::Debug for RunnerSpec {
             .field("log", &self.log)
             .field("secrets", &vec![MASK; self.secrets.len()])
             .field("limits", &self.limits)
+            .field("family", &self.family)
             .field("deadline", &self.deadline)
+            .field("stop_by", &self.stop_by)
             .field("grace", &self.grace)
             .field("on_orphan", &self.on_orphan)
             .finish_non_exhaustive()
@@ -97,6 +108,19 @@ pub enum Mode {
     /// For machine output: stdout is handed to the worker in [`super::RunnerEvent::Captured`], **unmasked**, and
     /// never stored; stderr goes into the log. Bytes of stdout beyond the limit are counted and dropped.
     Pipe { capture_limit_bytes: u64 },
+    /// Output and errors go through one pipe into the log, in the order in which they were written: for tools that must
+    /// not take themselves for watched by a person. If the runner is killed, the tool is killed with it; its children
+    /// meet a closed pipe.
+    Plain,
+}
+
+/// How a tool is asked to stop, whoever wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum StopBy {
+    /// SIGINT to the tool process alone. What comes after a worker's wish is the worker's to say.
+    InterruptTool,
+    /// SIGTERM to the tool's whole process group, and after [`RunnerSpec::grace`] SIGKILL for everything.
+    TerminateGroup,
 }
 
 /// What the kernel enforces for the tool and each of its children. Core dumps are always off: they hold secrets.

@@ -1,13 +1,14 @@
 //! When to stop the tool and how hard: the ladder, as pure state over given times.
 //!
 //! One interrupt per life of a tool, whoever wants it: terraform takes a second one as an order to drop its state.
+//! A tool that is stopped by its group gets one SIGTERM, and no more time than the grace, whoever wanted it.
 //! The runner kills by itself only where the spec gives a grace time; everything harder is a person's word.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::spec::{OnOrphan, RunnerSpec};
+use super::spec::{OnOrphan, RunnerSpec, StopBy};
 use super::wire::{Control, StopCause};
 
 /// What to do now.
@@ -15,6 +16,8 @@ use super::wire::{Control, StopCause};
 pub(super) enum Order {
     /// To the tool process alone.
     Signal(Signal, StopCause),
+    /// To every process of the tool's group.
+    SignalGroup(Signal, StopCause),
     /// SIGKILL to the tool and everything it started.
     KillAll(StopCause),
 }
@@ -24,6 +27,7 @@ pub(super) struct Stop {
     deadline: Option<Instant>,
     grace: Option<Duration>,
     on_orphan: OnOrphan,
+    by: StopBy,
     kill_at: Option<Instant>,
     interrupted: bool,
     terminated: bool,
@@ -38,6 +42,7 @@ impl Stop {
             deadline: spec.deadline.and_then(|deadline| now.checked_add(deadline)),
             grace: spec.grace,
             on_orphan: spec.on_orphan,
+            by: spec.stop_by,
             kill_at: None,
             interrupted: false,
             terminated: false,
@@ -46,8 +51,9 @@ impl Stop {
         }
     }
 
-    pub(super) fn asked(&mut self, control: Control) -> Option<Order> {
+    pub(super) fn asked(&mut self, control: Control, now: Instant) -> Option<Order> {
         match control {
+            Control::Interrupt | Control::Terminate if self.by == StopBy::TerminateGroup => self.begin(StopCause::Asked, now),
             Control::Interrupt if self.interrupted => None,
             Control::Terminate if self.terminated => None,
             Control::Interrupt => {
@@ -103,8 +109,16 @@ impl Stop {
         if self.was_stopped() {
             return None;
         }
-        self.interrupted = true;
-        Some(Order::Signal(Signal::SIGINT, cause))
+        Some(match self.by {
+            StopBy::InterruptTool => {
+                self.interrupted = true;
+                Order::Signal(Signal::SIGINT, cause)
+            }
+            StopBy::TerminateGroup => {
+                self.terminated = true;
+                Order::SignalGroup(Signal::SIGTERM, cause)
+            }
+        })
     }
 }
 
@@ -124,14 +138,14 @@ mod tests {
     fn an_interrupt_goes_out_once_however_often_it_is_wanted() {
         let now = Instant::now();
         let mut stop = stop(|spec| spec.deadline = Some(SECOND), now);
-        assert_eq!(stop.asked(Control::Interrupt), Some(Order::Signal(Signal::SIGINT, StopCause::Asked)));
-        assert_eq!(stop.asked(Control::Interrupt), None);
+        assert_eq!(stop.asked(Control::Interrupt, now), Some(Order::Signal(Signal::SIGINT, StopCause::Asked)));
+        assert_eq!(stop.asked(Control::Interrupt, now), None);
         assert_eq!(stop.due(now + SECOND), None, "the deadline adds no second one");
         assert!(!stop.timed_out(), "it was cancelled before the time was over");
-        assert_eq!(stop.asked(Control::Terminate), Some(Order::Signal(Signal::SIGTERM, StopCause::Asked)));
-        assert_eq!(stop.asked(Control::Terminate), None);
-        assert_eq!(stop.asked(Control::Kill), Some(Order::KillAll(StopCause::Asked)));
-        assert_eq!(stop.asked(Control::Kill), Some(Order::KillAll(StopCause::Asked)), "killing again is harmless");
+        assert_eq!(stop.asked(Control::Terminate, now), Some(Order::Signal(Signal::SIGTERM, StopCause::Asked)));
+        assert_eq!(stop.asked(Control::Terminate, now), None);
+        assert_eq!(stop.asked(Control::Kill, now), Some(Order::KillAll(StopCause::Asked)));
+        assert_eq!(stop.asked(Control::Kill, now), Some(Order::KillAll(StopCause::Asked)), "killing again is harmless");
     }
 
     #[test]
@@ -164,7 +178,24 @@ mod tests {
     fn an_orphan_that_was_interrupted_before_only_gets_its_grace() {
         let now = Instant::now();
         let mut plan = stop(|spec| (spec.on_orphan, spec.grace) = (OnOrphan::Interrupt, Some(SECOND)), now);
-        assert!(plan.asked(Control::Interrupt).is_some());
+        assert!(plan.asked(Control::Interrupt, now).is_some());
         assert_eq!((plan.orphaned(now), plan.next_due()), (None, Some(now + SECOND)));
+    }
+
+    #[test]
+    fn a_group_is_terminated_once_and_killed_after_its_grace_whoever_wants_it() {
+        let now = Instant::now();
+        let order = |spec: &mut RunnerSpec| {
+            (spec.stop_by, spec.deadline, spec.grace) = (StopBy::TerminateGroup, Some(5 * SECOND), Some(SECOND));
+        };
+        let mut asked = stop(order, now);
+        assert_eq!(asked.asked(Control::Interrupt, now), Some(Order::SignalGroup(Signal::SIGTERM, StopCause::Asked)));
+        assert_eq!(asked.asked(Control::Terminate, now), None);
+        assert_eq!(asked.due(now + SECOND), Some(Order::KillAll(StopCause::GraceOver)));
+        assert!(!asked.timed_out() && asked.was_stopped());
+        let mut late = stop(order, now);
+        assert_eq!(late.due(now + 5 * SECOND), Some(Order::SignalGroup(Signal::SIGTERM, StopCause::Deadline)));
+        assert_eq!(late.asked(Control::Kill, now), Some(Order::KillAll(StopCause::Asked)));
+        assert!(late.timed_out());
     }
 }

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use nix::unistd::Pid;
 use portable_pty::{MasterPty, PtySize, SlavePty, native_pty_system};
 
+use super::cgroup::Groups;
 use super::launch::{LaunchReport, LaunchSpec};
 use super::spec::{Mode, RunnerSpec};
 use super::wire::{StartFailure, StartStep};
@@ -23,7 +24,7 @@ pub(super) const OWN_EXE: &str = "/proc/self/exe";
 /// A running tool and the ends of its output.
 pub(super) struct Tool {
     pub(super) pid: Pid,
-    /// What goes into the log: the terminal, or stderr.
+    /// What goes into the log: the terminal, stderr, or both outputs.
     pub(super) log: Box<dyn Read + Send>,
     /// Captured stdout, in pipe mode.
     pub(super) capture: Option<PipeReader>,
@@ -39,36 +40,45 @@ struct Theirs {
 }
 
 /// Starts the tool and waits until its program runs or has failed to.
-pub(super) fn start(spec: &RunnerSpec) -> Result<Tool, StartFailure> {
+pub(super) fn start(spec: &RunnerSpec, groups: &Groups) -> Result<Tool, StartFailure> {
     if !spec.program.is_absolute() {
         let detail = "the path of the program must be absolute: nothing is searched for".into();
         return Err(StartFailure { step: StartStep::Execute, path: spec.program.clone(), errno: 0, detail });
     }
     match spec.mode {
-        Mode::Pty { rows, cols } => on_terminal(spec, PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }),
-        Mode::Pipe { .. } => on_pipes(spec),
+        Mode::Pty { rows, cols } => on_terminal(spec, groups, PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }),
+        Mode::Pipe { .. } => on_pipes(spec, groups),
+        Mode::Plain => on_one_pipe(spec, groups),
     }
 }
 
-fn on_terminal(spec: &RunnerSpec, size: PtySize) -> Result<Tool, StartFailure> {
+fn on_terminal(spec: &RunnerSpec, groups: &Groups, size: PtySize) -> Result<Tool, StartFailure> {
     let failed = |detail: String| StartFailure { step: StartStep::OpenTerminal, path: spec.program.clone(), errno: 0, detail };
     let pair = native_pty_system().openpty(size).map_err(|error| failed(error.to_string()))?;
     let log = pair.master.try_clone_reader().map_err(|error| failed(error.to_string()))?;
     let name = pair.master.tty_name().ok_or_else(|| failed("it has no name; is /dev/pts mounted?".into()))?;
     let theirs = Theirs { terminal: Some((name, pair.slave)), stdout: Stdio::null(), stderr: Stdio::null() };
-    let pid = launch(spec, theirs)?;
+    let pid = launch(spec, groups, theirs)?;
     Ok(Tool { pid, log, capture: None, _terminal: Some(pair.master) })
 }
 
-fn on_pipes(spec: &RunnerSpec) -> Result<Tool, StartFailure> {
+fn on_pipes(spec: &RunnerSpec, groups: &Groups) -> Result<Tool, StartFailure> {
     let pipe = || io::pipe().map_err(|error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error));
     let ((stdout, their_stdout), (stderr, their_stderr)) = (pipe()?, pipe()?);
     let theirs = Theirs { terminal: None, stdout: their_stdout.into(), stderr: their_stderr.into() };
-    let pid = launch(spec, theirs)?;
+    let pid = launch(spec, groups, theirs)?;
     Ok(Tool { pid, log: Box::new(stderr), capture: Some(stdout), _terminal: None })
 }
 
-fn launch(spec: &RunnerSpec, theirs: Theirs) -> Result<Pid, StartFailure> {
+fn on_one_pipe(spec: &RunnerSpec, groups: &Groups) -> Result<Tool, StartFailure> {
+    let failed = |error: io::Error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error);
+    let (output, theirs) = io::pipe().map_err(failed)?;
+    let twin = theirs.try_clone().map_err(failed)?;
+    let pid = launch(spec, groups, Theirs { terminal: None, stdout: theirs.into(), stderr: twin.into() })?;
+    Ok(Tool { pid, log: Box::new(output), capture: None, _terminal: None })
+}
+
+fn launch(spec: &RunnerSpec, groups: &Groups, theirs: Theirs) -> Result<Pid, StartFailure> {
     let failed = |error: io::Error| StartFailure::io(StartStep::SpawnLauncher, &spec.program, &error);
     let (mut channel, their_channel) = UnixStream::pair().map_err(failed)?;
     // The runner's copy of the terminal stays open until the launcher has its own: a terminal that nobody holds hangs up.
@@ -91,6 +101,8 @@ fn launch(spec: &RunnerSpec, theirs: Theirs) -> Result<Pid, StartFailure> {
         env: spec.env.clone(),
         cwd: spec.cwd.clone(),
         limits: spec.limits,
+        cgroups: groups.entrances(),
+        dies_with_runner: spec.mode == Mode::Plain,
         terminal,
     };
     let sent = frames::write(&mut channel, &orders);

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use bincode::{Decode, Encode};
 
+use super::bounds::OverLimit;
+
 /// What the worker may ask of a running tool. Each is idempotent: a message that arrives twice does no more than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub enum Control {
-    /// SIGINT to the tool process alone, once: terraform takes a second one as an order to drop everything.
+    /// SIGINT to the tool process alone, once: terraform takes a second one as an order to drop everything. With
+    /// [`super::StopBy::TerminateGroup`] SIGTERM to its group, and the grace begins.
     Interrupt,
-    /// SIGTERM to the tool process alone, once.
+    /// SIGTERM to the tool process alone, once. With [`super::StopBy::TerminateGroup`] the same as `Interrupt`.
     Terminate,
     /// SIGKILL to the tool, its process group and every descendant. Loses what the tool had not saved.
     Kill,
@@ -61,8 +64,10 @@ pub enum StopCause {
     Deadline,
     /// The worker is gone and the spec says [`super::OnOrphan::Interrupt`].
     Orphaned,
-    /// [`super::RunnerSpec::grace`] has passed after one of the two above.
+    /// [`super::RunnerSpec::grace`] has passed after one of those above.
     GraceOver,
+    /// The family went beyond one of [`super::RunnerSpec::family`].
+    OverLimit,
 }
 
 /// How the tool ended. Exactly one of `code` and `signal` is set.
@@ -82,6 +87,8 @@ pub struct Exit {
     pub captured_dropped: u64,
     /// Processes of the tool that even SIGKILL did not end in time. If not 0 the lock must not be released (I16).
     pub leftovers: u32,
+    /// Why the runner killed everything, or the kernel something, for using too much.
+    pub over: Option<OverLimit>,
     pub usage: Usage,
 }
 

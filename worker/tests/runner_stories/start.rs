@@ -44,6 +44,16 @@ async fn a_tool_has_its_own_session_no_stray_files_and_no_way_to_more_rights() {
 }
 
 #[tokio::test]
+async fn the_deafness_of_its_runner_is_not_handed_down() {
+    // Not through a shell: dash takes every block off by itself.
+    let story = Story::script("").with(|spec| {
+        spec.program = "/bin/grep".into();
+        spec.args = vec!["SigBlk".into(), "/proc/self/status".into()];
+    });
+    assert_eq!(story.run().await.log, "SigBlk:\t0000000000000000\n");
+}
+
+#[tokio::test]
 async fn the_log_may_grow_beyond_the_file_size_of_the_tool() {
     let story = Story::script("head -c 200000 /dev/zero | tr '\\0' x").with(|spec| spec.limits.file_size_bytes = Some(1000));
     assert!(story.run().await.exit.log_len >= 200_000);

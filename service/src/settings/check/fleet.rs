@@ -4,12 +4,16 @@
 
 use super::{Findings, address};
 use crate::settings::secret::Secret;
-use crate::settings::tree::{Git, Scheduler, Settings, Tools, Worker};
+use crate::settings::tree::{Git, Limits, Scheduler, Settings, Tools, Worker};
 
 /// Hexadecimal digits of a 32-byte key.
 const SEALING_KEY_DIGITS: usize = 64;
 /// A heartbeat may be lost twice before a lease ends.
 const HEARTBEATS_PER_LEASE: u32 = 3;
+/// Below these an order could not even begin: bytes, processes, bytes.
+const LEAST_MEMORY: u64 = 32 * 1024 * 1024;
+const LEAST_PROCESSES: u64 = 8;
+const LEAST_DISK: u64 = 1024 * 1024;
 
 pub(super) fn scheduler(settings: &Settings, found: &mut Findings) {
     let scheduler: &Scheduler = &settings.scheduler;
@@ -54,6 +58,22 @@ pub(super) fn worker(worker: &Worker, found: &mut Findings) {
     let asked = !worker.registry_token_required || worker.registry_host.is_some();
     found.require(asked, "worker.registry_token_required", "is on without worker.registry_host", host);
     tools(&worker.tools, found);
+    limits(&worker.limits, found);
+}
+
+fn limits(limits: &Limits, found: &mut Findings) {
+    let room = ("the shells that run an order need as much themselves", "raise it, or write 0 for no limit");
+    for (key, limit, least) in [
+        ("worker.limits.memory_bytes", limits.memory_bytes, LEAST_MEMORY),
+        ("worker.limits.processes", limits.processes, LEAST_PROCESSES),
+        ("worker.limits.disk_bytes", limits.disk_bytes, LEAST_DISK),
+    ] {
+        found.require(limit == 0 || limit >= least, key, format!("is {limit}, less than {least}"), room);
+    }
+    for folder in &limits.cgroup {
+        let shape = ("a cgroup is found by its folder", "write an absolute path, such as /sys/fs/cgroup/navvy");
+        found.require(folder.starts_with('/'), "worker.limits.cgroup", format!("{folder:?} is no absolute path"), shape);
+    }
 }
 
 fn pass_env(worker: &Worker, found: &mut Findings) {

@@ -35,6 +35,7 @@ git.allowed_hosts=github.com,127.0.0.1:8443,[::1]:3000,git.example:22
 worker.name=Node_1-a; worker.pool=gpu-2; worker.pass_env=AWS_REGION,http_proxy
 worker.registry_host=https://registry.example; worker.registry_token_required=true
 worker.registry_host=http://127.0.0.1:3000
+worker.limits.memory_bytes=0; worker.limits.processes=0; worker.limits.cgroup=/sys/fs/cgroup/navvy
 worker.tools.mirror_tofu=http://127.0.0.1:9/tofu; worker.tools.default_tofu=1.11.1
 ops.otlp_endpoint=http://collector:4318; ops.listen=0.0.0.0:9100
 ops.listen=127.0.0.1:0; gateway.listen=127.0.0.1:0
@@ -110,6 +111,10 @@ git.cache_max_bytes=0 | larger
 ops.otlp_endpoint=collector:4317 | http://
 ops.listen=127.0.0.1:8080 | gateway.listen
 log.level=info,=, | directives
+worker.limits.memory_bytes=1048576 | shells
+worker.limits.processes=2 | raise
+worker.limits.disk_bytes=1 | no limit
+worker.limits.cgroup=/sys/fs/cgroup/navvy,navvy | absolute
 ";
 
 #[test]

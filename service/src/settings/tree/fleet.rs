@@ -86,6 +86,75 @@ section! {
         /// Fail a job when the registry gives no token, instead of going on without one.
         registry_token_required: bool = false,
         tools: Tools = Tools::default(),
+        limits: Limits = Limits::default(),
+        sources: Sources = Sources::default(),
+        credentials: Credentials = Credentials::default(),
+    }
+}
+
+section! {
+    /// Where the code of shell orders may come from, besides git (`git.allowed_hosts`).
+    Sources {
+        /// Hosts that zip archives may be fetched from: `host` or `host:port`, exact. Loopback and private addresses only when listed. Empty: none.
+        archive_hosts: Vec<String> = Vec::new(),
+        /// Folders of the worker that zip archives may lie in. Empty: none.
+        archive_folders: Vec<String> = Vec::new(),
+        /// Largest archive, in bytes.
+        archive_bytes: u64 = 512 * 1024 * 1024,
+        /// File with the host keys of git servers (`known_hosts`) for orders that name an SSH key. Absent: no git over SSH for orders.
+        known_hosts_file: Option<PathBuf> = None,
+    }
+}
+
+section! {
+    /// Where shell orders may have credentials fetched from. Nothing is allowed that does not stand here.
+    Credentials {
+        /// Variables of the worker that orders may fetch with `env:::var:NAME`.
+        variables: Vec<String> = Vec::new(),
+        /// Folders that orders may fetch files from with `file:::json:` and `file:::sops:`.
+        folders: Vec<String> = Vec::new(),
+        /// File with the age identities that open SOPS files, mode 0600.
+        age_identities: Option<PathBuf> = None,
+        /// The AWS region of Systems Manager, Secrets Manager and S3. Absent: AWS is not asked.
+        aws_region: Option<String> = None,
+        /// File with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and perhaps `AWS_SESSION_TOKEN`, one `name = value` a line, mode 0600. Absent: those variables of the worker itself.
+        aws_keys_file: Option<PathBuf> = None,
+        /// Address of Systems Manager. Absent: that of the region.
+        aws_ssm_endpoint: Option<String> = None,
+        /// Address of Secrets Manager. Absent: that of the region.
+        aws_secrets_manager_endpoint: Option<String> = None,
+        /// Address of S3. Absent: that of the region.
+        aws_s3_endpoint: Option<String> = None,
+        /// Address of Vault or OpenBao. Absent: it is not asked.
+        vault_url: Option<String> = None,
+        /// File with the token for Vault, mode 0600.
+        vault_token_file: Option<PathBuf> = None,
+        /// Role id to log in to Vault with (AppRole), together with `worker.credentials.vault_secret_id_file`.
+        vault_role_id: Option<String> = None,
+        /// File with the secret id, mode 0600.
+        vault_secret_id_file: Option<PathBuf> = None,
+        /// Namespace of Vault.
+        vault_namespace: Option<String> = None,
+        /// PEM file with the authorities that may have signed Vault's certificate. Absent: those of the system.
+        vault_ca_file: Option<PathBuf> = None,
+    }
+}
+
+section! {
+    /// What one shell order may use, together with everything it starts. An order that goes beyond a limit is killed, and its failure names the limit. Without a cgroup the worker looks five times a second, so that an order can go beyond for a moment; terraform jobs are not limited.
+    Limits {
+        /// Resident memory, in bytes. 0: no limit.
+        memory_bytes: u64 = 0,
+        /// Processes at a time, threads included. 0: no limit.
+        processes: u64 = 4096,
+        /// Processor time. Absent: no limit but the order's own time limit.
+        processor_time: Option<Period> = None,
+        /// By how much the order's folder and its temporary files may grow, in bytes on the disk. Files elsewhere, and files that were deleted but are still open, are not counted. 0: no limit.
+        disk_bytes: u64 = 20 * 1024 * 1024 * 1024,
+        /// How long an order that is stopped, or whose time is over, gets to end by itself after SIGTERM. Then everything it started is killed.
+        stop_grace: Period = Period::seconds(10),
+        /// Folders of cgroups in which the worker may make others, for the kernel to hold memory and processes: with cgroup version 2 one (its controllers `memory` and `pids` delegated), with version 1 one for each controller. Empty: none. A cgroup that cannot be used fails the order.
+        cgroup: Vec<String> = Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::describe::section;
 use super::listen::Listen;
 
-pub use fleet::{Git, Nats, Scheduler, Tools, Worker};
+pub use fleet::{Credentials, Git, Limits, Nats, Scheduler, Sources, Tools, Worker};
 pub use gateway::{Gateway, GitHub, Orders};
 
 section! {
