@@ -145,6 +145,7 @@ fn policy_of(settings: &Settings) -> Policy {
         approval_ttl: signed(scheduler.approval_ttl.into()),
         max_starts: scheduler.max_attempts.max(1),
         queue_deadline: scheduler.queue_deadline.map(|period| signed(period.into())),
+        watchdog_slack: signed(scheduler.watchdog_slack.into()),
     }
 }
 

@@ -12,10 +12,6 @@ use crate::planted::planted;
 use jiff::{SignedDuration, Timestamp};
 use proto::{AttemptNo, JobNo, message::Failure};
 
-/// How much longer than its own time limit an order may go unheard before it counts as timed out: its worker stops it at
-/// the limit, waits for it to end, and reports.
-const WATCHDOG_SLACK: SignedDuration = SignedDuration::from_secs(60);
-
 /// Decides what is due now.
 pub(super) fn tick(turn: &mut Turn<'_>) -> Result<(), Refusal> {
     if turn.run.is_over() {
@@ -75,9 +71,9 @@ fn unstarted(turn: &mut Turn<'_>, no: JobNo) {
 /// The watchdog: an order that was begun and of which nothing is heard by the time it must have ended has timed out,
 /// whatever its worker tells later. Also one that was lost: it was not known whether it would come back.
 fn watch(turn: &mut Turn<'_>) -> bool {
-    let now = turn.now;
+    let (now, slack) = (turn.now, turn.policy.watchdog_slack);
     let late = jobs_where(turn.run, |job| {
-        matches!(job.state, JobState::Running | JobState::Unknown) && heard_by(job).is_some_and(|deadline| now > deadline)
+        matches!(job.state, JobState::Running | JobState::Unknown) && heard_by(job, slack).is_some_and(|deadline| now > deadline)
     });
     for no in &late {
         if let Some(attempt) = turn.run.job(*no).and_then(Job::current).filter(|attempt| attempt.ended.is_none()).map(|a| a.no) {
@@ -94,10 +90,10 @@ fn watch(turn: &mut Turn<'_>) -> bool {
     !late.is_empty()
 }
 
-fn heard_by(job: &Job) -> Option<Timestamp> {
+fn heard_by(job: &Job, slack: SignedDuration) -> Option<Timestamp> {
     let limit = SignedDuration::from_secs(i64::from(job.order.as_ref()?.timeout_s));
     let began = job.current().and_then(|attempt: &Attempt| attempt.permitted_at)?;
-    began.checked_add(limit).ok()?.checked_add(WATCHDOG_SLACK).ok()
+    began.checked_add(limit).ok()?.checked_add(slack).ok()
 }
 
 /// The time of the whole run, counted from its acceptance.

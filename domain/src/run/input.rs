@@ -72,10 +72,18 @@ pub struct Policy {
     pub max_starts: u32,
     /// How long a job may wait for a worker; absent: for ever.
     pub queue_deadline: Option<SignedDuration>,
+    /// How much longer than its own time limit an order may go unheard before it counts as timed out (default a minute): its
+    /// worker stops it at the limit, waits for it to end, and reports.
+    pub watchdog_slack: SignedDuration,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { approval_ttl: SignedDuration::from_hours(24), max_starts: 3, queue_deadline: None }
+        Self {
+            approval_ttl: SignedDuration::from_hours(24),
+            max_starts: 3,
+            queue_deadline: None,
+            watchdog_slack: SignedDuration::from_mins(1),
+        }
     }
 }

@@ -44,6 +44,11 @@ pub enum BadGraph {
 pub struct Graph(pub Vec<OrderNode>);
 
 impl Graph {
+    /// Whether there is no order.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The packed text.
     pub fn pack(&self) -> Result<String, BadGraph> {
         let unreadable = |error: io::Error| BadGraph::Unreadable(error.to_string());

@@ -35,12 +35,13 @@ pub struct OrdersSpec {
     /// 0 to 9; of what waits for a free place, higher goes first.
     pub priority: u8,
     /// Where the end of the run is told, each sealed so that only gateways can read it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callbacks: Vec<String>,
     /// The first order in each page of sealed bundles.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page_starts: Vec<u32>,
     /// The orders and what each needs. Empty in a view.
+    #[serde(default, skip_serializing_if = "Graph::is_empty")]
     pub graph: Graph,
 }
 

@@ -43,6 +43,8 @@ section! {
         approval_ttl: Period = Period::hours(24),
         /// How long a job may wait for a worker until it fails. Absent: forever.
         queue_deadline: Option<Period> = None,
+        /// How much longer than its own time limit an order may go unheard before it counts as timed out. Its worker stops it at the limit and reports; this is for workers that are gone.
+        watchdog_slack: Period = Period::seconds(60),
         /// How many orders may be out at a time, of all runs together (divided evenly among shards). What one run may have out is part of its request.
         max_orders: u32 = 4096,
         /// How many orders may be out at a time in one pool.
