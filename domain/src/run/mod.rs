@@ -16,6 +16,7 @@ mod refusal;
 mod report;
 mod state;
 mod tally;
+mod told;
 mod turn;
 mod view;
 
@@ -28,6 +29,7 @@ pub use refusal::Refusal;
 pub use state::{
     Attempt, AttemptEnd, Cancel, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Missed, Order, Orders, Resolution, Run,
 };
+pub use told::{Narrator, Told, WHOLE_RUN};
 pub use view::{jobs_page, status, view};
 
 #[cfg(test)]
@@ -36,3 +38,5 @@ mod orders_tests;
 mod review_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod told_tests;
