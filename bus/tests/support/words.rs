@@ -97,6 +97,7 @@ pub(crate) fn view(run: RunId, seq: u64) -> RunView {
         outputs: String::new(),
         evidence: None,
         resolution: None,
+        orders: None,
         jobs: Vec::new(),
         traceparent: None,
     }
