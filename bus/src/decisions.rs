@@ -9,8 +9,8 @@ use crate::scan::Stored;
 use bytes::Bytes;
 use proto::{RunId, subject};
 
-/// What one request brings at most; one decision more than so many bytes comes alone.
-const AT_ONCE: AtOnce = AtOnce { messages: 256, bytes: Some(1024 * 1024) };
+/// What one request brings; a decision that is longer comes alone.
+const AT_ONCE: AtOnce = AtOnce { messages: 256, bytes: Some(256 * 1024) };
 
 /// The decisions about runs, to be read only.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl Decisions {
         Ok(None)
     }
 
-    /// Some decisions about a run behind one and up to another, oldest first, at most about a MiB of them. Empty: there are
+    /// Some decisions about a run behind one and up to another, oldest first, about as many as fit into 256 KiB. Empty: there are
     /// none. `until` is the last one that is known to be there: it is found although a follower lags.
     pub async fn between(&self, run: RunId, after: u64, until: u64) -> Result<Vec<Decision>, BusError> {
         let subject = subject::run(run);

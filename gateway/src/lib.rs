@@ -6,8 +6,8 @@
 //!
 //! The map: [`run`] puts it together (`start`), `routes` is the table of everything there is, `door` is what every request
 //! passes, `auth` says who calls and what they may, `answers` holds all words for people. Then the rooms: `deploy` starts
-//! runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `logs` streams their output, `fleet`
-//! shows locks, workers and queues, `keys` and `health` the rest.
+//! runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `events` tells what happened to them,
+//! `logs` streams their output, `fleet` shows locks, workers and queues, `keys` and `health` the rest.
 
 mod answers;
 mod app;
@@ -16,6 +16,7 @@ mod commands;
 mod dead_letters;
 mod deploy;
 mod door;
+mod events;
 mod fleet;
 mod health;
 mod keys;

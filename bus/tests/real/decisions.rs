@@ -50,7 +50,7 @@ async fn a_request_brings_a_bounded_portion_however_long_decisions_are() {
     let decided = decide(&ground.bus, run, &[400_000, 900_000, 900_000, 10, 900_000, 400_000, 400_000, 400_000, 400_000]).await;
     let (all, portions) = read(&ground.bus, run, 0, decided[8].seq).await;
     assert_eq!(all, decided);
-    assert!(portions.iter().all(|bytes| *bytes < 2 * 1024 * 1024), "{portions:?}");
+    assert!(portions.iter().all(|bytes| *bytes < 1_200_000), "{portions:?}");
 }
 
 #[tokio::test]

@@ -5,14 +5,18 @@
 
 mod admission;
 mod commands;
+mod done;
 mod door;
+mod events;
 mod fleet;
 mod harness;
 mod keys;
 mod listing;
 mod live;
 mod live_faults;
+mod orders;
 mod permissions;
+mod play;
 mod scheduler;
 mod sse;
 mod status;
