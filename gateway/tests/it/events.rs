@@ -174,6 +174,32 @@ async fn nothing_is_told_that_the_run_does_not_show_yet() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_begun_anew_is_told_once_also_when_its_old_beginning_is_gone() {
+    let world = World::start().await;
+    let mut play = Play::of_orders(&world.store.bus, "anew", orders(2)).await;
+    play.dispatch().await;
+    play.begin(0).await;
+    let before = events(&list(&world, &play, "").await);
+    play.begin_again().await;
+    assert_eq!(events(&list(&world, &play, "").await), before);
+    play.succeed(0).await;
+    let all = events(&list(&world, &play, "").await);
+    assert_eq!(all[..before.len()], before);
+    assert_eq!(words(&all[before.len()..]), [("order-0".to_owned(), "completed".to_owned(), "succeeded".to_owned())]);
+    for (n, event) in all.iter().enumerate() {
+        assert_eq!(events(&list(&world, &play, &format!("?after={}", place(event))).await), all[n + 1..]);
+    }
+    // Where that entry is the first one that is kept, it tells all of it.
+    let elsewhere = World::start().await;
+    play.begin_again_at(&elsewhere.store.bus).await;
+    let kept = events(&list(&elsewhere, &play, "").await);
+    assert_eq!(words(&kept), words(&all));
+    for (n, event) in kept.iter().enumerate() {
+        assert_eq!(events(&list(&elsewhere, &play, &format!("?after={}", place(event))).await), kept[n + 1..]);
+    }
+}
+
+#[tokio::test]
 async fn ten_thousand_orders_that_end_at_once_are_told_one_by_one() {
     const COUNT: u32 = 10_000;
     let world = World::start().await;

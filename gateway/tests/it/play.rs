@@ -101,6 +101,28 @@ impl Play {
         self.seq = self.bus.run_log().commit(self.run.id, self.seq, entry, open).await.expect("stored");
     }
 
+    /// Everything is told again in one entry, as for a run that stays open for very long.
+    pub(crate) async fn begin_again(&mut self) {
+        let to = self.bus.clone();
+        self.retell(&to).await;
+    }
+
+    /// The same in a store that has nothing of what was before.
+    pub(crate) async fn begin_again_at(&mut self, bus: &Bus) {
+        self.seq = 0;
+        self.retell(bus).await;
+    }
+
+    async fn retell(&mut self, to: &Bus) {
+        let log = self.bus.run_log().load(self.run.id).await.expect("loaded");
+        let before = log.iter().map(|(_, entry)| codec::decode(entry).expect("an entry")).collect();
+        self.bus = to.clone();
+        let again = Entry { before, ..Entry::new("nonce-of-the-scheduler".into(), self.now, Vec::new()) };
+        let again = codec::encode(&again).expect("JSON");
+        self.seq = self.bus.run_log().begin_again(self.run.id, self.seq, again).await.expect("stored");
+        self.show().await;
+    }
+
     pub(crate) async fn show(&self) {
         for page in 0..JobsPage::count(self.run.jobs.len() as u32) {
             if let Some(page) = run::jobs_page(&self.run, page, self.seq) {
