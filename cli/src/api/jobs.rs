@@ -25,7 +25,8 @@ struct Part {
 pub(crate) async fn jobs(client: &Client, run: RunId, from: u32) -> Result<Vec<Value>, CliError> {
     let (mut all, mut at) = (Vec::new(), from);
     loop {
-        let page = Page::default().with("from", Some(at)).with("limit", Some(PART));
+        // A gateway that knows no parts knows no such parameters either, and they would be an error.
+        let page = if at == 0 { Page::default() } else { Page::default().with("from", Some(at)).with("limit", Some(PART)) };
         let part: Part = client.read(client.get(&format!("v1/runs/{run}/jobs"), &page).await?)?;
         all.extend(part.jobs);
         match part.next_from {

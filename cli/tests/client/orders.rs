@@ -125,8 +125,8 @@ async fn watching_tells_what_moves_and_exits_by_the_result() {
     assert_eq!((code(&output), stdout(&output)), (1, format!("{RUN}\n{expected}")), "{}", stderr(&output));
     assert!(stderr(&output).contains("failed") && stderr(&output).contains("1 failed, 1 succeeded"), "{}", stderr(&output));
     let parts: Vec<String> =
-        gateway.asked().iter().filter_map(|asked| asked.path.split_once("/jobs?").map(|(_, rest)| rest.to_owned())).collect();
-    assert_eq!(parts, ["from=0&limit=200", "from=1&limit=200", "from=0&limit=200", "from=1&limit=200", "from=1&limit=200"]);
+        gateway.asked().iter().filter_map(|asked| asked.path.split_once("/jobs").map(|(_, rest)| rest.to_owned())).collect();
+    assert_eq!(parts, ["", "?from=1&limit=200", "", "?from=1&limit=200", "?from=1&limit=200"]);
 }
 
 #[tokio::test]
