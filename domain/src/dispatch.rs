@@ -6,7 +6,7 @@
 //! submitter with the fewest orders out, then the older run. A grant is a suggestion: a run that cannot use it is not
 //! asked again before it has told how it stands.
 
-use crate::run::Run;
+use crate::{planted::planted, run::Run};
 use jiff::Timestamp;
 use proto::{PoolName, RunId};
 use std::collections::BTreeMap;
@@ -71,6 +71,9 @@ impl Dispatcher {
 
     /// A run tells how it stands. What was granted to it before counts as used or given up.
     pub fn note(&mut self, run: &Run) {
+        if planted!(PlacesStayTaken) && run.is_over() {
+            return;
+        }
         self.forget(run.id);
         let Some((orders, spec)) = run.orders.as_ref().zip(run.orders_spec()) else { return };
         if run.is_over() {

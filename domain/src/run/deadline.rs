@@ -77,7 +77,9 @@ fn unstarted(turn: &mut Turn<'_>, no: JobNo) {
 fn watch(turn: &mut Turn<'_>) -> bool {
     let now = turn.now;
     let late = jobs_where(turn.run, |job| {
-        matches!(job.state, JobState::Running | JobState::Unknown) && heard_by(job).is_some_and(|deadline| now > deadline)
+        let unheard = matches!(job.state, JobState::Running | JobState::Unknown);
+        let looked_at = unheard && !(planted!(WatchdogSkipsLost) && job.state == JobState::Unknown);
+        looked_at && heard_by(job).is_some_and(|deadline| now > deadline)
     });
     for no in &late {
         if let Some(attempt) = turn.run.job(*no).and_then(Job::current).filter(|attempt| attempt.ended.is_none()).map(|a| a.no) {
@@ -118,7 +120,8 @@ pub(super) fn close_orders(turn: &mut Turn<'_>) {
     if !blocked.is_empty() && !planted!(GoesOnAfterCancel) {
         turn.emit(Event::OrdersCancelled { orders: blocked });
     }
-    if planted!(CancelKeepsQueued) {
+    let of_time = turn.run.orders.as_ref().is_some_and(|orders| orders.timed_out);
+    if planted!(CancelKeepsQueued) || (of_time && planted!(TimeLimitKeepsQueued)) {
         return;
     }
     for no in jobs_where(turn.run, |job| job.state == JobState::Queued) {
