@@ -9,7 +9,7 @@
 use crate::{planted::planted, run::Run};
 use jiff::Timestamp;
 use proto::{PoolName, RunId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Limits over all runs that one scheduler looks after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +95,24 @@ impl Dispatcher {
         self.runs.insert(run.id, standing);
     }
 
+    /// How many orders are counted as out.
+    pub fn taken(&self) -> u32 {
+        self.out
+    }
+
     /// A run is nobody's concern any more.
     pub fn forget(&mut self, run: RunId) {
         if let Some(standing) = self.runs.remove(&run) {
             self.count(&standing, u32::saturating_sub);
+        }
+    }
+
+    /// Forgets every run but these. A run may end without telling it here: decided on by another scheduler, or noted for a
+    /// decision that was never stored. What is forgotten too early is told again by the run's next decision.
+    pub fn keep(&mut self, open: &BTreeSet<RunId>) {
+        let gone: Vec<RunId> = self.runs.keys().filter(|run| !open.contains(run)).copied().collect();
+        for run in gone {
+            self.forget(run);
         }
     }
 

@@ -257,6 +257,7 @@ impl Ctx {
         if self.core.chance(weather.lost) {
             return Err(Away::Timeout);
         }
+        self.core.store.borrow_mut().now = self.core.now.get();
         let done = apply(&mut self.core.store.borrow_mut());
         seen(&done);
         if self.core.chance(weather.ambiguous) {
@@ -277,6 +278,7 @@ impl Ctx {
             return Err(Away::Timeout);
         }
         let stale = if self.core.chance(weather.stale) { 1 + self.core.draw(2) as usize } else { 0 };
+        self.core.store.borrow_mut().now = self.core.now.get();
         Ok(look(&self.core.store.borrow(), stale))
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The names I1 to I16 are those of the invariants (`docs/reference/reliability.md`).
 
-use crate::{core::Core, order_rules, tool::Tool};
+use crate::{core::Core, order_rules, store::STALE_FOR, tool::Tool};
 use domain::run::{Attempt, AttemptEnd, Entry, Event, GateState, Input, Job, JobState, LockState, Run, evolve, fold, status};
 use proto::{
     JobNo, RunId, WorkerId,
@@ -310,8 +310,9 @@ pub fn answer_used(core: &Core, id: AttemptId) {
     word_used(&mut core.oracle.borrow_mut(), id, core.now.get());
 }
 
+/// An answer may come from a server that does not know yet that the attempt is over.
 fn word_used(oracle: &mut Oracle, id: AttemptId, now: u64) {
-    let late = oracle.over_at.get(&id).is_some_and(|at| now > at + PERMIT_LIFE_MS);
+    let late = oracle.over_at.get(&id).is_some_and(|at| now > at + STALE_FOR + PERMIT_LIFE_MS);
     oracle.must(!late, || format!("M5: {id} acts on an answer long after it was called over"));
 }
 

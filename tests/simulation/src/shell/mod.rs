@@ -136,6 +136,11 @@ impl Shell {
         self.memory.publishing.get() > 0
     }
 
+    /// How many places it counts as taken.
+    pub fn places_taken(&self) -> u32 {
+        self.memory.places.borrow().taken()
+    }
+
     /// Whether a turn of this run is being made.
     fn is_busy(&self, run: RunId) -> bool {
         self.memory.slots.borrow().get(&run).is_some_and(|slot| slot.busy.get())

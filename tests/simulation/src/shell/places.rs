@@ -36,6 +36,13 @@ pub(super) fn hand_out(shell: &Shell, run: &Run) {
     }
 }
 
+/// Forgets the runs that the sweep does not look at any more: they may have ended without a turn here.
+pub(super) fn keep_open(shell: &Shell) {
+    if !wrong!(EndedKeepPlaces) {
+        shell.memory.places.borrow_mut().keep(&shell.memory.index.borrow().open);
+    }
+}
+
 fn grants(shell: &Shell, run: &Run) -> Vec<Grant> {
     let mut places = shell.memory.places.borrow_mut();
     places.note(run);

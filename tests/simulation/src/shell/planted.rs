@@ -60,13 +60,15 @@ mod on_purpose {
         PlacesOnlyAfterDecisions,
         /// What goes out is decided, and not in the entry that is stored.
         PlacesNotWritten,
+        /// A run that ended elsewhere keeps the places that it had as far as this scheduler knew.
+        EndedKeepPlaces,
         /// A restarted worker runs the commands of an order again.
         CommandsRunAgain,
     }
 
     impl ShellBug {
         /// All of them.
-        pub const ALL: [Self; 18] = [
+        pub const ALL: [Self; 19] = [
             Self::AckBeforeCommit,
             Self::TimeoutIsYes,
             Self::CommitUnchecked,
@@ -84,6 +86,7 @@ mod on_purpose {
             Self::NoBeforeAck,
             Self::PlacesOnlyAfterDecisions,
             Self::PlacesNotWritten,
+            Self::EndedKeepPlaces,
             Self::CommandsRunAgain,
         ];
     }

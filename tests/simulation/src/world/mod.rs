@@ -307,9 +307,19 @@ impl World {
         oracle.open().is_empty()
             && oracle.spooled.is_subset(&oracle.told)
             && self.busy_workers().is_empty()
+            && self.places_taken() == 0
             && oracle.accepted.iter().all(|run| oracle.truths.contains_key(run))
             && store.inbox.is_empty()
             && store.lock_records().iter().all(|record| record.holder.is_none() && record.queue.is_empty())
+    }
+
+    /// Places that schedulers count as taken.
+    fn places_taken(&self) -> u32 {
+        let taken = |role: &Option<Role>| match role {
+            Some(Role::Scheduler(shell)) => shell.places_taken(),
+            Some(Role::Worker(_) | Role::People) | None => 0,
+        };
+        self.roles.iter().map(taken).sum()
     }
 
     /// Workers that still have something to do.
@@ -334,12 +344,13 @@ impl World {
         };
         let held: Vec<_> = store.lock_records().iter().filter_map(by).collect();
         let text = format!(
-            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; busy {:?}; {} messages, {} orders",
+            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; busy {:?}; {} messages, {} orders, {} places taken",
             oracle.open().len(),
             oracle.spooled.difference(&oracle.told).collect::<Vec<_>>(),
             self.busy_workers(),
             store.inbox.len(),
-            store.work.len()
+            store.work.len(),
+            self.places_taken()
         );
         oracle.violated(text);
     }
