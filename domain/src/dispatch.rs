@@ -71,9 +71,7 @@ impl Dispatcher {
 
     /// A run tells how it stands. What was granted to it before counts as used or given up.
     pub fn note(&mut self, run: &Run) {
-        if planted!(PlacesStayTaken) && run.is_over() {
-            return;
-        }
+        let granted = self.runs.get(&run.id).filter(|_| planted!(GrantsNeverGivenUp)).map(|standing| standing.pools.clone());
         self.forget(run.id);
         let Some((orders, spec)) = run.orders.as_ref().zip(run.orders_spec()) else { return };
         if run.is_over() {
@@ -87,6 +85,11 @@ impl Dispatcher {
         if run.cancel.is_none() {
             for (pool, ready) in &orders.ready {
                 pools.entry(pool.clone()).or_default().ready = ready.len() as u32;
+            }
+        }
+        for (pool, before) in granted.iter().flatten() {
+            if let Some(share) = pools.get_mut(pool) {
+                share.granted = before.granted;
             }
         }
         let room = spec.max_parallel.saturating_sub(orders.out_count());

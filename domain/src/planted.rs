@@ -111,8 +111,8 @@ mod on_purpose {
         TimeLimitStopsNobody,
         /// An order that need not succeed decides how its run ends (O8).
         OptionalDecides,
-        /// The places of a run that is over stay taken (I10).
-        PlacesStayTaken,
+        /// Places that a run did not use stay granted to it (I10).
+        GrantsNeverGivenUp,
     }
 
     impl Bug {
@@ -159,7 +159,7 @@ mod on_purpose {
             Self::TimeLimitKeepsQueued,
             Self::TimeLimitStopsNobody,
             Self::OptionalDecides,
-            Self::PlacesStayTaken,
+            Self::GrantsNeverGivenUp,
         ];
 
         /// Whether only a run of orders shows it.

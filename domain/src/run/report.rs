@@ -88,7 +88,7 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
             stopped(turn, no, attempt, clean, *timed_out);
         }
         AttemptOutcome::Unclear { evidence } if effects && !(planted!(TriesUnclearAgain) && is_order(turn, no)) => {
-            unclear(turn, no, attempt, AttemptEnd::Unclear, evidence.clone())
+            unclear(turn, no, attempt, AttemptEnd::Unclear, evidence.clone());
         }
         // Its worker cannot say, but we can: it never had the word to start.
         AttemptOutcome::Unclear { .. } => retry(turn, no, attempt, AttemptEnd::Lost, "the worker lost it before it changed anything"),
