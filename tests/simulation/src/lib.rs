@@ -9,7 +9,7 @@
 //!   acknowledge;
 //! - [`worker`], [`people`]: those who ask, report late or twice, lie, approve, cancel, push and settle;
 //!   (`graphs`: runs of orders that they submit; `commands`: how a worker plays an order; `lies`: workers that are hostile);
-//! - [`oracle`]: what must hold after every step, judged from outside (`order_rules`: of runs of orders);
+//! - [`oracle`]: what must hold after every step, judged from outside (`order_rules`, `order_counts`: of runs of orders);
 //! - [`sometimes`]: proof that the hard cases were met;
 //! - [`world`]: all of it together, with crashes, pauses, partitions and jumping clocks;
 //! - [`run`]: many seeds; [`shrink`]: a failing history made short.
@@ -24,6 +24,7 @@ mod graphs;
 mod lies;
 mod notice;
 pub mod oracle;
+mod order_counts;
 mod order_rules;
 pub mod people;
 pub mod run;

@@ -1,20 +1,16 @@
-//! What must hold of runs of orders, judged from outside: everything that `domain` counts on its way is counted afresh
-//! here, from the graph as it was submitted and from how each order stands.
+//! What must hold of runs of orders, judged from outside, from the graph as it was submitted and from how each order stands.
+//! What `domain` counts on its way is counted afresh in [`crate::order_counts`].
 //!
 //! O1 an order goes out when what it needs is over, and has succeeded if it must succeed itself; O2 a failure closes in the
 //! same decision everything that must succeed and hangs on it; O3 an optional order is ready when what it needs is over,
 //! however it ended; O4 never more out than the run may have; O5 commands that may have begun are never begun again (judged
 //! with I4 and I6); O6 an order that is over stays as it is, and the watchdog comes when its time has come; O7 after a cancel,
-//! or the end of the run's time, nothing starts; O8 the end of a run follows from its orders; O9 what is counted is so.
+//! or the end of the run's time, nothing starts; O8 the end of a run follows from its orders; O9 what is counted is so (both in [`crate::order_counts`]).
 
-use crate::{core::Core, oracle::Oracle, sometimes::Case, tool::End};
-use domain::run::{Attempt, Ending, Entry, Event, Job, JobState, Missed, Run, evolve, fold};
+use crate::{core::Core, oracle::Oracle, order_counts, sometimes::Case, tool::End};
+use domain::run::{Attempt, Entry, Event, Job, JobState, Run, evolve, fold};
 use jiff::{SignedDuration, Timestamp};
-use proto::{
-    JobNo, PoolName,
-    ids::AttemptId,
-    orders::{OrderCounts, OrderNode},
-};
+use proto::{JobNo, PoolName, ids::AttemptId, orders::OrderNode};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long after its time an order that is not heard of is ended.
@@ -31,7 +27,7 @@ enum Verdict {
     Close,
 }
 
-fn node(run: &Run, no: JobNo) -> Option<&OrderNode> {
+pub(crate) fn node(run: &Run, no: JobNo) -> Option<&OrderNode> {
     run.orders_spec().and_then(|spec| spec.graph.0.get(no.0 as usize))
 }
 
@@ -52,11 +48,11 @@ fn verdict(run: &Run, no: JobNo) -> Verdict {
     }
 }
 
-fn all_in(run: &Run, wanted: impl Fn(JobState) -> bool) -> impl Iterator<Item = JobNo> {
+pub(crate) fn all_in(run: &Run, wanted: impl Fn(JobState) -> bool) -> impl Iterator<Item = JobNo> {
     (0_u32..).zip(&run.jobs).filter(move |(_, job)| wanted(job.state)).map(|(no, _)| JobNo(no))
 }
 
-fn is_out(state: JobState) -> bool {
+pub(crate) fn is_out(state: JobState) -> bool {
     matches!(state, JobState::Queued | JobState::Running | JobState::Unknown)
 }
 
@@ -252,69 +248,6 @@ pub(crate) fn after(core: &Core, oracle: &mut Oracle, run: &Run) {
         core.met(Case::MostOut);
     }
     oracle.must(out <= spec.max_parallel as usize, || format!("O4: {id} has {out} orders out"));
-    counted(oracle, run);
-    ended(oracle, run);
-}
-
-/// What is counted on the way is what counting afresh gives.
-fn counted(oracle: &mut Oracle, run: &Run) {
-    let Some(orders) = &run.orders else { return };
-    let id = run.id;
-    let count = |wanted: &[JobState]| run.jobs.iter().filter(|job| wanted.contains(&job.state)).count() as u32;
-    let counts = OrderCounts {
-        total: run.jobs.len() as u32,
-        blocked: count(&[JobState::Blocked]),
-        ready: 0,
-        queued: count(&[JobState::Queued]),
-        running: count(&[JobState::Running]),
-        unknown: count(&[JobState::Unknown]),
-        succeeded: count(&[JobState::Succeeded]),
-        failed: count(&[JobState::Failed, JobState::Skipped]),
-        timed_out: count(&[JobState::TimedOut]),
-        cancelled: count(&[JobState::Cancelled]),
-    };
-    oracle.must(orders.counts == counts, || format!("O9: {id} counts {:?}, and it is {counts:?}", orders.counts));
-    let mut out: BTreeMap<PoolName, u32> = BTreeMap::new();
-    for no in all_in(run, is_out) {
-        if let Some(node) = node(run, no) {
-            *out.entry(node.pool.clone()).or_default() += 1;
-        }
-    }
-    let told: BTreeMap<PoolName, u32> = orders.out.iter().filter(|(_, out)| **out > 0).map(|(pool, out)| (pool.clone(), *out)).collect();
-    oracle.must(told == out, || format!("O4: {id} says that {told:?} are out, and {out:?} are"));
-    let open = run.jobs.iter().filter(|job| !job.state.is_over()).count() as u32;
-    oracle.must(run.open_jobs == open, || format!("O9: {id} says that {} orders are open, and {open} are", run.open_jobs));
-    oracle.must(run.unknown_jobs == counts.unknown, || format!("O9: {id} says that {} orders are unknown", run.unknown_jobs));
-    let missed = missed(run);
-    oracle.must(orders.missed == missed, || {
-        format!("O8: {id} says that {:?} of what must succeed did not, and {missed:?} is so", orders.missed)
-    });
-}
-
-fn missed(run: &Run) -> Missed {
-    let must = |wanted: &[JobState]| {
-        let is = |no: &JobNo| node(run, *no).is_some_and(|node| !node.optional);
-        all_in(run, |state| wanted.contains(&state)).filter(is).count() as u32
-    };
-    Missed { failed: must(&[JobState::Failed, JobState::Skipped]), timed_out: must(&[JobState::TimedOut]) }
-}
-
-fn ended(oracle: &mut Oracle, run: &Run) {
-    let id = run.id;
-    let all_over = run.jobs.iter().all(|job| job.state.is_over());
-    let Some((_, ending)) = run.ended else {
-        return oracle.must(!all_over, || format!("O8: every order of {id} is over, and the run is not"));
-    };
-    oracle.must(all_over, || format!("O8: {id} is over, and an order of it is not"));
-    let missed = missed(run);
-    let expected = if missed.timed_out > 0 || run.orders.as_ref().is_some_and(|orders| orders.timed_out) {
-        Ending::TimedOut
-    } else if missed.failed > 0 {
-        Ending::Failed
-    } else if run.jobs.iter().any(|job| job.state == JobState::Cancelled) {
-        Ending::Cancelled
-    } else {
-        Ending::Success
-    };
-    oracle.must(ending == expected, || format!("O8: {id} ended as {ending:?}, and its orders say {expected:?}"));
+    order_counts::counted(oracle, run);
+    order_counts::ended(oracle, run);
 }
