@@ -120,8 +120,10 @@ pub(super) fn close_orders(turn: &mut Turn<'_>) {
     if !blocked.is_empty() && !planted!(GoesOnAfterCancel) {
         turn.emit(Event::OrdersCancelled { orders: blocked });
     }
-    let of_time = turn.run.orders.as_ref().is_some_and(|orders| orders.timed_out);
-    if planted!(CancelKeepsQueued) || (of_time && planted!(TimeLimitKeepsQueued)) {
+    if planted!(CancelKeepsQueued) {
+        return;
+    }
+    if planted!(TimeLimitKeepsQueued) && turn.run.orders.as_ref().is_some_and(|orders| orders.timed_out) {
         return;
     }
     for no in jobs_where(turn.run, |job| job.state == JobState::Queued) {
