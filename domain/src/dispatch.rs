@@ -6,10 +6,10 @@
 //! submitter with the fewest orders out, then the older run. A grant is a suggestion: a run that cannot use it is not
 //! asked again before it has told how it stands.
 
-use crate::run::Run;
+use crate::{planted::planted, run::Run};
 use jiff::Timestamp;
 use proto::{PoolName, RunId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Limits over all runs that one scheduler looks after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,7 @@ impl Dispatcher {
 
     /// A run tells how it stands. What was granted to it before counts as used or given up.
     pub fn note(&mut self, run: &Run) {
+        let granted = self.runs.get(&run.id).filter(|_| planted!(GrantsNeverGivenUp)).map(|standing| standing.pools.clone());
         self.forget(run.id);
         let Some((orders, spec)) = run.orders.as_ref().zip(run.orders_spec()) else { return };
         if run.is_over() {
@@ -86,16 +87,35 @@ impl Dispatcher {
                 pools.entry(pool.clone()).or_default().ready = ready.len() as u32;
             }
         }
+        for (pool, before) in granted.iter().flatten() {
+            if let Some(share) = pools.get_mut(pool) {
+                share.granted = before.granted;
+            }
+        }
         let room = spec.max_parallel.saturating_sub(orders.out_count());
         let standing = Standing { by: run.by.clone(), priority: spec.priority, accepted_at: run.accepted_at, room, pools };
         self.count(&standing, u32::saturating_add);
         self.runs.insert(run.id, standing);
     }
 
+    /// How many orders are counted as out.
+    pub fn taken(&self) -> u32 {
+        self.out
+    }
+
     /// A run is nobody's concern any more.
     pub fn forget(&mut self, run: RunId) {
         if let Some(standing) = self.runs.remove(&run) {
             self.count(&standing, u32::saturating_sub);
+        }
+    }
+
+    /// Forgets every run but these. A run may end without telling it here: decided on by another scheduler, or noted for a
+    /// decision that was never stored. What is forgotten too early is told again by the run's next decision.
+    pub fn keep(&mut self, open: &BTreeSet<RunId>) {
+        let gone: Vec<RunId> = self.runs.keys().filter(|run| !open.contains(run)).copied().collect();
+        for run in gone {
+            self.forget(run);
         }
     }
 

@@ -113,3 +113,20 @@ fn what_is_out_counts_until_the_run_tells_otherwise_or_is_forgotten() {
     dispatcher.note(&runs[0]);
     assert_eq!(granted(&mut dispatcher, &runs), [4, 0], "what is cancelled wants nothing and holds nothing");
 }
+
+#[test]
+fn a_run_that_ended_without_telling_gives_its_places_back() {
+    let limits = Limits { all: 8, per_pool: 1000 };
+    let (mut dispatcher, mut runs) = told(limits, &[wanted("a", "ada", 100), wanted("b", "bob", 100)]);
+    for grant in dispatcher.grants() {
+        let run = runs.iter_mut().find(|run| run.id == grant.run).expect("one of them");
+        let places = vec![(grant.pool, grant.places)];
+        decide(run, &Input::Dispatch { places }, Timestamp::UNIX_EPOCH, &Policy::default()).expect("ready orders");
+        dispatcher.note(run);
+    }
+    assert_eq!((granted(&mut dispatcher, &runs), dispatcher.taken()), (vec![0, 0], 8));
+    // Another scheduler brings the first to its end; here nobody hears of it but from the list of what is open.
+    dispatcher.keep(&BTreeSet::from([runs[1].id]));
+    assert_eq!(dispatcher.taken(), 4);
+    assert_eq!(granted(&mut dispatcher, &runs), [0, 4]);
+}

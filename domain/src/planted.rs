@@ -87,11 +87,37 @@ mod on_purpose {
         TakesPart,
         /// Who gives a lock back that another holds frees it (I1).
         FreesOthersLock,
+        /// An order waits for the first of its needs only (O1).
+        OneNeedIsEnough,
+        /// Whether a failure stops a dependent is asked of the order that failed, not of the dependent (O2).
+        AsksTheFailedOne,
+        /// A failure closes what needs the order, and not what needs that (O2).
+        ClosesOneLevel,
+        /// An optional order waits for the success of what it needs (O3).
+        OptionalWaitsForSuccess,
+        /// A run has more orders out than it may (O4).
+        MoreThanMayBeOut,
+        /// An order that was lost gives its place away, though it may still run (O4).
+        LostGivesItsPlace,
+        /// An order whose worker cannot say what was done is tried again (O5).
+        TriesUnclearAgain,
+        /// A result that comes after the watchdog counts (O6).
+        BelievedAfterWatchdog,
+        /// The watchdog does not look at orders that were lost (I10).
+        WatchdogSkipsLost,
+        /// The end of a run's time leaves what is queued as it is (O7).
+        TimeLimitKeepsQueued,
+        /// The end of a run's time stops nothing and keeps nothing from starting (O7).
+        TimeLimitStopsNobody,
+        /// An order that need not succeed decides how its run ends (O8).
+        OptionalDecides,
+        /// Places that a run did not use stay granted to it (I10).
+        GrantsNeverGivenUp,
     }
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 29] = [
+        pub const ALL: [Self; 42] = [
             Self::PermitAgain,
             Self::StaleBegin,
             Self::AnybodyStarts,
@@ -121,7 +147,25 @@ mod on_purpose {
             Self::StealsLock,
             Self::TakesPart,
             Self::FreesOthersLock,
+            Self::OneNeedIsEnough,
+            Self::AsksTheFailedOne,
+            Self::ClosesOneLevel,
+            Self::OptionalWaitsForSuccess,
+            Self::MoreThanMayBeOut,
+            Self::LostGivesItsPlace,
+            Self::TriesUnclearAgain,
+            Self::BelievedAfterWatchdog,
+            Self::WatchdogSkipsLost,
+            Self::TimeLimitKeepsQueued,
+            Self::TimeLimitStopsNobody,
+            Self::OptionalDecides,
+            Self::GrantsNeverGivenUp,
         ];
+
+        /// Whether only a run of orders shows it.
+        pub fn is_of_orders(self) -> bool {
+            self >= Self::OneNeedIsEnough
+        }
     }
 
     thread_local! {

@@ -36,6 +36,12 @@ pub(crate) fn hand_out(shard: &Shard, run: &Run) {
     }
 }
 
+/// Forgets the runs that the sweep does not look at any more: they may have ended without a turn in this process.
+pub(crate) fn keep_open(shard: &Shard) {
+    let open = shard.index().open.clone();
+    places(shard).keep(&open);
+}
+
 fn grants(shard: &Shard, run: &Run) -> Vec<Grant> {
     let mut places = places(shard);
     places.note(run);

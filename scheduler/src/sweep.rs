@@ -2,7 +2,7 @@
 //! store does not tell.
 
 use crate::{
-    effects, lock_watch, locks, retell,
+    effects, lock_watch, locks, places, retell,
     shard::Shard,
     turn::{Cause, Outcome, TurnError},
     views,
@@ -112,6 +112,7 @@ async fn sweep(shard: &Shard) -> Result<(), TurnError> {
     for run in open {
         go_on(sweep_run(shard, run, in_line.contains(&run)).await, &run)?;
     }
+    places::keep_open(shard);
     sweep_locks(shard, &records).await?;
     sweep_secrets(shard).await?;
     views::show_ended(shard).await;

@@ -73,7 +73,13 @@ fn unstarted(turn: &mut Turn<'_>, no: JobNo) {
 fn watch(turn: &mut Turn<'_>) -> bool {
     let (now, slack) = (turn.now, turn.policy.watchdog_slack);
     let late = jobs_where(turn.run, |job| {
+<<<<<<< HEAD
         matches!(job.state, JobState::Running | JobState::Unknown) && heard_by(job, slack).is_some_and(|deadline| now > deadline)
+=======
+        let unheard = matches!(job.state, JobState::Running | JobState::Unknown);
+        let looked_at = unheard && !(planted!(WatchdogSkipsLost) && job.state == JobState::Unknown);
+        looked_at && heard_by(job).is_some_and(|deadline| now > deadline)
+>>>>>>> h-sim
     });
     for no in &late {
         if let Some(attempt) = turn.run.job(*no).and_then(Job::current).filter(|attempt| attempt.ended.is_none()).map(|a| a.no) {
@@ -115,6 +121,9 @@ pub(super) fn close_orders(turn: &mut Turn<'_>) {
         turn.emit(Event::OrdersCancelled { orders: blocked });
     }
     if planted!(CancelKeepsQueued) {
+        return;
+    }
+    if planted!(TimeLimitKeepsQueued) && turn.run.orders.as_ref().is_some_and(|orders| orders.timed_out) {
         return;
     }
     for no in jobs_where(turn.run, |job| job.state == JobState::Queued) {

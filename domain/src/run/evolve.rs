@@ -6,6 +6,7 @@ use super::{
     state::{Attempt, AttemptEnd, Cancel, Gate, GateState, Job, JobKind, JobState, LockState, Order, Resolution, Run},
     tally,
 };
+use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo,
@@ -171,6 +172,9 @@ fn time_over(run: &mut Run, at: Timestamp) {
     if let Some(orders) = &mut run.orders {
         orders.timed_out = true;
     }
+    if planted!(TimeLimitStopsNobody) {
+        return;
+    }
     // Whoever cancelled before stays named.
     run.cancel.get_or_insert_with(|| Cancel { by: "job_timeout".to_owned(), at, force: false });
     let failure = job_timeout(run);
@@ -268,7 +272,7 @@ fn set_state(run: &mut Run, no: JobNo, to: JobState) {
 fn met(run: &mut Run, no: JobNo, succeeded: bool) {
     for feed in run.jobs[no.0 as usize].feeds.clone() {
         let Some(fed) = run.jobs.get_mut(feed.0 as usize) else { continue };
-        if succeeded || fed.is_optional() {
+        if succeeded || (fed.is_optional() && !planted!(OptionalWaitsForSuccess)) {
             fed.unmet = fed.unmet.saturating_sub(1);
             if let Some(orders) = &mut run.orders {
                 tally::maybe_ready(orders, feed, fed);

@@ -59,6 +59,7 @@ fn live_attempt<'j>(job: &'j Job, given: AttemptNo, worker: &WorkerId) -> Result
     match job.state {
         JobState::Running | JobState::Unknown if permitted => Ok(current),
         JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled if planted!(ReportAfterEnd) => Ok(current),
+        JobState::TimedOut if planted!(BelievedAfterWatchdog) => Ok(current),
         JobState::Running | JobState::Unknown => Err(Refusal::NotYours),
         JobState::Queued | JobState::Blocked | JobState::Waiting => Err(Refusal::NotPermitted),
         JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => Err(Refusal::AttemptOver),
@@ -86,7 +87,9 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
             let clean = *clean || !effects || is_order(turn, no);
             stopped(turn, no, attempt, clean, *timed_out);
         }
-        AttemptOutcome::Unclear { evidence } if effects => unclear(turn, no, attempt, AttemptEnd::Unclear, evidence.clone()),
+        AttemptOutcome::Unclear { evidence } if effects && !(planted!(TriesUnclearAgain) && is_order(turn, no)) => {
+            unclear(turn, no, attempt, AttemptEnd::Unclear, evidence.clone());
+        }
         // Its worker cannot say, but we can: it never had the word to start.
         AttemptOutcome::Unclear { .. } => retry(turn, no, attempt, AttemptEnd::Lost, "the worker lost it before it changed anything"),
         // An attempt whose effects were released never says that nothing was started; if it does, it is not believed.

@@ -1,6 +1,7 @@
 //! What is counted and kept of the orders of a run while they move, so that each decision costs what it touches.
 
 use super::state::{Job, JobState, Missed, Orders};
+use crate::planted::planted;
 use proto::{JobNo, message::RunSpec, orders::OrderCounts};
 
 /// The tally of a run that has just been made; `None`: it is no run of orders.
@@ -20,7 +21,8 @@ pub(super) fn of(spec: &RunSpec, jobs: &[Job]) -> Option<Orders> {
 /// An order that needs nothing any more waits for a place from now on.
 pub(super) fn maybe_ready(orders: &mut Orders, no: JobNo, job: &Job) {
     let Some(order) = &job.order else { return };
-    if job.state == JobState::Blocked && job.unmet == 0 {
+    let met = job.unmet == 0 || (planted!(OneNeedIsEnough) && (job.unmet as usize) < job.needs.len());
+    if job.state == JobState::Blocked && met {
         orders.ready.entry(order.pool.clone()).or_default().insert(no);
     }
 }
@@ -47,7 +49,7 @@ pub(super) fn moved(orders: &mut Orders, no: JobNo, job: &Job, from: JobState) {
         }
         (true, true) | (false, false) => {}
     }
-    if !order.optional {
+    if !order.optional || planted!(OptionalDecides) {
         count_missed(&mut orders.missed, to);
     }
 }
@@ -79,6 +81,7 @@ fn count_missed(missed: &mut Missed, to: JobState) {
 /// Whether an order in this state takes one of the places there are. One that was lost may still run.
 fn takes_place(state: JobState) -> bool {
     match state {
+        JobState::Unknown if planted!(LostGivesItsPlace) => false,
         JobState::Queued | JobState::Running | JobState::Unknown => true,
         JobState::Blocked
         | JobState::Waiting

@@ -107,7 +107,8 @@ impl<'a> Turn<'a> {
     /// Puts up to so many ready orders of a pool out, in their order. What the run may have out at a time is kept.
     pub(super) fn dispatch(&mut self, pool: &PoolName, places: u32) -> bool {
         let Some((orders, spec)) = self.run.orders.as_ref().zip(self.run.orders_spec()) else { return false };
-        let room = spec.max_parallel.saturating_sub(orders.out_count()).min(places);
+        let free = if planted!(MoreThanMayBeOut) { u32::MAX } else { spec.max_parallel.saturating_sub(orders.out_count()) };
+        let room = free.min(places);
         let chosen: Vec<JobNo> =
             orders.ready.get(pool).map(|ready| ready.iter().take(room as usize).copied().collect()).unwrap_or_default();
         for no in &chosen {
@@ -168,11 +169,14 @@ impl<'a> Turn<'a> {
     }
 
     fn skip_orders(&mut self, no: JobNo) {
+        if planted!(AsksTheFailedOne) && self.run.job(no).is_some_and(Job::is_optional) {
+            return;
+        }
         let mut pending = self.run.job(no).map(|job| job.feeds.clone()).unwrap_or_default();
         let mut skipped = BTreeSet::new();
         while let Some(next) = pending.pop() {
             let Some(job) = self.run.job(next).filter(|job| job.state == JobState::Blocked && !job.is_optional()) else { continue };
-            if skipped.insert(next) {
+            if skipped.insert(next) && !planted!(ClosesOneLevel) {
                 pending.extend(job.feeds.iter().copied());
             }
         }

@@ -42,7 +42,9 @@ fn hunted() -> Vec<(Bug, Settings)> {
 #[test]
 fn every_planted_bug_has_a_counterexample() {
     let hunted = hunted();
-    let all: Vec<Bug> = Bug::ALL.into_iter().filter(|bug| !hunted.iter().any(|(known, _)| known == bug)).collect();
+    // The model has no run of orders; those are the simulation's.
+    let ours = Bug::ALL.into_iter().filter(|bug| !bug.is_of_orders());
+    let all: Vec<Bug> = ours.filter(|bug| !hunted.iter().any(|(known, _)| known == bug)).collect();
     assert_eq!(all, [], "a new bug needs a line here");
     let mut missed = Vec::new();
     for (bug, settings) in hunted {

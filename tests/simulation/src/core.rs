@@ -10,7 +10,7 @@ use crate::{
     tool::Tools,
     worker::Disk,
 };
-use domain::run::Policy;
+use domain::{dispatch::Limits, run::Policy};
 use jiff::Timestamp;
 use std::{
     cell::{Cell, RefCell},
@@ -105,8 +105,12 @@ pub struct Core {
     pub oracle: RefCell<Oracle>,
     pub counts: RefCell<Counts>,
     pub policy: Policy,
+    /// How many orders a scheduler may have out.
+    pub limits: Limits,
     /// No new runs: only what is open is brought to its end.
     pub closing: Cell<bool>,
+    /// Since when (ms).
+    pub closing_since: Cell<u64>,
     /// What happens is told as it happens.
     pub trace: Cell<bool>,
     pub(crate) born: RefCell<Vec<Task>>,
@@ -115,7 +119,7 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(choices: Choices, policy: Policy) -> Rc<Self> {
+    pub fn new(choices: Choices, policy: Policy, limits: Limits) -> Rc<Self> {
         Rc::new(Self {
             now: Cell::new(0),
             choices: RefCell::new(choices),
@@ -128,7 +132,9 @@ impl Core {
             oracle: RefCell::default(),
             counts: RefCell::default(),
             policy,
+            limits,
             closing: Cell::new(false),
+            closing_since: Cell::new(0),
             trace: Cell::new(false),
             born: RefCell::default(),
             wait: RefCell::new(Wait::Ready),
@@ -251,6 +257,7 @@ impl Ctx {
         if self.core.chance(weather.lost) {
             return Err(Away::Timeout);
         }
+        self.core.store.borrow_mut().now = self.core.now.get();
         let done = apply(&mut self.core.store.borrow_mut());
         seen(&done);
         if self.core.chance(weather.ambiguous) {
@@ -271,6 +278,7 @@ impl Ctx {
             return Err(Away::Timeout);
         }
         let stale = if self.core.chance(weather.stale) { 1 + self.core.draw(2) as usize } else { 0 };
+        self.core.store.borrow_mut().now = self.core.now.get();
         Ok(look(&self.core.store.borrow(), stale))
     }
 }

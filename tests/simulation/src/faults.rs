@@ -24,6 +24,8 @@ pub struct Weather {
     pub lie: u32,
     /// Tools that take minutes.
     pub slow_tool: u32,
+    /// Submitted runs that are runs of orders.
+    pub orders: u32,
 }
 
 impl Weather {
@@ -40,6 +42,7 @@ impl Weather {
             blow: rate(&[0, 3, 10, 25]),
             lie: rate(&[0, 0, 6]),
             slow_tool: rate(&[50, 200, 600]),
+            orders: rate(&[0, 0, 600]),
         }
     }
 

@@ -8,8 +8,8 @@
 //! - [`shell`]: how a scheduler drives `domain`, step by step as in the crate `scheduler`: load, decide, commit, perform,
 //!   acknowledge;
 //! - [`worker`], [`people`]: those who ask, report late or twice, lie, approve, cancel, push and settle;
-//!   (`lies`: workers that are hostile);
-//! - [`oracle`]: what must hold after every step, judged from outside;
+//!   (`graphs`: runs of orders that they submit; `commands`: how a worker plays an order; `lies`: workers that are hostile);
+//! - [`oracle`]: what must hold after every step, judged from outside (`order_rules`, `order_counts`: of runs of orders);
 //! - [`sometimes`]: proof that the hard cases were met;
 //! - [`world`]: all of it together, with crashes, pauses, partitions and jumping clocks;
 //! - [`run`]: many seeds; [`shrink`]: a failing history made short.
@@ -17,11 +17,15 @@
 //! What is not here: NATS, processes, files. Those are the crash matrix's.
 
 pub mod choice;
+mod commands;
 pub mod core;
 pub mod faults;
+mod graphs;
 mod lies;
 mod notice;
 pub mod oracle;
+mod order_counts;
+mod order_rules;
 pub mod people;
 pub mod run;
 pub mod shell;

@@ -3,7 +3,7 @@
 //!
 //! The names I1 to I16 are those of the invariants (`docs/reference/reliability.md`).
 
-use crate::{core::Core, tool::Tool};
+use crate::{core::Core, order_rules, store::STALE_FOR, tool::Tool};
 use domain::run::{Attempt, AttemptEnd, Entry, Event, GateState, Input, Job, JobState, LockState, Run, evolve, fold, status};
 use proto::{
     JobNo, RunId, WorkerId,
@@ -61,7 +61,7 @@ impl Oracle {
         self.violation.get_or_insert(what);
     }
 
-    fn must(&mut self, holds: bool, what: impl FnOnce() -> String) {
+    pub(crate) fn must(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.violated(what());
         }
@@ -86,7 +86,7 @@ pub fn appended(core: &Core, id: RunId, entry: &Rc<Entry>, input: Option<&Input>
     let oracle = &mut *oracle;
     let now = core.now.get();
     let Some(mut truth) = oracle.truths.remove(&id) else {
-        return founded(oracle, id, entry, now);
+        return founded(core, oracle, id, entry, now);
     };
     crate::notice::decision(core, &truth.run, &entry.events, input);
     oracle.must(!truth.run.is_over() || entry.events.is_empty(), || format!("I3: {id} was decided on after its end: {:?}", entry.events));
@@ -116,11 +116,13 @@ pub fn appended(core: &Core, id: RunId, entry: &Rc<Entry>, input: Option<&Input>
     }
     let settled = entry.events.iter().any(|event| matches!(event, Event::Resolved { .. }));
     for event in &entry.events {
+        order_rules::before(core, oracle, (&truth.run, truth.changed_at), event, entry);
         before(core, oracle, &mut truth, event, (entry, settled));
         evolve(&mut truth.run, event, entry.at);
     }
     truth.changed_at = now;
     after(core, oracle, &truth.run);
+    order_rules::after(core, oracle, &truth.run);
     oracle.truths.insert(id, truth);
 }
 
@@ -133,11 +135,12 @@ fn words(events: &[Event]) -> String {
     events.iter().map(short).collect::<Vec<_>>().join(", ")
 }
 
-fn founded(oracle: &mut Oracle, id: RunId, entry: &Rc<Entry>, now: u64) {
+fn founded(core: &Core, oracle: &mut Oracle, id: RunId, entry: &Rc<Entry>, now: u64) {
     match fold([&**entry]) {
         Some(run) => {
             let queued = run.jobs.iter().any(|job| !job.attempts.is_empty());
             oracle.must(!queued || run.lock != LockState::Wanted, || format!("I1: {id} queued a job before it held its locks"));
+            order_rules::founded(core, oracle, entry);
             oracle.truths.insert(id, Truth { run, changed_at: now, permits: BTreeSet::new(), approved: None, mistaken: false });
         }
         None => oracle.violated(format!("{id}'s log does not begin with its acceptance")),
@@ -236,7 +239,9 @@ fn job_over(core: &Core, oracle: &mut Oracle, truth: &Truth, event: &Event, sett
     }
     let runs = tool.is_some_and(|tool| tool.effects && tool.runs(now));
     oracle.must(!runs || truth.mistaken, || format!("I4: {job} of {id} was called over while its tool changes the world"));
-    let killed = tool.is_some_and(|tool| tool.effects && tool.killed.is_some());
+    // An order that was killed on request has ended all the same.
+    let of_orders = run.orders.is_some();
+    let killed = tool.is_some_and(|tool| tool.effects && tool.killed.is_some_and(|asked| !(asked && of_orders)));
     oracle.must(!killed || settled, || format!("I4: {job} of {id} was called over and nobody knows what was done"));
 }
 
@@ -248,7 +253,7 @@ fn after(core: &Core, oracle: &mut Oracle, run: &Run) {
     }
     // I10: an open run waits for something that can come.
     let moves = |job: &Job| matches!(job.state, JobState::Queued | JobState::Running | JobState::Waiting | JobState::Unknown);
-    let waits = run.lock == LockState::Wanted || run.jobs.iter().any(moves);
+    let waits = run.lock == LockState::Wanted || run.jobs.iter().any(moves) || order_rules::any_ready(run);
     oracle.must(waits, || format!("I10: {id} is open and waits for nothing"));
     if status(run) == RunStatus::Unknown {
         let store = core.store.borrow();
@@ -281,6 +286,10 @@ pub fn tool_starts(core: &Core, id: AttemptId, worker: &WorkerId, tool: &Tool) {
     oracle.must(word, || format!("I6: {id} changes the world without the last word"));
     let twice = tools.0.iter().any(|(other, tool)| tool.effects && other.run == id.run && other.job == id.job);
     oracle.must(!twice, || format!("I4: {id} does again what another attempt did"));
+    if run.orders.is_some() {
+        // No plan, no commit, and no lock that two runs could share.
+        return;
+    }
     let plan = run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.clone());
     oracle.must(plan.as_ref() == Some(&tool.plan_sha256), || format!("I5: {id} applies another plan than the run's"));
     let gated = run.jobs.iter().any(|job| job.gate.is_some());
@@ -301,8 +310,9 @@ pub fn answer_used(core: &Core, id: AttemptId) {
     word_used(&mut core.oracle.borrow_mut(), id, core.now.get());
 }
 
+/// An answer may come from a server that does not know yet that the attempt is over.
 fn word_used(oracle: &mut Oracle, id: AttemptId, now: u64) {
-    let late = oracle.over_at.get(&id).is_some_and(|at| now > at + PERMIT_LIFE_MS);
+    let late = oracle.over_at.get(&id).is_some_and(|at| now > at + STALE_FOR + PERMIT_LIFE_MS);
     oracle.must(!late, || format!("M5: {id} acts on an answer long after it was called over"));
 }
 

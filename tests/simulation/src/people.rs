@@ -1,8 +1,9 @@
 //! People: they submit, push, look, approve what they saw (or something else), cancel, force, settle what is unknown
 //! after they have looked whether the tool still runs. They may be slow, and two of them may do the same.
 
-use crate::{core::Ctx, oracle::MISTAKE, shell::turn::Outcome, sometimes::Case, store::Once};
+use crate::{core::Ctx, graphs, oracle::MISTAKE, order_rules, shell::turn::Outcome, sometimes::Case, store::Once, world::APPROVAL_TTL};
 use domain::run::{JobState, status};
+use jiff::SignedDuration;
 use proto::{
     PoolName, RunId, ShardNo,
     ids::AttemptId,
@@ -56,8 +57,13 @@ pub async fn submit(ctx: Ctx) {
         }
         let number = ctx.core.serial();
         let run = RunId::from_repeatable(&[&number.to_string()], ShardNo(0));
-        let spec = catalogue.0[ctx.core.draw(catalogue.0.len() as u32) as usize].clone();
-        let wide = ctx.core.chance(200);
+        let of_orders = ctx.core.chance(ctx.core.weather.get().orders);
+        let spec = if of_orders {
+            RunSpec::Orders(graphs::spec(&ctx.core))
+        } else {
+            catalogue.0[ctx.core.draw(catalogue.0.len() as u32) as usize].clone()
+        };
+        let wide = !of_orders && ctx.core.chance(200);
         let trigger = Trigger {
             run,
             accepted_at: ctx.wall(),
@@ -102,7 +108,11 @@ pub async fn decide(ctx: Ctx) {
         }
         let run = open[ctx.core.draw(open.len() as u32) as usize];
         if let Some(verb) = wish(&ctx, run) {
+            let impatient = matches!(verb, CommandVerb::Cancel { force: false }) && ctx.core.draw(3) == 2;
             command(&ctx, run, verb).await;
+            if impatient {
+                command(&ctx, run, CommandVerb::Cancel { force: true }).await;
+            }
         }
     }
 }
@@ -113,10 +123,18 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
     let oracle = core.oracle.borrow();
     let truth = oracle.truths.get(&id)?;
     let closing = core.closing.get();
+    if truth.run.orders.is_some() {
+        return wish_about_orders(ctx, truth);
+    }
     match status(&truth.run) {
         // Nobody ever looks at these: they have to expire by themselves.
         RunStatus::AwaitingApproval if id.to_string().starts_with(['0', '1']) => None,
         RunStatus::AwaitingApproval => {
+            let too_early = core.now.get() < truth.changed_at + APPROVAL_TTL.unsigned_abs() - 5_000;
+            // Others are looked at when it is nearly too late, or is.
+            if id.to_string().starts_with('2') && too_early {
+                return None;
+            }
             let seen = truth.run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.clone());
             match core.draw(12) {
                 0 | 1 => None,
@@ -135,7 +153,7 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
             (looks && (waited > patience || closing)).then(|| settle(ctx, truth)).flatten()
         }
         RunStatus::Running => match core.draw(10) {
-            0..=4 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
+            0..=8 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
             0 if !closing => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
             1 if !closing && truth.run.plan.is_some() => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
             2 | 6 | 7 => Some(CommandVerb::Approve { plan_sha256: None }),
@@ -144,6 +162,27 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
             _ => None,
         },
         RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
+    }
+}
+
+/// The same of a run of orders. Lost orders are left to the watchdog, unless it is a long time off.
+fn wish_about_orders(ctx: &Ctx, truth: &crate::oracle::Truth) -> Option<CommandVerb> {
+    let core = &ctx.core;
+    let closing = core.closing.get();
+    match status(&truth.run) {
+        RunStatus::Unknown => {
+            let soon = order_rules::watchdog_is_due_within(&truth.run, ctx.wall(), SignedDuration::from_mins(5));
+            let looks = core.now.get() - truth.changed_at > PERMIT_LIFE_MS && (!soon || (!closing && core.draw(4) == 0));
+            looks.then(|| settle(ctx, truth)).flatten()
+        }
+        RunStatus::Running => match core.draw(30) {
+            0..=9 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
+            0 if !closing => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
+            1 if !closing => Some(CommandVerb::Resolve { succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
+            2 => Some(CommandVerb::Approve { plan_sha256: None }),
+            _ => None,
+        },
+        RunStatus::AwaitingApproval | RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
     }
 }
 

@@ -17,6 +17,9 @@ use std::{
 /// How long a delivered message may stay unacknowledged, in ms.
 pub const ACK_WAIT: u64 = 30_000;
 
+/// How long a server that has lost the lead may still answer, in ms: what was written longer ago is seen by every read.
+pub const STALE_FOR: u64 = 5_000;
+
 /// Somebody else wrote first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conflict;
@@ -68,6 +71,10 @@ pub struct Held {
 #[derive(Debug, Default)]
 pub struct Store {
     seq: u64,
+    /// What time it is, for whoever reads or writes (ms).
+    pub now: u64,
+    /// When each sequence was written (ms).
+    written: BTreeMap<u64, u64>,
     logs: BTreeMap<RunId, Vec<(u64, Rc<Entry>)>>,
     /// Newest last; older versions are what a stale read shows.
     locks: BTreeMap<LockKey, Vec<Held>>,
@@ -96,26 +103,36 @@ impl Store {
         self.seq
     }
 
+    /// How many of the last changes a stale read does not see.
+    fn unseen(&self, changes: impl Iterator<Item = u64>, stale: usize) -> usize {
+        let fresh = |seq: &u64| self.written.get(seq).is_some_and(|at| at + STALE_FOR > self.now);
+        changes.take(stale).take_while(fresh).count()
+    }
+
+    fn shown(&self, run: RunId, stale: usize) -> &[(u64, Rc<Entry>)] {
+        let log = self.logs.get(&run).map(Vec::as_slice).unwrap_or_default();
+        &log[..log.len() - self.unseen(log.iter().rev().map(|(seq, _)| *seq), stale)]
+    }
+
     /// Appends to a run's log if its last sequence is the expected one.
     pub fn commit(&mut self, run: RunId, expected: Option<u64>, entry: &Rc<Entry>) -> Result<u64, Conflict> {
         if expected.is_some_and(|expected| self.last_seq(run, 0) != expected) {
             return Err(Conflict);
         }
         let seq = self.next();
+        self.written.insert(seq, self.now);
         self.logs.entry(run).or_default().push((seq, entry.clone()));
         Ok(seq)
     }
 
-    /// A run's log, without its last `stale` entries.
+    /// A run's log, without those of its last `stale` entries that are new.
     pub fn log(&self, run: RunId, stale: usize) -> Vec<(u64, Rc<Entry>)> {
-        let log = self.logs.get(&run).map(Vec::as_slice).unwrap_or_default();
-        log[..log.len().saturating_sub(stale)].to_vec()
+        self.shown(run, stale).to_vec()
     }
 
     /// The sequence of a run's last entry; 0 for none.
     pub fn last_seq(&self, run: RunId, stale: usize) -> u64 {
-        let log = self.logs.get(&run).map(Vec::as_slice).unwrap_or_default();
-        log[..log.len().saturating_sub(stale)].last().map_or(0, |(seq, _)| *seq)
+        self.shown(run, stale).last().map_or(0, |(seq, _)| *seq)
     }
 
     /// Every run that has a log.
@@ -126,7 +143,7 @@ impl Store {
     /// A lock's record as it was `stale` changes ago.
     pub fn lock(&self, key: &LockKey, stale: usize) -> Held {
         let versions = self.locks.get(key).map(Vec::as_slice).unwrap_or_default();
-        let shown = &versions[..versions.len().saturating_sub(stale)];
+        let shown = &versions[..versions.len() - self.unseen(versions.iter().rev().map(|held| held.revision), stale)];
         shown
             .last()
             .cloned()
@@ -145,6 +162,7 @@ impl Store {
         }
         for write in writes {
             let revision = self.next();
+            self.written.insert(revision, self.now);
             let versions = self.locks.entry(write.record.key.clone()).or_default();
             if versions.len() > 4 {
                 versions.remove(0);

@@ -12,6 +12,8 @@ pub enum End {
     Failure,
     /// Interrupted once, and stopped cleanly.
     Stopped,
+    /// Commands of an order that were stopped at its time limit.
+    TimedOut,
 }
 
 /// A tool that was started.

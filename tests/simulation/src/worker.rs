@@ -118,6 +118,13 @@ impl Worker {
         change(self.ctx.core.disks.borrow_mut().entry(self.ctx.node).or_default())
     }
 
+    /// Whether something stands right before its side effects.
+    pub fn waits_for_the_last_word(&self) -> bool {
+        let tools = self.ctx.core.tools.borrow();
+        let waits = |(id, record): (&AttemptId, &Record)| record.effects && record.report.is_none() && !tools.0.contains_key(id);
+        self.with_disk(|disk| disk.records.iter().any(waits))
+    }
+
     fn now(&self) -> u64 {
         self.ctx.core.now.get()
     }
@@ -203,11 +210,12 @@ impl Worker {
                 }
                 self.apply(id, plan).await
             }
-            Work::Probe { .. } | Work::Shell { .. } => AttemptOutcome::Succeeded { result: JobResult::Nothing },
+            Work::Shell { spec } => self.order(id, nonce, spec, told).await,
+            Work::Probe { .. } => AttemptOutcome::Succeeded { result: JobResult::Nothing },
         }
     }
 
-    fn note_effects(&self, id: AttemptId, effects: bool) {
+    pub(crate) fn note_effects(&self, id: AttemptId, effects: bool) {
         self.with_disk(|disk| {
             if let Some(record) = disk.records.get_mut(&id) {
                 record.effects = effects;
@@ -215,7 +223,7 @@ impl Worker {
         });
     }
 
-    async fn last_word(&self, id: AttemptId, nonce: &str, told: &Rc<Cell<bool>>) -> Result<(), String> {
+    pub(crate) async fn last_word(&self, id: AttemptId, nonce: &str, told: &Rc<Cell<bool>>) -> Result<(), String> {
         loop {
             let asked = self.now();
             match self.ask(id, nonce, true).await {
@@ -283,7 +291,7 @@ impl Worker {
         self.wait_for_tool(id).await;
     }
 
-    async fn wait_for_tool(&self, id: AttemptId) {
+    pub(crate) async fn wait_for_tool(&self, id: AttemptId) {
         loop {
             let (runs, disturbed, ends_at) = {
                 let tools = self.ctx.core.tools.borrow();
@@ -306,7 +314,7 @@ impl Worker {
             (Some(true), _) if tool.effects => AttemptOutcome::Stopped { clean: false, timed_out: false },
             (Some(true), _) => AttemptOutcome::Stopped { clean: true, timed_out: false },
             (Some(false), _) => AttemptOutcome::Unclear { evidence: Evidence::default() },
-            (None, End::Stopped) => AttemptOutcome::Stopped { clean: true, timed_out: false },
+            (None, End::Stopped | End::TimedOut) => AttemptOutcome::Stopped { clean: true, timed_out: false },
             (None, End::Failure) => failed("the tool failed"),
             (None, End::Success) => {
                 AttemptOutcome::Succeeded { result: JobResult::Apply(ApplyResult { outputs: String::new(), serial_before: None }) }
@@ -331,8 +339,19 @@ impl Worker {
             let outcome = self.apply(id, plan).await;
             return self.deliver(id, outcome).await;
         }
+        if wrong!(CommandsRunAgain)
+            && let (true, Work::Shell { spec }) = (record.effects, &*record.work)
+        {
+            self.run_commands(id, spec).await;
+        }
         self.wait_for_tool(id).await;
-        let outcome = if record.effects { self.ended(id) } else { AttemptOutcome::Unclear { evidence: Evidence::default() } };
+        let outcome = if record.effects && matches!(*record.work, Work::Shell { .. }) {
+            self.order_ended(id)
+        } else if record.effects {
+            self.ended(id)
+        } else {
+            AttemptOutcome::Unclear { evidence: Evidence::default() }
+        };
         if record.effects && matches!(outcome, AttemptOutcome::Succeeded { .. }) {
             self.ctx.core.met(Case::ToldApplied);
         }
@@ -363,7 +382,7 @@ impl Worker {
         self.ctx.core.oracle.borrow_mut().told.insert(report.id);
     }
 
-    async fn post(&self, once: Once, what: ReportWhat, id: AttemptId) -> Result<(), crate::core::Away> {
+    pub(crate) async fn post(&self, once: Once, what: ReportWhat, id: AttemptId) -> Result<(), crate::core::Away> {
         let report = Report { id, pool: PoolName::default(), worker: self.name.clone(), at: self.ctx.wall(), what };
         self.ctx.write(|store| store.post(once, InboxMessage::Report(Box::new(report)), None)).await.map(|_| ())
     }

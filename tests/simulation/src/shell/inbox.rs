@@ -5,9 +5,9 @@ use super::{
     planted::wrong,
     turn::{Cause, Outcome},
 };
-use crate::{oracle, sometimes::Case, store::Letter, world::Parcel};
+use crate::{oracle, order_rules, sometimes::Case, store::Letter, world::Parcel};
 use domain::run::{Input, Refusal};
-use proto::message::{Command, CommandVerb, InboxMessage};
+use proto::message::{Command, CommandVerb, InboxMessage, ReportWhat};
 
 /// How long a message whose turn could not be made stays away, in ms.
 const RETRY_AFTER: u64 = 1_000;
@@ -33,6 +33,13 @@ pub async fn handle(shell: Shell, letter: Letter) {
             what: report.what.clone(),
         }),
     };
+    if let InboxMessage::Report(report) = &*letter.message
+        && matches!(report.what, ReportWhat::Ended(_))
+        && shell.is_busy(letter.run)
+        && shell.ctx.core.oracle.borrow().truths.get(&letter.run).is_some_and(|truth| truth.run.orders.is_some())
+    {
+        shell.ctx.core.met(Case::ResultDuringTurn);
+    }
     match shell.turn(letter.run, cause).await {
         Ok(outcome) if is_ahead(&letter.message, &outcome) && letter.delivered < MAX_AHEAD => {
             shell.ctx.core.met(Case::AheadOfLog);
@@ -101,8 +108,14 @@ fn count(shell: &Shell, letter: &Letter, outcome: &Outcome) {
         (InboxMessage::Report(_), Refusal::StaleAttempt { .. } | Refusal::NotYours) => core.met(Case::ZombieRefused),
         (InboxMessage::Report(report), Refusal::AttemptOver) => {
             let oracle = core.oracle.borrow();
-            let settled = oracle.truths.get(&report.id.run).is_some_and(|truth| truth.run.resolution.is_some());
-            core.met(if settled { Case::LateAfterSettled } else { Case::ZombieRefused });
+            let truth = oracle.truths.get(&report.id.run);
+            let settled = truth.is_some_and(|truth| truth.run.resolution.is_some());
+            let watched = truth.is_some_and(|truth| order_rules::was_ended_by_watchdog(&truth.run, report.id.job));
+            core.met(match (watched, settled) {
+                (true, _) => Case::LateAfterWatchdog,
+                (false, true) => Case::LateAfterSettled,
+                (false, false) => Case::ZombieRefused,
+            });
         }
         (InboxMessage::Command(command), Refusal::WrongState(_))
             if matches!(command.verb, CommandVerb::Cancel { .. }) && status.is_terminal() =>

@@ -1,17 +1,21 @@
-//! A scheduler around `domain`, step by step as the crate `scheduler` does it, file by file: `turn`, `locks`, `asks`,
-//! `inbox`, `leases`, `sweep`. What is there done over NATS is done here over [`crate::store`]; what is decided is decided
+//! A scheduler around `domain`, step by step as the crate `scheduler` does it, file by file: `turn`, `places`, `locks`,
+//! `asks`, `inbox`, `leases`, `sweep`. What is there done over NATS is done here over [`crate::store`]; what is decided is decided
 //! by the same functions. A change of the order of steps there belongs here too.
 
 pub mod asks;
 pub mod inbox;
 pub mod leases;
 pub mod locks;
+mod places;
 pub mod planted;
 pub mod sweep;
 pub mod turn;
 
 use crate::core::{Away, Ctx};
-use domain::run::{self, Event, Input, JobState, Run};
+use domain::{
+    dispatch::Dispatcher,
+    run::{self, Event, Input, JobState, Run},
+};
 use proto::{AttemptNo, JobNo, RunId, WorkerId, ids::AttemptId};
 use std::{
     cell::{Cell, RefCell},
@@ -20,12 +24,16 @@ use std::{
 };
 
 /// A scheduler's memory. A crash takes it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memory {
     slots: RefCell<BTreeMap<RunId, Rc<Slot>>>,
     pub index: RefCell<Index>,
     pub ears: RefCell<leases::Ears>,
     desk: Rc<Cell<bool>>,
+    /// Whose orders go out next.
+    places: RefCell<Dispatcher>,
+    /// Turns that have decided that orders go out, and have not published them all.
+    publishing: Cell<u32>,
 }
 
 /// What has to be looked at regularly.
@@ -104,7 +112,15 @@ pub struct Shell {
 
 impl Shell {
     pub fn new(ctx: Ctx) -> Self {
-        Self { ctx, memory: Rc::default() }
+        let memory = Memory {
+            slots: RefCell::default(),
+            index: RefCell::default(),
+            ears: RefCell::default(),
+            desk: Rc::default(),
+            places: RefCell::new(Dispatcher::new(ctx.core.limits)),
+            publishing: Cell::default(),
+        };
+        Self { ctx, memory: Rc::new(memory) }
     }
 
     /// Starts its loops.
@@ -113,6 +129,21 @@ impl Shell {
         let (sweeping, judging) = (self.clone(), self.clone());
         self.ctx.spawn(async move { sweep::repeat(&sweeping).await });
         self.ctx.spawn(async move { leases::judge(&judging).await });
+    }
+
+    /// Whether it is about to publish orders that it has decided on.
+    pub fn is_publishing(&self) -> bool {
+        self.memory.publishing.get() > 0
+    }
+
+    /// How many places it counts as taken.
+    pub fn places_taken(&self) -> u32 {
+        self.memory.places.borrow().taken()
+    }
+
+    /// Whether a turn of this run is being made.
+    fn is_busy(&self, run: RunId) -> bool {
+        self.memory.slots.borrow().get(&run).is_some_and(|slot| slot.busy.get())
     }
 
     async fn slot(&self, run: RunId) -> HeldSlot {

@@ -56,11 +56,19 @@ mod on_purpose {
         StragglerAsksOn,
         /// A worker that was restarted forgets what it had not reported.
         SpoolForgotten,
+        /// Places are given after a decision only, and not asked for again by the sweep.
+        PlacesOnlyAfterDecisions,
+        /// What goes out is decided, and not in the entry that is stored.
+        PlacesNotWritten,
+        /// A run that ended elsewhere keeps the places that it had as far as this scheduler knew.
+        EndedKeepPlaces,
+        /// A restarted worker runs the commands of an order again.
+        CommandsRunAgain,
     }
 
     impl ShellBug {
         /// All of them.
-        pub const ALL: [Self; 15] = [
+        pub const ALL: [Self; 19] = [
             Self::AckBeforeCommit,
             Self::TimeoutIsYes,
             Self::CommitUnchecked,
@@ -76,6 +84,10 @@ mod on_purpose {
             Self::StragglerAsksOn,
             Self::CommandAgain,
             Self::NoBeforeAck,
+            Self::PlacesOnlyAfterDecisions,
+            Self::PlacesNotWritten,
+            Self::EndedKeepPlaces,
+            Self::CommandsRunAgain,
         ];
     }
 

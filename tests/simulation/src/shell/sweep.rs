@@ -1,7 +1,7 @@
 //! The slow look at everything that is open. As in `scheduler/src/sweep.rs`.
 
 use super::{
-    Shell, locks,
+    Shell, locks, places,
     planted::wrong,
     turn::{Cause, Outcome},
 };
@@ -38,6 +38,7 @@ async fn sweep(shell: &Shell) -> Result<(), Away> {
             shell.memory.index.borrow_mut().forget(run);
         }
     }
+    places::keep_open(shell);
     if wrong!(NobodyWakesWaiters) {
         return Ok(());
     }

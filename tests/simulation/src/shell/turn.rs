@@ -1,6 +1,6 @@
 //! One turn: load the run, decide, commit, perform. As in `scheduler/src/turn.rs` and `effects.rs`.
 
-use super::{HeldSlot, Shell, locks, planted::wrong};
+use super::{HeldSlot, Shell, locks, places, planted::wrong};
 use crate::{
     core::Away,
     oracle,
@@ -64,8 +64,12 @@ impl Shell {
             }
             Err(None) => (run::outstanding(state), Outcome::Decided),
         };
+        let places = matches!(outcome, Outcome::Decided) || !wrong!(PlacesOnlyAfterDecisions);
         if self.perform(slot, due).await? {
             return Box::pin(self.turn_in(slot, run, Cause::Input(Input::LocksGranted))).await.map(|_| outcome);
+        }
+        if let Some(state) = slot.state.run.as_ref().filter(|run| run.orders.is_some() && places) {
+            places::hand_out(self, state);
         }
         Ok(outcome)
     }
@@ -93,7 +97,10 @@ impl Shell {
                 }
             };
             match decided {
-                Ok(events) => {
+                Ok(mut events) => {
+                    if let Some(state) = &mut slot.state.run {
+                        places::fill(self, state, now, &mut events);
+                    }
                     if wrong!(EffectsFirst) {
                         let due = slot.state.run.as_ref().map(|state| run::due_after(state, &events)).unwrap_or_default();
                         Box::pin(self.perform(slot, due)).await?;
@@ -174,6 +181,14 @@ impl Shell {
 
     /// Performs effects. `true`: the run was just given the locks it wanted.
     async fn perform(&self, slot: &mut HeldSlot, due: Vec<Effect>) -> Result<bool, Away> {
+        let orders = due.iter().any(|effect| matches!(effect, Effect::PublishOrder(order) if order.action == "shell"));
+        self.memory.publishing.set(self.memory.publishing.get() + u32::from(orders));
+        let performed = self.perform_each(slot, due).await;
+        self.memory.publishing.set(self.memory.publishing.get() - u32::from(orders));
+        performed
+    }
+
+    async fn perform_each(&self, slot: &mut HeldSlot, due: Vec<Effect>) -> Result<bool, Away> {
         let mut granted = false;
         for effect in due {
             let Some(run) = slot.state.run.as_ref().map(|run| run.id) else { break };

@@ -8,10 +8,13 @@ use crate::{
     faults::Weather,
     lies, people,
     shell::{Shell, turn::Outcome},
-    sometimes::Counts,
+    sometimes::{Case, Counts},
     worker::{Answer, Question, Worker},
 };
-use domain::run::{Event, JobState, Policy, Run};
+use domain::{
+    dispatch::Limits,
+    run::{Event, JobState, Policy, Run},
+};
 use jiff::SignedDuration;
 use proto::{WorkerId, ids::AttemptId, lock::LockKey, message::StopSignal};
 use std::{collections::BTreeSet, rc::Rc};
@@ -19,7 +22,7 @@ use std::{collections::BTreeSet, rc::Rc};
 /// Steps that the end of a history may take: once nothing goes wrong any more, everything must come to its end.
 const CLOSING_STEPS: u32 = 60_000;
 /// How long an approval waits here, in ms.
-const APPROVAL_TTL: i64 = 10 * 60_000;
+pub(crate) const APPROVAL_TTL: i64 = 10 * 60_000;
 
 /// Something on its way.
 #[derive(Debug, Clone)]
@@ -96,7 +99,10 @@ impl World {
         let schedulers = 1 + choices.draw(3) as usize;
         let workers = 1 + choices.draw(8) as usize;
         let policy = Policy { approval_ttl: SignedDuration::from_millis(APPROVAL_TTL), ..Policy::default() };
-        let core = Core::new(choices, policy);
+        // Mostly so few that runs take turns.
+        let all = [1, 2, 4, 100][choices.draw(4) as usize];
+        let limits = Limits { all, per_pool: 1 + all / 2 };
+        let core = Core::new(choices, policy, limits);
         core.weather.set(weather);
         core.nodes.borrow_mut().resize_with(schedulers + workers + 1, Default::default);
         let mut world = Self { core, tasks: Vec::new(), roles: Vec::new(), schedulers, workers };
@@ -132,6 +138,11 @@ impl World {
     /// SIGKILL. `machine`: the power goes, and with it what the process had started.
     fn crash(&mut self, node: NodeId, machine: bool) {
         self.core.say(|| format!("{} dies, machine: {machine}", self.name(node)));
+        if let Some(Role::Scheduler(shell)) = &self.roles[node]
+            && shell.is_publishing()
+        {
+            self.core.met(Case::KilledBeforePublish);
+        }
         let away = if self.core.chance(200) { self.core.draw(400_000) } else { self.core.draw(20_000) };
         {
             let mut nodes = self.core.nodes.borrow_mut();
@@ -244,9 +255,11 @@ impl World {
         let changing = self.core.tools.borrow().0.values().find(|tool| tool.effects && tool.runs(now)).map(|tool| tool.node);
         let works = |node: &NodeId| matches!(&self.roles[*node], Some(Role::Worker(worker)) if !worker.running.borrow().is_empty());
         let anywhere = self.core.draw(last as u32) as usize;
-        let node = match self.core.draw(4) {
-            0 | 1 => None,
-            2 => (0..last).find(works),
+        let waits = |node: &NodeId| matches!(&self.roles[*node], Some(Role::Worker(worker)) if worker.waits_for_the_last_word());
+        let node = match self.core.draw(8) {
+            0..=3 => None,
+            4 => (0..last).find(works),
+            5 => (0..last).find(waits),
             _ => changing,
         };
         let node = node.unwrap_or(anywhere);
@@ -273,6 +286,7 @@ impl World {
         self.core.choices.borrow_mut().settle();
         self.core.closing.set(true);
         let now = self.core.now.get();
+        self.core.closing_since.set(now);
         for node in 0..self.schedulers + self.workers {
             {
                 let mut nodes = self.core.nodes.borrow_mut();
@@ -293,9 +307,19 @@ impl World {
         oracle.open().is_empty()
             && oracle.spooled.is_subset(&oracle.told)
             && self.busy_workers().is_empty()
+            && self.places_taken() == 0
             && oracle.accepted.iter().all(|run| oracle.truths.contains_key(run))
             && store.inbox.is_empty()
             && store.lock_records().iter().all(|record| record.holder.is_none() && record.queue.is_empty())
+    }
+
+    /// Places that schedulers count as taken.
+    fn places_taken(&self) -> u32 {
+        let taken = |role: &Option<Role>| match role {
+            Some(Role::Scheduler(shell)) => shell.places_taken(),
+            Some(Role::Worker(_) | Role::People) | None => 0,
+        };
+        self.roles.iter().map(taken).sum()
     }
 
     /// Workers that still have something to do.
@@ -320,12 +344,13 @@ impl World {
         };
         let held: Vec<_> = store.lock_records().iter().filter_map(by).collect();
         let text = format!(
-            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; busy {:?}; {} messages, {} orders",
+            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; busy {:?}; {} messages, {} orders, {} places taken",
             oracle.open().len(),
             oracle.spooled.difference(&oracle.told).collect::<Vec<_>>(),
             self.busy_workers(),
             store.inbox.len(),
-            store.work.len()
+            store.work.len(),
+            self.places_taken()
         );
         oracle.violated(text);
     }
