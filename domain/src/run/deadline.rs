@@ -73,13 +73,9 @@ fn unstarted(turn: &mut Turn<'_>, no: JobNo) {
 fn watch(turn: &mut Turn<'_>) -> bool {
     let (now, slack) = (turn.now, turn.policy.watchdog_slack);
     let late = jobs_where(turn.run, |job| {
-<<<<<<< HEAD
-        matches!(job.state, JobState::Running | JobState::Unknown) && heard_by(job, slack).is_some_and(|deadline| now > deadline)
-=======
         let unheard = matches!(job.state, JobState::Running | JobState::Unknown);
         let looked_at = unheard && !(planted!(WatchdogSkipsLost) && job.state == JobState::Unknown);
-        looked_at && heard_by(job).is_some_and(|deadline| now > deadline)
->>>>>>> h-sim
+        looked_at && heard_by(job, slack).is_some_and(|deadline| now > deadline)
     });
     for no in &late {
         if let Some(attempt) = turn.run.job(*no).and_then(Job::current).filter(|attempt| attempt.ended.is_none()).map(|a| a.no) {
