@@ -28,11 +28,11 @@ pub(super) fn reported(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker:
             turn.emit(Event::PhaseEntered { job: no, attempt: given, phase: phase.clone() });
         }
         ReportWhat::OrderEvents { events } => {
+            let fits = |event: &&OrderEvent| serde_json::to_vec(event).is_ok_and(|json| json.len() <= OrderEvent::MAX_BYTES * 2);
+            let events: Vec<OrderEvent> = events.iter().filter(fits).take(OrderEvent::MAX_PER_ORDER).cloned().collect();
             if job.kind != JobKind::Shell || events.is_empty() {
                 return Err(Refusal::NothingDue);
             }
-            let fits = |event: &&OrderEvent| serde_json::to_vec(event).is_ok_and(|json| json.len() <= OrderEvent::MAX_BYTES * 2);
-            let events: Vec<OrderEvent> = events.iter().filter(fits).take(OrderEvent::MAX_PER_ORDER).cloned().collect();
             turn.emit(Event::OrderTold { job: no, attempt: given, events });
         }
         ReportWhat::CommitResolved { commit } => match &turn.run.commit {
