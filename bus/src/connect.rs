@@ -5,8 +5,9 @@ use crate::link::Link;
 use crate::signs::Signs;
 use crate::users::Role;
 use crate::{
-    artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, dead_letters::DeadLetters, fleet::Fleet, inbox::Inbox,
-    keys::Keys, locks::Locks, logs::Logs, notices::Notices, run_log::RunLog, sealed::SealedSecrets, views::Views, work::WorkQueue,
+    artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, dead_letters::DeadLetters, decisions::Decisions, fleet::Fleet,
+    inbox::Inbox, keys::Keys, locks::Locks, logs::Logs, notices::Notices, run_log::RunLog, sealed::SealedSecrets, views::Views,
+    work::WorkQueue,
 };
 use async_nats::ConnectErrorKind;
 use async_nats::jetstream::context::ContextBuilder;
@@ -136,6 +137,11 @@ impl Bus {
     /// The decisions about runs.
     pub fn run_log(&self) -> RunLog {
         RunLog::new(self.link.clone(), self.committer.clone())
+    }
+
+    /// The decisions about runs, to be read only.
+    pub fn decisions(&self) -> Decisions {
+        Decisions::new(self.link.clone())
     }
 
     /// The lock records.

@@ -3,6 +3,7 @@
 
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
+use crate::read::AtOnce;
 use async_nats::Message;
 use async_nats::jetstream::stream::Info;
 use bytes::Bytes;
@@ -47,7 +48,7 @@ impl DeadLetters {
 
     /// Dead letters behind a sequence (0: from the first one), oldest first, as many as one request brings.
     pub async fn list(&self, after_seq: u64) -> Result<Vec<Buried>, BusError> {
-        let found = self.link.many(subject::DEAD, "dead.>", after_seq.saturating_add(1)).await?;
+        let found = self.link.many(subject::DEAD, "dead.>", after_seq.saturating_add(1), AtOnce::MANY).await?;
         let read = |stored: crate::scan::Stored| {
             let about = stored.header(ABOUT_HEADER).and_then(|text| codec::decode(text.as_bytes()).ok());
             if about.is_none() {

@@ -100,7 +100,7 @@ impl Logs {
         let output = self.link.subscribe(Op("listen to", &stored), None).await?;
         let changed = subject::changed(run);
         let views = self.link.subscribe(Op("listen to", &changed), None).await?;
-        Ok(Wake::start(output, views, self.link.clone()))
+        Ok(Wake::start(Some(output), views, self.link.clone()))
     }
 }
 
@@ -147,7 +147,8 @@ pub struct Wake {
 }
 
 impl Wake {
-    fn start(output: Subscriber, views: Subscriber, link: Link) -> Self {
+    /// Without `output` it rings only when what the API shows has changed.
+    pub(crate) fn start(output: Option<Subscriber>, views: Subscriber, link: Link) -> Self {
         let bell = Arc::new(Notify::new());
         let changed = Arc::new(AtomicBool::new(false));
         let stored = tokio::spawn(ring_when_stored(output, views, Arc::clone(&bell), Arc::clone(&changed)));
@@ -175,10 +176,10 @@ impl Drop for Wake {
 }
 
 /// Reads at once, whoever listens or not: nothing may pile up.
-async fn ring_when_stored(mut output: Subscriber, mut views: Subscriber, bell: Arc<Notify>, changed: Arc<AtomicBool>) {
+async fn ring_when_stored(mut output: Option<Subscriber>, mut views: Subscriber, bell: Arc<Notify>, changed: Arc<AtomicBool>) {
     loop {
         let more = tokio::select! {
-            message = output.next() => message.is_some(),
+            message = next_of(&mut output) => message.is_some(),
             message = views.next() => {
                 changed.store(true, Ordering::Relaxed);
                 message.is_some()
@@ -188,6 +189,13 @@ async fn ring_when_stored(mut output: Subscriber, mut views: Subscriber, bell: A
         if !more {
             return;
         }
+    }
+}
+
+async fn next_of(output: &mut Option<Subscriber>) -> Option<async_nats::Message> {
+    match output {
+        Some(output) => output.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,8 +11,18 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Most messages one request for many brings.
-const AT_ONCE: usize = 1000;
+/// How much one request for many brings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AtOnce {
+    pub(crate) messages: usize,
+    /// At least one message comes, however long it is.
+    pub(crate) bytes: Option<usize>,
+}
+
+impl AtOnce {
+    /// As many as a request may bring.
+    pub(crate) const MANY: Self = Self { messages: 1000, bytes: None };
+}
 
 #[derive(Deserialize)]
 struct Got {
@@ -62,14 +72,18 @@ impl Link {
         }
     }
 
-    /// Up to [`AT_ONCE`] messages of a subject from a sequence on, oldest first, from whichever server is near.
-    pub(crate) async fn many(&self, stream: &str, subject: &str, seq: u64) -> Result<Vec<Stored>, BusError> {
+    /// Some messages of a subject from a sequence on, oldest first, from whichever server is near.
+    pub(crate) async fn many(&self, stream: &str, subject: &str, seq: u64, at_once: AtOnce) -> Result<Vec<Stored>, BusError> {
         let asked = format!("$JS.API.DIRECT.GET.{stream}");
         let op = Op("read", &asked);
         self.ready(op).await?;
         let inbox = self.client.new_inbox();
         let deadline = tokio::time::Instant::now() + crate::link::PATIENCE;
-        let request = json!({ "batch": AT_ONCE, "seq": seq.max(1), "next_by_subj": subject }).to_string();
+        let mut request = json!({ "batch": at_once.messages, "seq": seq.max(1), "next_by_subj": subject });
+        if let Some(bytes) = at_once.bytes {
+            request["max_bytes"] = bytes.into();
+        }
+        let request = request.to_string();
         let all = async {
             let unavailable = |e: async_nats::SubscribeError| BusError::unavailable_because(op, e);
             let mut answers = self.client.subscribe(inbox.clone()).await.map_err(unavailable)?;

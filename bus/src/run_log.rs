@@ -4,6 +4,7 @@ use crate::batch::Write;
 use crate::commit::Committer;
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
+use crate::read::AtOnce;
 use crate::scan::{self, Filter, Stored};
 use async_nats::jetstream::stream::Info;
 use proto::{RunId, ShardNo, subject};
@@ -57,7 +58,7 @@ impl RunLog {
         let mut log = Chain { subject: &subject, reached: 0, entries: Vec::new() };
         while log.reached < last.seq {
             // Whoever is near may lag, but what it has is in order and without gaps.
-            let some = self.link.many(subject::RUNS, &subject, log.reached + 1).await?;
+            let some = self.link.many(subject::RUNS, &subject, log.reached + 1, AtOnce::MANY).await?;
             if some.is_empty() {
                 break;
             }
@@ -129,7 +130,7 @@ pub struct Decided {
 
 /// JetStream sends its acknowledgements and answers wherever whoever asks wants them, a run's log included, whatever that
 /// user may publish. Such a message decides nothing; it must not keep a run from going on, because nobody can remove it.
-fn is_foreign(stored: &Stored) -> bool {
+pub(crate) fn is_foreign(stored: &Stored) -> bool {
     stored.header(AFTER_HEADER).is_none() && stored.header(OPEN_HEADER).is_none()
 }
 

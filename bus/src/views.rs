@@ -3,6 +3,7 @@
 use crate::bucket::{Bucket, is_marker, value_of};
 use crate::error::{BusError, Op};
 use crate::link::{Link, headers};
+use crate::logs::Wake;
 use crate::watch::{BucketWatch, Change};
 use proto::view::{JobsPage, RunView};
 use proto::{RunId, subject};
@@ -91,6 +92,13 @@ impl Views {
     /// Some of a run's jobs, as the leader has them.
     pub async fn jobs(&self, run: RunId, page: u32) -> Result<Option<JobsPage>, BusError> {
         Ok(self.bucket.get(&subject::jobs_page_key(run, page)).await?.value)
+    }
+
+    /// Wakes whenever what the API shows of a run has changed, and after a reconnection.
+    pub async fn wake(&self, run: RunId) -> Result<Wake, BusError> {
+        let changed = subject::changed(run);
+        let views = self.bucket.link.subscribe(Op("listen to", &changed), None).await?;
+        Ok(Wake::start(None, views, self.bucket.link.clone()))
     }
 
     /// Every view, then every change.

@@ -151,7 +151,7 @@ impl KeyRequest {
             problems.push(FieldProblem::new("name", "is reserved: what the key does must be told from what an administrator does"));
         }
         if self.scopes.is_empty() {
-            problems.push(FieldProblem::new("scopes", "needs at least one of read, deploy, approve, admin"));
+            problems.push(FieldProblem::new("scopes", "needs at least one of read, deploy, approve, done, admin"));
         }
         let days = self.expires_in_days.unwrap_or(DEFAULT_DAYS);
         let expires_at = (1..=MAX_DAYS).contains(&days).then(|| now.checked_add(SignedDuration::from_hours(24 * days)).ok()).flatten();

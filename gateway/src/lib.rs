@@ -6,8 +6,8 @@
 //!
 //! The map: [`run`] puts it together (`start`), `routes` is the table of everything there is, `door` is what every request
 //! passes, `auth` says who calls and what they may, `answers` holds all words for people. Then the rooms: `deploy` and
-//! `orders` start runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `logs` streams their
-//! output, `fleet` shows locks, workers and queues, [`forge`] speaks with GitHub, `telling` says outside what becomes of runs,
+//! `orders` start runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `events` tells what happened to
+//! them, `logs` streams their output, `fleet` shows locks, workers and queues, [`forge`] speaks with GitHub, `telling` says outside what becomes of runs,
 //! `keys` and `health` do the rest.
 
 mod answers;
@@ -17,6 +17,7 @@ mod commands;
 mod dead_letters;
 mod deploy;
 mod door;
+mod events;
 mod fleet;
 pub mod forge;
 mod health;

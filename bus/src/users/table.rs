@@ -67,7 +67,7 @@ pub(super) fn gateway(pools: &[PoolName]) -> Permissions {
     let streams = [subject::INBOX, subject::RUNS, subject::WORK, subject::LOGS, subject::DEAD].map(str::to_owned).to_vec();
     let kept = buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES]);
     let read = buckets([subject::LOCKS, subject::VIEWS, subject::SECRETS, subject::KEYS, subject::NOTICES]);
-    let read_from = [subject::INBOX, subject::LOGS].map(str::to_owned).to_vec();
+    let read_from = [subject::INBOX, subject::RUNS, subject::LOGS].map(str::to_owned).to_vec();
     Permissions {
         publish: vec![
             group("triggers and commands", ["inbox.*.*"]),
@@ -77,7 +77,10 @@ pub(super) fn gateway(pools: &[PoolName]) -> Permissions {
             api("look at the layout", "STREAM.INFO", &joined(&[streams, kept, stores(pools)])),
             group("how long are the queues", ["$JS.API.CONSUMER.INFO.INBOX.*", "$JS.API.CONSUMER.INFO.WORK.*"]),
             api("read", "STREAM.MSG.GET", &joined(&[read_from, read, stores(pools)])),
-            group("read output, and what nobody could handle", ["$JS.API.DIRECT.GET.LOGS", "$JS.API.DIRECT.GET.DEAD"]),
+            group(
+                "read output, decisions, and what nobody could handle",
+                ["$JS.API.DIRECT.GET.LOGS", "$JS.API.DIRECT.GET.RUNS", "$JS.API.DIRECT.GET.DEAD"],
+            ),
             listing_buckets("list and follow", &[subject::VIEWS, subject::FLEET, subject::LOCKS, subject::NOTICES]),
         ],
         subscribe: vec![inbox(&Role::Gateway.inbox()), group("something is new", ["stored.log.>", "changed.*"])],

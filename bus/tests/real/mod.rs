@@ -5,6 +5,7 @@ mod asks;
 mod buckets;
 mod cas;
 mod cluster;
+mod decisions;
 mod inbox;
 mod layout;
 mod locks;

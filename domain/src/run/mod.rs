@@ -3,7 +3,7 @@
 //! [`accept`] makes a run of a trigger; [`decide`] answers everything that can happen to it with events or a
 //! [`Refusal`]; events are the only way the state changes ([`evolve`]), live and when a log is read back; what must be
 //! done in the outside world is a function of the state ([`outstanding`]), so doing it again after a crash is the normal
-//! case. Who does it is not known here.
+//! case. Who does it is not known here. What everybody may see is a [`view()`]; what happened, a [`Narrator`] tells.
 
 mod deadline;
 mod decide;
@@ -11,11 +11,13 @@ mod effect;
 mod event;
 mod evolve;
 mod input;
+mod narrator;
 mod plan_jobs;
 mod refusal;
 mod report;
 mod state;
 mod tally;
+mod told;
 mod turn;
 mod view;
 
@@ -24,10 +26,12 @@ pub use effect::{Effect, due_after, outstanding, work_of};
 pub use event::{Entry, Event, JobPlan, fold};
 pub use evolve::evolve;
 pub use input::{Input, Policy};
+pub use narrator::Narrator;
 pub use refusal::Refusal;
 pub use state::{
     Attempt, AttemptEnd, Cancel, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Missed, Order, Orders, Resolution, Run,
 };
+pub use told::{Told, WHOLE_RUN};
 pub use view::{jobs_page, status, view};
 
 #[cfg(test)]
@@ -36,3 +40,5 @@ mod orders_tests;
 mod review_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod told_tests;

@@ -51,6 +51,11 @@ pub(crate) enum Refusal {
     RunNotFound(Door),
     KeyNotFound,
     LogNotFound,
+    OrderNotFound,
+    /// What is told once it is over is not told yet.
+    NotOver,
+    /// It was over so long ago that how it ended is not told any more.
+    Gone,
     NoSuchPath,
     MethodNotAllowed,
     /// The scheduler said no; its words.
@@ -105,6 +110,9 @@ impl Refusal {
             Self::RunNotFound(_) => (404, "run_not_found"),
             Self::KeyNotFound => (404, "key_not_found"),
             Self::LogNotFound => (404, "log_not_found"),
+            Self::OrderNotFound => (404, "order_not_found"),
+            Self::NotOver => (404, "not_over"),
+            Self::Gone => (410, "gone"),
             Self::NoSuchPath => (404, "no_such_path"),
             Self::MethodNotAllowed => (405, "method_not_allowed"),
             Self::Command { not_found: true, code, .. } => (404, code),
@@ -143,6 +151,9 @@ impl Refusal {
             Self::RunNotFound(Door::V1) => "run not found".into(),
             Self::KeyNotFound => "key not found".into(),
             Self::LogNotFound => "there is no such job or attempt in this run: GET /v1/runs/ID/jobs lists them".into(),
+            Self::OrderNotFound => "there is no such order in this run: GET /v1/runs/ID/jobs lists them".into(),
+            Self::NotOver => "it is not over yet: ask again, or follow GET /v1/runs/ID/events to be told".into(),
+            Self::Gone => "it was over more than a day ago, and this is kept for one day: GET /v1/runs/ID still tells how it ended".into(),
             Self::NoSuchPath => "there is nothing at this path: GET /openapi.json lists what there is".into(),
             Self::MethodNotAllowed => "this path does not know this method: the Allow header lists those it knows".into(),
             Self::Command { message, .. } => message.clone(),

@@ -19,13 +19,15 @@ pub(crate) enum Scope {
     Deploy,
     /// Approve and reject.
     Approve,
+    /// See how a run ended, and nothing else.
+    Done,
     /// Everything, and keys, forced cancels and settling unknown outcomes.
     Admin,
 }
 
 impl Scope {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Read, Self::Deploy, Self::Approve, Self::Admin];
+    pub(crate) const ALL: [Self; 5] = [Self::Read, Self::Deploy, Self::Approve, Self::Done, Self::Admin];
 
     /// The word.
     pub(crate) fn as_str(self) -> &'static str {
@@ -33,7 +35,19 @@ impl Scope {
             Self::Read => "read",
             Self::Deploy => "deploy",
             Self::Approve => "approve",
+            Self::Done => "done",
             Self::Admin => "admin",
+        }
+    }
+}
+
+impl Scope {
+    /// Whether a key with this right may do what the other one opens.
+    pub(crate) fn includes(self, other: Self) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Read => other == Self::Read || other == Self::Done,
+            Self::Deploy | Self::Approve | Self::Done => self == other,
         }
     }
 }
@@ -59,7 +73,7 @@ pub(crate) enum Access {
     Needs(Scope),
 }
 
-/// May this caller do this? `None` is a caller without a key. The scope `admin` includes the others.
+/// May this caller do this? `None` is a caller without a key. What a scope includes, [`Scope::includes`] says.
 pub(crate) fn authorize(caller: Option<&Principal>, access: Access, loopback: bool) -> Result<(), Refusal> {
     match (access, caller) {
         (Access::Open | Access::KeyOrProof, _) | (Access::AnyKey, Some(_)) => Ok(()),
@@ -83,6 +97,7 @@ mod tests {
             ("read", key(&[Scope::Read])),
             ("deploy", key(&[Scope::Deploy])),
             ("approve", key(&[Scope::Approve])),
+            ("done", key(&[Scope::Done])),
             ("admin", key(&[Scope::Admin])),
             ("read+deploy", key(&[Scope::Read, Scope::Deploy])),
         ];
@@ -90,16 +105,17 @@ mod tests {
             .into_iter()
             .chain(Scope::ALL.map(Access::Needs))
             .flat_map(|access| [(access, true), (access, false)]);
-        // Columns: Open, OpenOnLoopback, AnyKey, read, deploy, approve, admin; each on loopback and elsewhere.
+        // Columns: Open, OpenOnLoopback, AnyKey, read, deploy, approve, done, admin; each on loopback and elsewhere.
         // `+` allowed, `?` needs a key, `x` lacks the scope.
         let expected = [
-            ("nobody", "++ +? ?? ?? ?? ?? ??"),
-            ("no scope", "++ ++ ++ xx xx xx xx"),
-            ("read", "++ ++ ++ ++ xx xx xx"),
-            ("deploy", "++ ++ ++ xx ++ xx xx"),
-            ("approve", "++ ++ ++ xx xx ++ xx"),
-            ("admin", "++ ++ ++ ++ ++ ++ ++"),
-            ("read+deploy", "++ ++ ++ ++ ++ xx xx"),
+            ("nobody", "++ +? ?? ?? ?? ?? ?? ??"),
+            ("no scope", "++ ++ ++ xx xx xx xx xx"),
+            ("read", "++ ++ ++ ++ xx xx ++ xx"),
+            ("deploy", "++ ++ ++ xx ++ xx xx xx"),
+            ("approve", "++ ++ ++ xx xx ++ xx xx"),
+            ("done", "++ ++ ++ xx xx xx ++ xx"),
+            ("admin", "++ ++ ++ ++ ++ ++ ++ ++"),
+            ("read+deploy", "++ ++ ++ ++ ++ xx ++ xx"),
         ];
         for ((name, caller), (_, row)) in callers.into_iter().zip(expected) {
             let told: String = accesses

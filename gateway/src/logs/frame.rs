@@ -24,7 +24,7 @@ pub(crate) fn log(out: &mut Vec<u8>, at: JobAttempt, line: &Line) {
 
 /// `event: status`, whenever it has changed.
 pub(crate) fn status(out: &mut Vec<u8>, status: RunStatus, phase: &str) {
-    event(out, "status", &Status { status, phase: Some(phase) });
+    event(out, "status", &Status { status, phase });
 }
 
 /// `event: lagged`: the reader is this far behind what is stored. Nothing was skipped.
@@ -37,9 +37,15 @@ pub(crate) fn gap(out: &mut Vec<u8>, missing_bytes: u64) {
     event(out, "gap", &Bytes { behind_bytes: None, missing_bytes: Some(missing_bytes) });
 }
 
-/// `event: end`: the run is over and its log was sent whole.
-pub(crate) fn end(out: &mut Vec<u8>, status: RunStatus) {
-    event(out, "end", &Status { status, phase: None });
+/// `event: end`: what is read is over and was sent whole; `status` is how it ended.
+pub(crate) fn end(out: &mut Vec<u8>, status: &str) {
+    event(out, "end", &Ended { status });
+}
+
+/// `event: event`: one of a run's events, with the id that resumes behind it.
+pub(crate) fn told(out: &mut Vec<u8>, id: &impl std::fmt::Display, told: &impl Serialize) {
+    let data = serde_json::to_string(told).expect("an event has no map keys but texts");
+    out.extend_from_slice(format!("event: event\nid: {id}\ndata: {data}\n\n").as_bytes());
 }
 
 /// A comment: shows that the connection lives.
@@ -55,8 +61,12 @@ pub(crate) fn closing(out: &mut Vec<u8>, why: report::Closing) {
 #[derive(Serialize)]
 struct Status<'a> {
     status: RunStatus,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phase: Option<&'a str>,
+    phase: &'a str,
+}
+
+#[derive(Serialize)]
+struct Ended<'a> {
+    status: &'a str,
 }
 
 #[derive(Serialize)]
@@ -135,7 +145,7 @@ mod tests {
         lagged(&mut out, 9);
         gap(&mut out, 7);
         heartbeat(&mut out);
-        end(&mut out, RunStatus::Success);
+        end(&mut out, "success");
         let expected = "event: status\ndata: {\"status\":\"awaiting_approval\",\"phase\":\"plan\"}\n\n\
             event: lagged\ndata: {\"behind_bytes\":9}\n\nevent: gap\ndata: {\"missing_bytes\":7}\n\n\
             : heartbeat\n\nevent: end\ndata: {\"status\":\"success\"}\n\n";

@@ -1,14 +1,16 @@
 //! A run's log for people: live lines, and plain text.
 //!
 //! The way of a byte: [`source`] reads one attempt in order, [`walk`] puts attempts and gates in order, [`lines`] cuts
-//! lines, [`frame`] writes events, [`live`] is one reader of them, [`raw`] is the log as text. Logs never pass the
-//! scheduler; what is masked was masked before it left the worker.
+//! lines, [`frame`] writes events, [`live`] is one reader of them, [`raw`] is the log as text; [`part`] says whose jobs they
+//! are, [`listener`] is what live readers of anything have in common. Logs never pass the scheduler; what is masked was masked before it left the worker.
 
 mod archive;
 mod clocks;
-mod frame;
+pub(crate) mod frame;
 mod lines;
+pub(crate) mod listener;
 mod live;
+pub(crate) mod part;
 mod raw;
 mod readers;
 mod segments;
@@ -30,12 +32,13 @@ use axum::{
 };
 use futures_util::stream;
 use live::{Live, Wish};
-use proto::log::LogPosition;
+use part::Part;
+use proto::{RunId, log::LogPosition};
 use serde::Deserialize;
 use std::{convert::Infallible, sync::Arc};
 
 pub(crate) use raw::text;
-pub(crate) use readers::Readers;
+pub(crate) use readers::{Place, Readers};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells nginx and its kin to pass on what comes as it comes.
@@ -47,23 +50,39 @@ const NO_BUFFERING: (HeaderName, HeaderValue) = (HeaderName::from_static("x-acce
 pub(crate) struct LogQuery {
     follow: Option<String>,
     after: Option<String>,
+    job: Option<String>,
 }
 
 impl LogQuery {
+    /// What is asked for with it.
+    fn wish(&self, run: RunId, headers: &HeaderMap) -> Result<Wish, Refusal> {
+        Ok(Wish { run, part: Part::of(self.job.as_deref())?, after: self.after(headers), follow: self.follow()? })
+    }
+
     /// Whether to stay for what is to come.
     fn follow(&self) -> Result<bool, Refusal> {
-        match self.follow.as_deref() {
-            None | Some("1" | "true") => Ok(true),
-            Some("0" | "false") => Ok(false),
-            Some(_) => Err(Refusal::field("follow", "must be 0 or 1")),
-        }
+        Ok(switch("follow", self.follow.as_deref())?.unwrap_or(true))
     }
 
     /// Where to resume. A place that cannot be understood is no place: better to see a line twice than not at all.
     fn after(&self, headers: &HeaderMap) -> Option<LogPosition> {
-        let header = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
-        header.or(self.after.as_deref())?.trim().parse().ok()
+        last_event_id(headers).or(self.after.as_deref())?.trim().parse().ok()
     }
+}
+
+/// A parameter that is 0 or 1.
+pub(crate) fn switch(name: &str, value: Option<&str>) -> Result<Option<bool>, Refusal> {
+    match value {
+        None => Ok(None),
+        Some("1" | "true") => Ok(Some(true)),
+        Some("0" | "false") => Ok(Some(false)),
+        Some(_) => Err(Refusal::field(name, "must be 0 or 1")),
+    }
+}
+
+/// The id of the last event that a client has seen, as it says.
+pub(crate) fn last_event_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok())
 }
 
 /// `GET /deploy/{id}/logs`.
@@ -74,7 +93,7 @@ pub(crate) async fn of_deployment(
     Params(query): Params<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let wish = Wish { run: run_id(&id, Door::Deploy)?, after: query.after(&headers), follow: query.follow()? };
+    let wish = query.wish(run_id(&id, Door::Deploy)?, &headers)?;
     stream_to(app, caller, wish, Door::Deploy).await
 }
 
@@ -86,7 +105,7 @@ pub(crate) async fn of_run(
     Params(query): Params<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let wish = Wish { run: run_id(&id, Door::V1)?, after: query.after(&headers), follow: query.follow()? };
+    let wish = query.wish(run_id(&id, Door::V1)?, &headers)?;
     stream_to(app, caller, wish, Door::V1).await
 }
 
@@ -97,8 +116,13 @@ async fn stream_to(app: Arc<App>, caller: crate::auth::Principal, wish: Wish, do
         let frame = live.next().await?;
         Some((Ok::<_, Infallible>(frame), live))
     });
+    Ok(event_stream(Body::from_stream(frames)))
+}
+
+/// An answer of events, each passed on as it comes.
+pub(crate) fn event_stream(events: Body) -> Response {
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")), NO_BUFFERING];
-    Ok((kind, Body::from_stream(frames)).into_response())
+    (kind, events).into_response()
 }
 
 #[cfg(test)]
@@ -107,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_place_to_resume_at_is_understood_or_ignored() {
-        let query = |after: &str| LogQuery { follow: None, after: Some(after.into()) };
+        let query = |after: &str| LogQuery { after: Some(after.into()), ..LogQuery::default() };
         let header = |id: &'static str| HeaderMap::from_iter([(LAST_EVENT_ID, HeaderValue::from_static(id))]);
         assert_eq!(query("0.1.7").after(&HeaderMap::new()), "0.1.7".parse().ok());
         assert_eq!(query("0.1.7").after(&header("2.1.9")), "2.1.9".parse().ok());
@@ -119,7 +143,7 @@ mod tests {
 
     #[test]
     fn follow_is_a_switch() {
-        let query = |follow: Option<&str>| LogQuery { follow: follow.map(str::to_owned), after: None };
+        let query = |follow: Option<&str>| LogQuery { follow: follow.map(str::to_owned), ..LogQuery::default() };
         assert_eq!(query(None).follow(), Ok(true));
         assert_eq!(query(Some("0")).follow(), Ok(false));
         assert!(query(Some("maybe")).follow().is_err());

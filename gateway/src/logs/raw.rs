@@ -2,7 +2,10 @@
 //!
 //! One attempt, or the whole run in the order of the live log. Sent as it is read, never held whole.
 
-use super::walk::{Step, Walk};
+use super::{
+    part::Part,
+    walk::{Step, Walk},
+};
 use crate::{
     answers::{Door, Refusal, chain, report},
     app::{App, in_time},
@@ -57,12 +60,13 @@ pub(crate) async fn text(
     Params(query): Params<TextQuery>,
 ) -> Result<Response, Refusal> {
     let id = run_id(&id, Door::V1)?;
-    let view = in_time(async { Ok(app.find_run(id).await?) }).await?.ok_or(Refusal::RunNotFound(Door::V1))?;
+    let part = Part::of(query.job.as_deref())?;
+    let view = in_time(part.view(&app, id)).await?.ok_or(Refusal::RunNotFound(Door::V1))?;
     let walk = match query.attempt(&view)? {
-        None => Some(Walk::new(app.bus.clone(), &view, None)),
+        None => Some(Walk::new(app.bus.clone(), &view, part, None, false)),
         Some(at) => Walk::of_attempt(app.bus.clone(), &view, at),
     };
-    let walk = walk.ok_or(Refusal::LogNotFound)?.impatient();
+    let walk = walk.ok_or(Refusal::LogNotFound)?;
     let body = Body::from_stream(stream::unfold(Some(walk), |walk| async move { next(walk?).await }));
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], body).into_response())
 }

@@ -2,10 +2,10 @@
 //!
 //! Pure: made from the view alone, so that every gateway at any time makes the same. Reading the bytes is `walk`'s part.
 
-use crate::answers::report;
+use crate::{answers::report, runs::pages::is_over};
 use jiff::Timestamp;
 use proto::{
-    WorkerId,
+    PoolName, WorkerId,
     ids::AttemptNo,
     message::JobAttempt,
     view::{AttemptView, JobView, RunView},
@@ -32,6 +32,8 @@ pub(crate) enum Origin {
         started: bool,
         /// When it was over; absent while it is not.
         ended_at: Option<Timestamp>,
+        /// The pool in which it runs: the order's, or the run's.
+        pool: PoolName,
         /// Who has its permit.
         worker: Option<WorkerId>,
     },
@@ -45,18 +47,31 @@ pub(crate) enum Origin {
 }
 
 /// The segments that exist so far, in the order of their ids.
-pub(crate) fn segments(view: &RunView) -> Vec<Segment> {
+///
+/// `in_turn`: whoever reads on as a run goes on must not pass by what is still to come. Orders begin in any order, so those
+/// behind the first one that is not over wait.
+pub(crate) fn segments(view: &RunView, in_turn: bool) -> Vec<Segment> {
     let mut jobs: Vec<&JobView> = view.jobs.iter().collect();
     jobs.sort_by_key(|job| job.n);
-    jobs.into_iter().flat_map(|job| if job.action == APPROVAL { gate(view, job) } else { attempts(job) }).collect()
+    if in_turn && view.orders.is_some() {
+        let first_open = jobs.iter().position(|job| !is_over(&job.status));
+        jobs.truncate(first_open.map_or(jobs.len(), |first| first + 1));
+    }
+    jobs.into_iter().flat_map(|job| if job.action == APPROVAL { gate(view, job) } else { attempts(view, job) }).collect()
 }
 
-fn attempts(job: &JobView) -> Vec<Segment> {
+fn attempts(view: &RunView, job: &JobView) -> Vec<Segment> {
+    let pool = job.pool.as_ref().unwrap_or(&view.pool);
     let mut attempts: Vec<&AttemptView> = job.attempts.iter().collect();
     attempts.sort_by_key(|attempt| attempt.n);
     let segment = |attempt: &AttemptView| Segment {
         at: JobAttempt { job: job.n, attempt: attempt.n },
-        origin: Origin::Attempt { started: attempt.started_at.is_some(), ended_at: attempt.ended_at, worker: attempt.worker.clone() },
+        origin: Origin::Attempt {
+            started: attempt.started_at.is_some(),
+            ended_at: attempt.ended_at,
+            pool: pool.clone(),
+            worker: attempt.worker.clone(),
+        },
     };
     attempts.into_iter().map(segment).collect()
 }
@@ -86,11 +101,12 @@ mod tests {
     use crate::fixtures::{self, at};
     use proto::{
         JobNo,
+        orders::OrderCounts,
         view::{ApprovalView, CancelView},
     };
 
     fn ids(view: &RunView) -> Vec<(u32, u32)> {
-        segments(view).iter().map(|segment| (segment.at.job.0, segment.at.attempt.0)).collect()
+        segments(view, true).iter().map(|segment| (segment.at.job.0, segment.at.attempt.0)).collect()
     }
 
     fn gated(state: &str, job: &str) -> RunView {
@@ -102,7 +118,7 @@ mod tests {
     }
 
     fn gate_text(view: &RunView) -> Option<(String, bool)> {
-        segments(view).into_iter().find_map(|segment| match segment.origin {
+        segments(view, true).into_iter().find_map(|segment| match segment.origin {
             Origin::Gate { text, over } => Some((text, over)),
             Origin::Attempt { .. } => None,
         })
@@ -132,6 +148,32 @@ mod tests {
         let mut cancelled = gated("waiting", "cancelled");
         cancelled.cancel = Some(CancelView { by: "ann".into(), at: at(9), force: false });
         assert_eq!(gate_text(&cancelled), Some((waiting + "🛑 Deployment cancelled by user\n", true)));
+    }
+
+    #[test]
+    fn an_order_is_read_where_its_own_pool_wrote_it() {
+        let mut view = fixtures::view();
+        view.jobs = vec![fixtures::job(0, "shell", 1), fixtures::job(1, "shell", 1)];
+        view.jobs[1].pool = Some("gpu".parse().unwrap());
+        let pools = segments(&view, false).into_iter().map(|segment| match segment.origin {
+            Origin::Attempt { pool, .. } => pool.to_string(),
+            Origin::Gate { .. } => String::new(),
+        });
+        assert_eq!(pools.collect::<Vec<_>>(), ["default", "gpu"]);
+    }
+
+    #[test]
+    fn orders_that_began_before_their_turn_wait_for_it() {
+        let mut view = fixtures::view();
+        view.orders = Some(OrderCounts::default());
+        view.jobs = vec![fixtures::job(0, "shell", 1), fixtures::job(1, "shell", 0), fixtures::job(2, "shell", 1)];
+        view.jobs[0].status = "succeeded".into();
+        view.jobs[1].status = "blocked".into();
+        assert_eq!((ids(&view), segments(&view, false).len()), (vec![(0, 1)], 2));
+        view.jobs[1] = fixtures::job(1, "shell", 1);
+        assert_eq!(ids(&view), [(0, 1), (1, 1)]);
+        view.jobs[1].status = "failed".into();
+        assert_eq!(ids(&view), [(0, 1), (1, 1), (2, 1)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! owner decides whether to wait for more ([`super::live`]) or to be content ([`super::raw`], `follow=0`).
 
 use super::{
+    part::Part,
     segments::{Origin, Segment, segments},
     source::{Pulled, Source},
 };
@@ -38,7 +39,7 @@ pub(crate) enum Step {
 pub(crate) struct Walk {
     bus: Bus,
     run: RunId,
-    pool: PoolName,
+    part: Part,
     segments: Vec<Segment>,
     /// Nothing will be added after the last segment.
     over: bool,
@@ -55,16 +56,17 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Starts behind `after`, or at the beginning.
-    pub(crate) fn new(bus: Bus, view: &RunView, after: Option<LogPosition>) -> Self {
+    /// Starts behind `after`, or at the beginning. The view has the jobs of the part that is read: [`Part::view`]. `patient`:
+    /// stays for what is to come; else it is content with what is there now.
+    pub(crate) fn new(bus: Bus, view: &RunView, part: Part, after: Option<LogPosition>, patient: bool) -> Self {
         let at = after.map(|place| JobAttempt { job: place.job, attempt: place.attempt });
         let mut walk = Self {
             bus,
             run: view.id,
-            pool: view.pool.clone(),
+            part,
             segments: Vec::new(),
             over: false,
-            patient: true,
+            patient,
             resuming: at.is_some(),
             at,
             offset: after.map_or(0, |place| place.offset),
@@ -75,15 +77,9 @@ impl Walk {
         walk
     }
 
-    /// Is content with what is there now.
-    pub(crate) fn impatient(mut self) -> Self {
-        self.patient = false;
-        self
-    }
-
-    /// Only one attempt, from its beginning.
+    /// Only one attempt, from its beginning, as it is now.
     pub(crate) fn of_attempt(bus: Bus, view: &RunView, at: JobAttempt) -> Option<Self> {
-        let mut walk = Self::new(bus, view, None);
+        let mut walk = Self::new(bus, view, Part::Job(at.job), None, false);
         walk.segments.retain(|segment| segment.at == at);
         walk.over = true;
         (!walk.segments.is_empty()).then_some(walk)
@@ -91,8 +87,8 @@ impl Walk {
 
     /// Takes note of what the view says now.
     pub(crate) fn refresh(&mut self, view: &RunView) {
-        self.segments = segments(view);
-        self.over = view.status.is_terminal();
+        self.segments = segments(view, self.patient);
+        self.over = self.part.is_over(view);
     }
 
     /// How far the log of the running attempt that it reads reaches beyond the place where it stands, in bytes; 0 when it
@@ -125,7 +121,7 @@ impl Walk {
         }
         match segment.origin {
             Origin::Gate { text, over } => Ok(self.gate(n, &text, over)),
-            Origin::Attempt { started, ended_at, worker } => self.attempt(n, (started, ended_at), worker).await,
+            Origin::Attempt { started, ended_at, pool, worker } => self.attempt(n, (started, ended_at), pool, worker).await,
         }
     }
 
@@ -162,13 +158,14 @@ impl Walk {
         &mut self,
         n: usize,
         (started, ended_at): (bool, Option<Timestamp>),
+        pool: PoolName,
         worker: Option<WorkerId>,
     ) -> Result<Step, BusError> {
         let at = self.segments[n].at;
         let id = AttemptId { run: self.run, job: at.job, attempt: at.attempt };
         if self.source.is_none() {
             let long_ago = ended_at.is_some_and(|ended| age(ended) > ARCHIVED_AFTER);
-            let (bus, of) = (self.bus.clone(), Written { id, pool: self.pool.clone(), worker: worker.clone() });
+            let (bus, of) = (self.bus.clone(), Written { id, pool, worker: worker.clone() });
             self.source = Some(if long_ago { Source::archived(bus, of, self.offset).await? } else { Source::new(bus, of, self.offset) });
         }
         let Some(source) = &mut self.source else { return Ok(DRY) };
@@ -189,6 +186,10 @@ impl Walk {
 
     /// Nothing is stored behind the place where it stands, and the log does not say that this is its end.
     fn dry(&mut self, n: usize, started: bool, ended_at: Option<Timestamp>) -> Step {
+        // Orders run side by side: whoever does not wait for one reads what the others have written.
+        if !self.patient && n + 1 < self.segments.len() {
+            return self.segment_over(n);
+        }
         // An attempt that the view calls ended may be a lost one whose worker comes back with the rest: as long as nothing
         // follows it, that is waited for.
         let nothing_follows = n + 1 == self.segments.len() && !self.over;

@@ -56,6 +56,15 @@ impl Doc {
         self
     }
 
+    /// It answers with this, or with something that is not JSON, as the caller prefers.
+    pub(crate) fn gives_or_text<T: ToSchema>(mut self, status: u16, about: &str, kind: &str) -> Self {
+        let json = Content::new(Some(self.reference::<T>()));
+        let text = Content::new(Some(RefOr::T(Schema::from(ObjectBuilder::new().schema_type(Type::String)))));
+        let response = ResponseBuilder::new().description(about).content(JSON, json).content(kind, text).build();
+        self.operation = self.operation.response(status.to_string(), response);
+        self
+    }
+
     /// It answers with nothing.
     pub(crate) fn gives_nothing(mut self, status: u16, about: &str) -> Self {
         self.operation = self.operation.response(status.to_string(), ResponseBuilder::new().description(about).build());
@@ -101,6 +110,9 @@ impl Doc {
         let mut doc = self;
         if path.contains("{id}") {
             doc = doc.parameter("id", ParameterIn::Path, "Id of the run, or of the key.");
+        }
+        if path.contains("{num}") {
+            doc = doc.parameter("num", ParameterIn::Path, "Number of the order: `0001` or `1` is the first one.");
         }
         if access != Access::Open {
             doc = doc.refuses(&[

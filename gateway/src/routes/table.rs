@@ -7,6 +7,7 @@ use crate::{
     commands::{self, ApproveRequest, CancelRequest, MessageBody, ResolveRequest},
     dead_letters::{self, DeadLettersBody},
     deploy::{self, DeployBody, ProbeBody, ProbeRequest, request_schema::DeploySchema},
+    events::{self, EventsBody},
     fleet::{self, LocksBody, QueuesBody, WorkersBody},
     health::{self, HealthBody},
     keys::{self, KeyRequest, KeysBody, NewKeyBody, WhoamiBody},
@@ -15,7 +16,7 @@ use crate::{
         self, OrdersBody, WebhookBody, WebhookErrorBody,
         request_schema::{EnvelopeSchema, JobSchema},
     },
-    runs::{self, JobsBody, RunBody, RunsBody},
+    runs::{self, DoneBody, JobsBody, ResultBody, RunBody, RunsBody},
     status::{self, StatusBody},
 };
 use axum::{
@@ -56,10 +57,13 @@ fn delete<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Acces
 const READ: Access = Access::Needs(Scope::Read);
 const DEPLOY: Access = Access::Needs(Scope::Deploy);
 const APPROVE: Access = Access::Needs(Scope::Approve);
+const DONE: Access = Access::Needs(Scope::Done);
 const ADMIN: Access = Access::Needs(Scope::Admin);
 
 const NO_DEPLOYMENT: (u16, &str) = (404, "Deployment not found.");
 const NO_RUN: (u16, &str) = (404, "Run not found.");
+const NOT_OVER: (u16, &str) = (404, "Run or order not found, or not over yet; `code` tells which.");
+const GONE: (u16, &str) = (410, "It was over more than a day ago.");
 const BAD: (u16, &str) = (400, "Bad input; `field` names what is wrong.");
 const TOO_LARGE: (u16, &str) = (413, "The body is too large.");
 const NOT_JSON: (u16, &str) = (415, "The body is not JSON, or is compressed.");
@@ -68,7 +72,10 @@ const TOO_MANY: (u16, &str) = (429, "Too many live streams.");
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    [deployments(), run_orders(), runs(), run_commands(), the_fleet(), the_keys(), the_process()].into_iter().flatten().collect()
+    [deployments(), run_orders(), runs(), what_happened(), run_commands(), the_fleet(), the_keys(), the_process()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn deployments() -> Vec<Route> {
@@ -142,6 +149,7 @@ fn live_doc(tag: &str) -> Doc {
         .header("Last-Event-ID", "Resume behind this line.")
         .query("after", "As Last-Event-ID.")
         .query("follow", "0: what is there now, then the end of the stream.")
+        .query("job", "Only this job, by its number `n`; then the stream ends with the job. Required where there are more than 200 orders.")
         .gives_text(200, "Events `log`, `status`, `lagged`, `gap`, `end`; a comment every 15 s.", "text/event-stream")
         .refuses(&[BAD, TOO_MANY])
 }
@@ -163,21 +171,50 @@ fn runs() -> Vec<Route> {
         .gives::<RunsBody>(200, "A page.")
         .refuses(&[BAD]);
     let text = Doc::new("runs", "The log as text, what is there now")
-        .query("job", "Only this job; without it the whole run.")
+        .query("job", "Only this job, by its number `n`; without it the whole run. Required where there are more than 200 orders.")
         .query("attempt", "Only this attempt of the job; without it the latest.")
         .gives_text(200, "The bytes as the tool wrote them, masked.", "text/plain")
+        .refuses(&[BAD, NO_RUN]);
+    let jobs = Doc::new("runs", "Its jobs and attempts")
+        .query("from", "The first job's number; default 0.")
+        .query("limit", "1 to 200; default 100.")
+        .query("status", "One or more statuses of jobs, separated by commas.")
+        .gives::<JobsBody>(200, "As they stand.")
         .refuses(&[BAD, NO_RUN]);
     vec![
         get("/v1/runs", READ, runs::list, list),
         get("/v1/runs/{id}", READ, runs::one, Doc::new("runs", "One run").gives::<RunBody>(200, "As it stands.").refuses(&[NO_RUN])),
-        get(
-            "/v1/runs/{id}/jobs",
-            READ,
-            runs::jobs,
-            Doc::new("runs", "Its jobs and attempts").gives::<JobsBody>(200, "As they stand.").refuses(&[NO_RUN]),
-        ),
+        get("/v1/runs/{id}/jobs", READ, runs::jobs, jobs),
         get("/v1/runs/{id}/logs", READ, logs::of_run, live_doc("runs").refuses(&[NO_RUN])),
         get("/v1/runs/{id}/log.txt", READ, logs::text, text),
+    ]
+}
+
+fn what_happened() -> Vec<Route> {
+    let events = Doc::new("runs", "What happened to it, as a list or live")
+        .header("Last-Event-ID", "Resume behind this event.")
+        .header("Accept", "`text/event-stream`: a stream.")
+        .query("after", "SEQ or SEQ.N: what follows this place.")
+        .query("limit", "1 to 1000; default 100. Not of a stream.")
+        .query("order", "Only events of this order or job; `_job` is the whole run.")
+        .query("type", "Only events of this type.")
+        .query("follow", "1: a stream. 0: a stream, if one is accepted, that ends with what is there now.")
+        .gives_or_text::<EventsBody>(
+            200,
+            "Oldest first; as a stream events `event` and `end`, and a comment every 15 s.",
+            "text/event-stream",
+        )
+        .refuses(&[BAD, NO_RUN, TOO_MANY]);
+    let result = Doc::new("runs", "How an order ended, as `result.json`; for a day after the end of the run")
+        .gives::<ResultBody>(200, "Its status, and the end of its log.")
+        .refuses(&[NOT_OVER, GONE]);
+    let done = Doc::new("runs", "The done marker: how the run ended; for a day after its end")
+        .gives::<DoneBody>(200, "`{status, summary}`.")
+        .refuses(&[NOT_OVER, GONE]);
+    vec![
+        get("/v1/runs/{id}/events", READ, events::events, events),
+        get("/v1/runs/{id}/orders/{num}/result.json", READ, runs::result, result),
+        get("/v1/runs/{id}/done", DONE, runs::done, done),
     ]
 }
 

@@ -88,9 +88,12 @@ pub(crate) struct RunsBody {
 /// The jobs of a run.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobsBody {
-    /// `{n, name, action, status, needs, attempts: [{n, worker, queued_at, started_at, ended_at, status, effects, phase}]}`.
+    /// `{n, name, action, status, needs, attempts: [{n, worker, queued_at, started_at, ended_at, status, effects, phase}],
+    /// pool?, optional?, failure?}`; `n` counts from 0.
     #[schema(value_type = Vec<Object>)]
     pub(crate) jobs: Vec<JobView>,
+    /// Goes into `from` for the next part; null on the last one.
+    pub(crate) next_from: Option<u32>,
 }
 
 impl RunBody {

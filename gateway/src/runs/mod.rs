@@ -7,6 +7,9 @@ mod cursor;
 pub(crate) mod evidence;
 mod filter;
 pub(crate) mod index;
+mod jobs;
+mod outcome;
+pub(crate) mod pages;
 mod show;
 pub(crate) mod waiting;
 
@@ -18,7 +21,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use body::{JobsBody, RunBody, RunsBody};
 pub(crate) use filter::RawQuery;
-pub(crate) use show::{jobs, list, one};
+pub(crate) use jobs::jobs;
+pub(crate) use outcome::{DoneBody, ResultBody, done, result, summary};
+pub(crate) use show::{list, one};
 
 /// Reads a run's id. A text that is none names no run.
 pub(crate) fn run_id(text: &str, door: Door) -> Result<RunId, Refusal> {

@@ -1,6 +1,6 @@
-//! `GET /v1/runs`, `/v1/runs/{id}` and `/v1/runs/{id}/jobs`.
+//! `GET /v1/runs` and `/v1/runs/{id}`.
 
-use super::{JobsBody, RawQuery, RunBody, RunsBody, evidence, run_id, waiting};
+use super::{RawQuery, RunBody, RunsBody, evidence, run_id, waiting};
 use crate::{
     answers::{Door, Refusal},
     app::{App, in_time},
@@ -48,11 +48,6 @@ pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
     let view = find(&app, &id).await?;
     let evidence = evidence::of(&app, &view).await;
     Ok(Json(RunBody::whole(view).with_evidence(evidence)))
-}
-
-/// The jobs of a run.
-pub(crate) async fn jobs(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<JobsBody>, Refusal> {
-    find(&app, &id).await.map(|view| Json(JobsBody { jobs: view.jobs }))
 }
 
 async fn find(app: &App, id: &str) -> Result<RunView, Refusal> {

@@ -5,7 +5,9 @@
 
 mod admission;
 mod commands;
+mod done;
 mod door;
+mod events;
 mod fleet;
 mod forge;
 mod harness;
@@ -13,7 +15,9 @@ mod keys;
 mod listing;
 mod live;
 mod live_faults;
+mod orders;
 mod permissions;
+mod play;
 mod scheduler;
 mod sse;
 mod status;

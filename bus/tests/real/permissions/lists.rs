@@ -88,8 +88,13 @@ fn who_does_not_decide(run: RunId) -> Vec<Abuse> {
         say("replace the key for secrets", "$KV.KEYS.sealing.public", "\"00\""),
         say("signal a worker", subject::control(&seat("w")), json(&StopSignal { id: attempt(run), mode: StopMode::Kill })),
         say("ring", subject::changed(run), ""),
-        say("read decisions", "$JS.API.STREAM.MSG.GET.RUNS", r#"{"seq":1}"#),
-        say("read decisions nearby", "$JS.API.DIRECT.GET.RUNS", r#"{"seq":1}"#),
+        say_with("decide instead of what was decided", subject::run(run), &[("Nats-Rollup", "sub")], "{}"),
+        say("take a decision out", "$JS.API.STREAM.MSG.DELETE.RUNS", r#"{"seq":1}"#),
+        say("take the decisions about a run out", "$JS.API.STREAM.PURGE.RUNS", format!(r#"{{"filter":"{}"}}"#, subject::run(run))),
+        say("copy the decisions away", "$JS.API.STREAM.SNAPSHOT.RUNS", r#"{"deliver_subject":"mine"}"#),
+        say("a durable consumer of decisions", "$JS.API.CONSUMER.DURABLE.CREATE.RUNS.mine", "{}"),
+        say("a consumer of every decision", "$JS.API.CONSUMER.CREATE.RUNS.mine", "{}"),
+        say("read decisions by their subject", format!("$JS.API.DIRECT.GET.RUNS.{}", subject::run(run)), ""),
         say("take from the inbox", "$JS.API.CONSUMER.MSG.NEXT.INBOX.scheduler-0", r#"{"batch":1}"#),
         say("settle the inbox", "$JS.ACK.INBOX.scheduler-0.1.1.1.1.0", "+ACK"),
         listen("answer questions", "begin.*.*.*", "begin.0.default.w"),
@@ -119,6 +124,22 @@ fn in_the_seat_of(other: &Seat, run: RunId) -> Vec<Abuse> {
         say_with("say goodbye for another", key, &[("KV-Operation", "PURGE"), ("Nats-Rollup", "sub")], ""),
         listen("hear another's stop signals", subject::control(other), subject::control(other)),
         listen("hear another's answers", format!("_INBOX_worker.{other}.>"), format!("_INBOX_worker.{other}.x")),
+    ]
+}
+
+/// Reading what was decided.
+fn reading_decisions() -> Vec<Abuse> {
+    vec![
+        say("read decisions", "$JS.API.STREAM.MSG.GET.RUNS", r#"{"seq":1}"#),
+        say("read decisions nearby", "$JS.API.DIRECT.GET.RUNS", r#"{"seq":1}"#),
+    ]
+}
+
+/// Following what is decided.
+fn following_decisions() -> Vec<Abuse> {
+    vec![
+        say("follow decisions", "$JS.API.CONSUMER.CREATE.RUNS.mine.run.>", "{}"),
+        say("take decisions from a consumer", "$JS.API.CONSUMER.MSG.NEXT.RUNS.mine", r#"{"batch":1}"#),
     ]
 }
 
@@ -170,6 +191,7 @@ async fn a_gateway_gets_nowhere_with_what_is_not_its_business() {
     let (server, run) = furnished().await;
     let mut abuses = everyone();
     abuses.extend(who_does_not_decide(run));
+    abuses.extend(following_decisions());
     abuses.extend(in_the_seat_of(&seat("w"), run));
     abuses.extend([
         say("read orders", "$JS.API.STREAM.MSG.GET.WORK", r#"{"seq":1}"#),
@@ -210,6 +232,8 @@ async fn a_worker_gets_nowhere_with_what_is_not_its_business() {
     let mut abuses = everyone();
     abuses.extend(who_does_not_decide(run));
     abuses.extend(workers(run));
+    abuses.extend(reading_decisions());
+    abuses.extend(following_decisions());
     abuses.extend(in_the_seat_of(&blue(), run));
     abuses.extend(of_the_pool(&blue().pool));
     enough(&abuses);
@@ -223,6 +247,8 @@ async fn a_worker_with_a_user_of_its_own_gets_nowhere_in_another_pool_nor_in_ano
     let mut abuses = everyone();
     abuses.extend(who_does_not_decide(run));
     abuses.extend(workers(run));
+    abuses.extend(reading_decisions());
+    abuses.extend(following_decisions());
     abuses.extend(in_the_seat_of(&seat("w"), run));
     abuses.extend(in_the_seat_of(&red, run));
     abuses.extend(of_the_pool(&PoolName::default()));
@@ -236,6 +262,7 @@ async fn the_admin_brings_about_the_layout_and_touches_nothing_that_is_stored() 
     let creates = ["make a stream", "change a stream", "a consumer of the inbox", "listen to the admin's answers"];
     let mut abuses: Vec<Abuse> = everyone().into_iter().filter(|abuse| !creates.contains(&abuse.what.as_str())).collect();
     abuses.extend(who_does_not_decide(run).into_iter().filter(|abuse| abuse.what != "take from the inbox"));
+    abuses.extend(reading_decisions());
     abuses.extend(in_the_seat_of(&seat("w"), run));
     abuses.push(say("take from the inbox", "$JS.API.CONSUMER.MSG.NEXT.INBOX.scheduler-0", r#"{"batch":1}"#));
     enough(&abuses);

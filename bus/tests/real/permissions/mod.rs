@@ -157,6 +157,10 @@ async fn a_gateway_can_take_things_in_and_show_things_and_decides_nothing() {
     bus.views().watch().await.unwrap().next().await.unwrap();
     bus.logs().wake(run).await.unwrap();
     assert_eq!(bus.logs().next(&written(attempt(run)), 0).await.unwrap(), None);
+    let decided = server.scheduler().await.run_log().commit(run, 0, b"{}".to_vec(), true).await.unwrap();
+    assert_eq!(bus.decisions().first(run).await.unwrap().unwrap().seq, decided);
+    assert_eq!(bus.decisions().between(run, 0, decided).await.unwrap().len(), 1);
+    bus.views().wake(run).await.unwrap();
     bus.work().depth(&PoolName::default()).await.unwrap();
     server.worker().await.artifacts(&PoolName::default()).put("a", &b"x"[..]).await.unwrap();
     let mut bytes = Vec::new();
@@ -164,7 +168,7 @@ async fn a_gateway_can_take_things_in_and_show_things_and_decides_nothing() {
     soon("the object", object.read_to_end(&mut bytes)).await.unwrap();
     assert_eq!(bytes, b"x");
 
-    denied("decide", bus.run_log().commit(run, 0, b"{}".to_vec(), true).await);
+    denied("decide", bus.run_log().commit(run, decided, b"{}".to_vec(), true).await);
     denied("lock", bus.locks().write_all(&[Held { value: held_by(&lock_key("b"), run), revision: 0 }]).await);
     denied("order", bus.work().publish(&order(run)).await);
     denied("show", bus.views().put(&view(run, 1)).await);
