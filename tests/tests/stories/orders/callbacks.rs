@@ -100,7 +100,7 @@ async fn an_address_that_is_not_allowed_is_refused_with_the_job() -> anyhow::Res
         (format!("http://{}/", elsewhere.host), "which is not among the hosts that the operator allows"),
         ("https://169.254.169.254/latest".to_owned(), "which is not among the hosts that the operator allows"),
         ("http://hooks.example/".to_owned(), "must be https"),
-        (format!("http://a:b@{}/", receiver.host), "must not hold a user name or password"),
+        (format!("http://a:b@{}/", receiver.host), "must not carry a user or password"),
     ] {
         let (code, answer) = ring.fleet.client.call(Method::POST, "/v1/orders", Some(&calling(std::slice::from_ref(&address)))).await?;
         assert_eq!(code, StatusCode::BAD_REQUEST, "{address}: {answer}");

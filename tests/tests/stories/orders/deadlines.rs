@@ -57,11 +57,13 @@ async fn the_time_of_the_job_stops_what_runs_and_begins_nothing_more() -> anyhow
     let ring = Ring::start(quick(), &["w1"]).await?;
     let others = note(&ring.path("effects"), "never");
     let orders = [
-        with(order("slow", &family(&ring)), json!({"timeout": 15})),
-        with(after(&["slow"], order("next", &others)), json!({"timeout": 15})),
-        with(after(&["slow"], order("optional", &others)), json!({"timeout": 15, "must_succeed": false})),
+        // What runs when the time is over began later than the job, so that its own time is not over yet.
+        with(order("first", "sleep 3"), json!({"timeout": 20})),
+        with(after(&["first"], order("slow", &family(&ring))), json!({"timeout": 20})),
+        with(after(&["slow"], order("next", &others)), json!({"timeout": 20})),
+        with(after(&["slow"], order("optional", &others)), json!({"timeout": 20, "must_succeed": false})),
     ];
-    let run = ring.submit(&with(job(&orders), json!({"job_timeout": 15}))).await?;
+    let run = ring.submit(&with(job(&orders), json!({"job_timeout": 20}))).await?;
     let child = pid(&ring, "child").await?;
     let ended = ring.ended(run).await?;
     assert_eq!(ended["status"], "timed_out", "{ended:#}");

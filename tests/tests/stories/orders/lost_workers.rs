@@ -2,10 +2,9 @@
 
 use super::{Ring, after, impatient, job, note, order, until};
 use crate::with;
-use proto::{PoolName, Seat, ShardNo};
 use serde_json::json;
 use std::fs;
-use system_tests::{eventually, fleet::Wishes};
+use system_tests::fleet::Wishes;
 
 #[tokio::test]
 async fn a_worker_that_comes_back_tells_what_the_order_did_without_it() -> anyhow::Result<()> {
@@ -48,15 +47,13 @@ async fn a_worker_that_never_comes_back_is_the_watchdog_s_and_a_late_result_chan
     assert_eq!(ring.ends(run).await?, expected);
     assert_eq!((&ended["status"], ring.lines("others")), (&json!("timed_out"), vec!["optional".to_owned()]));
 
-    // The order ends after all, and its worker comes back and says so.
+    // The order ends after all, and its worker comes back and says so, while nobody listens; then it is heard.
+    ring.fleet.pause("scheduler")?;
     fs::write(ring.path("go"), "")?;
-    let seat = Seat { pool: PoolName::default(), worker: "w1".parse()? };
-    ring.fleet.start("w1").await?;
-    eventually("the late report to have been read", || async {
-        let told = ring.bus.inbox().last_report(run, &seat).await?.is_some();
-        Ok((told && ring.bus.inbox().depth(ShardNo(0)).await? == 0).then_some(()))
-    })
-    .await?;
+    ring.fleet.spawn("w1").await?;
+    ring.reported(run, 0, "w1").await?;
+    ring.fleet.wake("scheduler")?;
+    ring.heard(run, 0, "w1").await?;
     assert_eq!(ring.ends(run).await?, expected);
     assert_eq!(ring.ended(run).await?["status"], "timed_out");
     Ok(())

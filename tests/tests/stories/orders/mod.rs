@@ -21,7 +21,7 @@ mod secrets;
 use anyhow::Context as _;
 use bus::{Bus, Written};
 use proto::{
-    AttemptNo, JobNo, PoolName, RunId,
+    AttemptNo, JobNo, PoolName, RunId, Seat,
     ids::AttemptId,
     orders::OrderCounts,
     view::{JobView, JobsPage},
@@ -112,6 +112,23 @@ impl Ring {
             }
         }
         Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
+    /// Waits until a worker's report of how an order's first attempt ended lies in the inbox, unheard. Somebody must see to it
+    /// that no scheduler listens.
+    async fn reported(&self, run: RunId, job: u32, worker: &str) -> anyhow::Result<()> {
+        eventually("the worker to have reported", || async { Ok(self.unheard(run, job, worker).await?.then_some(())) }).await
+    }
+
+    /// Waits until it has been heard.
+    async fn heard(&self, run: RunId, job: u32, worker: &str) -> anyhow::Result<()> {
+        eventually("the report to be heard", || async { Ok((!self.unheard(run, job, worker).await?).then_some(())) }).await
+    }
+
+    async fn unheard(&self, run: RunId, job: u32, worker: &str) -> anyhow::Result<bool> {
+        let id = AttemptId { run, job: JobNo(job), attempt: AttemptNo::FIRST };
+        let seat = Seat { pool: PoolName::default(), worker: worker.parse()? };
+        Ok(self.bus.inbox().unheard_end(id, &seat).await?.is_some())
     }
 
     /// Waits for a file outside.

@@ -13,8 +13,7 @@ async fn a_result_that_comes_while_the_scheduler_pauses_is_heard_when_it_wakes()
     ring.written("begun").await?;
     ring.fleet.pause("scheduler")?;
     fs::write(ring.path("go"), "")?;
-    let w1 = proto::Seat { pool: proto::PoolName::default(), worker: "w1".parse()? };
-    eventually("the result to lie in the inbox", || async { Ok(ring.bus.inbox().last_report(run, &w1).await?) }).await?;
+    ring.reported(run, 0, "w1").await?;
     assert_eq!(ring.lines("effects"), ["first"]);
     ring.fleet.wake("scheduler")?;
     assert_eq!(ring.ended(run).await?["status"], "success");
