@@ -284,9 +284,15 @@ impl Fleet {
 
     /// Starts it again, at the same address, with the same store.
     pub async fn start_nats(&mut self) -> anyhow::Result<()> {
-        drop(self.nats.take());
-        let options = bus::ServerOptions::in_dir(self.dir.path().join("nats"));
-        self.nats = Some(bus::Server::start(options).await?);
+        let url = self.nats.take().context("a server of this test's own")?.connect_options("test").url;
+        let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).context("an address with a port")?;
+        let folder = self.dir.path().join("nats");
+        // Another port would be a server that nobody finds; who has this one for a moment gives it back.
+        let started = eventually("the nats-server to have its port back", || async {
+            let options = bus::ServerOptions { port: Some(port), ..bus::ServerOptions::in_dir(&folder) };
+            Ok(bus::Server::start(options).await.ok())
+        });
+        self.nats = Some(started.await?);
         Ok(())
     }
 
