@@ -10,9 +10,9 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Done.
     Ok,
-    /// The run that was waited for did not succeed, or a check found something broken.
+    /// The run that was waited for or asked about did not succeed, or a check found something broken.
     RunFailed,
-    /// The command line is wrong, or the gateway found a field of the request wrong.
+    /// The command line is wrong, or a field of the request or of a job of orders.
     Usage,
     /// The gateway understood and refused: no such run, wrong state, an idempotency key used for something else.
     Refused,
@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Broken,
     /// A file or the terminal cannot be read or written.
     Io,
-    /// Waited as long as allowed; the run goes on.
+    /// The run is not over: waited as long as allowed, or asked too early. It goes on.
     WaitTimeout,
     /// No key, a wrong key, or a key without the needed scope.
     Denied,
@@ -40,15 +40,16 @@ pub(crate) const TABLE: [(Exit, &str); 12] = [
     (Exit::Ok, "done"),
     (
         Exit::RunFailed,
-        "the run that was waited for (`--wait`, `--follow`) failed, was cancelled or has an unknown outcome; \
+        "the run that was waited for (`--wait`, `--watch`, `--follow`) or asked about (`run done`) failed, was cancelled, ran out of \
+         time or has an unknown outcome; \
          or `doctor` or `admin migrate --check` found something broken",
     ),
-    (Exit::Usage, "wrong command line, or the gateway refused a field of the request (it is named)"),
+    (Exit::Usage, "wrong command line, or a field of the request or of a job of orders is refused (it is named)"),
     (Exit::Refused, "the gateway refused: no such run, wrong state for this verb, idempotency key used for another request"),
     (Exit::Unreachable, "gateway or NATS not reachable, or not able to serve now; try again"),
     (Exit::Broken, "an unexpected answer, or a role of this process stopped by itself"),
     (Exit::Io, "a file cannot be read or written"),
-    (Exit::WaitTimeout, "waited as long as `--wait-timeout` allows; the run goes on"),
+    (Exit::WaitTimeout, "not over yet: waited as long as `--wait-timeout` allows, or `run done` asked before the end; the run goes on"),
     (Exit::Denied, "no token, a wrong token, or a token without the needed scope"),
     (Exit::Configuration, "the configuration is refused; every problem is listed"),
     (Exit::Interrupted, "interrupted (Ctrl-C); what runs in the fleet goes on"),

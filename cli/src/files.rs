@@ -1,6 +1,6 @@
-//! Small files named by the user: secrets, keys, lists of variables. All are read whole and bounded.
+//! Files named by the user: secrets, keys, lists of variables, jobs of orders. All are read whole and bounded.
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::Path;
 
 use proto::Secret;
@@ -10,14 +10,29 @@ use crate::problem::CliError;
 
 /// The most bytes such a file may have; the gateway takes 1 MiB for the whole request.
 const LIMIT: u64 = 256 * 1024;
+/// The most bytes of a job of orders. Gateways take 16 MiB, if their operator says nothing else.
+const JOB_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The text of a file.
 pub(crate) fn text(path: &Path) -> Result<Secret, CliError> {
+    bounded(path, LIMIT, std::fs::File::open(path))
+}
+
+/// The text of a job of orders; `-` is stdin. Its commands and variables may be secrets.
+pub(crate) fn job(path: &Path) -> Result<Secret, CliError> {
+    if path == Path::new("-") {
+        bounded(path, JOB_LIMIT, Ok(std::io::stdin()))
+    } else {
+        bounded(path, JOB_LIMIT, std::fs::File::open(path))
+    }
+}
+
+fn bounded(path: &Path, limit: u64, opened: std::io::Result<impl Read>) -> Result<Secret, CliError> {
     let failed = |source| CliError::File { operation: "read", path: path.to_owned(), source };
     let mut text = String::new();
-    std::fs::File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text)).map_err(failed)?;
-    if text.len() as u64 > LIMIT {
-        let what = format!("{} has more than {LIMIT} bytes", path.display());
+    opened.and_then(|file| file.take(limit + 1).read_to_string(&mut text)).map_err(failed)?;
+    if text.len() as u64 > limit {
+        let what = format!("{} has more than {limit} bytes", path.display());
         return Err(CliError::usage(what, "is it the right file?"));
     }
     Ok(Secret::new(text))

@@ -7,8 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proto::RunId;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
+
+/// The API's word for what can only be told at the end.
+const NOT_OVER: &str = "not_over";
 
 /// What stopped a verb.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +24,14 @@ pub(crate) enum CliError {
         what: String,
         /// What to do.
         next: String,
+    },
+    /// A job of orders that no gateway would take.
+    #[error("{name} is no valid job: {}", problems_in_words(problems.len()))]
+    Job {
+        /// Where it was read from.
+        name: String,
+        /// Everything that is wrong with it.
+        problems: Vec<FieldProblem>,
     },
     /// A file named on the command line or in the environment.
     #[error("cannot {operation} {}", path.display())]
@@ -86,6 +98,16 @@ pub(crate) enum CliError {
     Stdout(#[source] std::io::Error),
 }
 
+/// One thing that is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FieldProblem {
+    /// Where; empty for the request as a whole.
+    #[serde(default)]
+    pub(crate) field: String,
+    /// What.
+    pub(crate) message: String,
+}
+
 /// An error answer of the gateway, as the API gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GatewayAnswer {
@@ -99,6 +121,8 @@ pub(crate) struct GatewayAnswer {
     pub(crate) field: Option<String>,
     /// The run's status, on a wrong-state refusal.
     pub(crate) status: Option<String>,
+    /// Everything that is wrong with the request; `message` and `field` are of the first.
+    pub(crate) problems: Vec<FieldProblem>,
 }
 
 impl CliError {
@@ -110,7 +134,7 @@ impl CliError {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::Job { .. } => Exit::Usage,
             Self::File { .. } | Self::Stdout(_) => Exit::Io,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Answer(answer) => answer.exit(),
@@ -126,6 +150,7 @@ impl CliError {
     pub(crate) fn code(&self) -> &str {
         match self {
             Self::Usage { .. } => "usage",
+            Self::Job { .. } => "bad_job",
             Self::File { .. } => "file",
             Self::Unreachable { .. } => "unreachable",
             Self::Answer(answer) if !answer.code.is_empty() => &answer.code,
@@ -138,10 +163,28 @@ impl CliError {
         }
     }
 
+    /// Everything that is wrong with a request, where that is known one by one.
+    pub(crate) fn problems(&self) -> &[FieldProblem] {
+        match self {
+            Self::Job { problems, .. } => problems,
+            Self::Answer(answer) => &answer.problems,
+            Self::Usage { .. }
+            | Self::File { .. }
+            | Self::Unreachable { .. }
+            | Self::Strange { .. }
+            | Self::WaitTimeout { .. }
+            | Self::Settings(_)
+            | Self::Role { .. }
+            | Self::StdoutClosed
+            | Self::Stdout(_) => &[],
+        }
+    }
+
     /// What to do next; empty when the message already says it.
     pub(crate) fn next(&self) -> String {
         match self {
             Self::Usage { next, .. } | Self::Role { next, .. } => next.clone(),
+            Self::Job { .. } => "docs/reference/orders.md lists the fields of a job".into(),
             Self::File { .. } => "check the path and its permissions".into(),
             Self::Unreachable { .. } => "is it running, and is --url (or NAVVY_URL) its address? `navvy up` starts one here".into(),
             Self::Answer(answer) => answer.next(),
@@ -157,9 +200,10 @@ impl CliError {
 impl GatewayAnswer {
     fn exit(&self) -> Exit {
         match self.http {
+            404 if self.code == NOT_OVER => Exit::WaitTimeout,
             400 | 413 | 415 => Exit::Usage,
             401 | 403 => Exit::Denied,
-            404 | 409 | 422 => Exit::Refused,
+            404 | 409 | 410 | 422 => Exit::Refused,
             429 | 502..=504 => Exit::Unreachable,
             _ => Exit::Broken,
         }
@@ -169,6 +213,7 @@ impl GatewayAnswer {
         match self.http {
             401 => "set NAVVY_TOKEN or NAVVY_TOKEN_FILE (`navvy up` keeps the admin token in DIR/admin-token)".into(),
             403 => "use a key with that scope: `navvy keys create NAME --scope SCOPE`".into(),
+            404 if self.code == NOT_OVER => "ask again, or wait with `navvy run ID --wait`".into(),
             404 => "`navvy runs` lists the runs there are".into(),
             409 => "`navvy run ID` shows where the run stands".into(),
             429 | 503 => "nothing was lost; try again in a moment, and look at `navvy doctor` on the gateway".into(),
@@ -176,6 +221,11 @@ impl GatewayAnswer {
             _ => String::new(),
         }
     }
+}
+
+/// `1 problem`, `3 problems`.
+pub(crate) fn problems_in_words(count: usize) -> String {
+    if count == 1 { "1 problem".into() } else { format!("{count} problems") }
 }
 
 /// The chain of causes below an error, outermost first, as one line.

@@ -15,8 +15,9 @@ const HEAD: &str = "\
 program's own definition (`UPDATE_GOLDEN=1 cargo test -p navvy reference` rewrites it).
 
 Data goes to stdout; progress, hints, warnings and errors go to stderr. `--json` makes both machine-readable: JSON on
-stdout (one object, or one object a line for `logs` and `deploy --follow`), and on an error one object
-`{\"error\", \"code\", \"field\", \"status\", \"next\", \"exit\"}` on stderr. `navvy` never asks questions.
+stdout (one object, or one object a line for `logs`, `deploy --follow` and `orders submit --watch`), and on an error one object
+`{\"error\", \"code\", \"field\", \"status\", \"next\", \"exit\", \"problems\"}` on stderr; `problems` lists everything that is wrong with
+a request, each `{\"field\", \"message\"}`. `navvy` never asks questions.
 
 The API key comes from `--token-file`, `NAVVY_TOKEN` or `NAVVY_TOKEN_FILE`. Secrets of a run come from files and from the
 environment; what stands in arguments can be seen by every user of the machine, and `navvy` says so.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use proto::{RunId, Secret};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use proto::{JobNo, RunId, Secret};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -92,10 +92,16 @@ impl Client {
     /// `POST` with an idempotency key, tried up to three times when the gateway does not answer or cannot serve:
     /// the key makes a repeat get the first answer.
     pub(crate) async fn submit(&self, path: &str, body: &Value, idempotency_key: &str) -> Result<Value, CliError> {
+        self.submit_text(path, &body.to_string(), idempotency_key).await
+    }
+
+    /// The same with JSON that is sent as it was given.
+    pub(crate) async fn submit_text(&self, path: &str, json: &str, idempotency_key: &str) -> Result<Value, CliError> {
         let mut pause = Duration::from_millis(300);
         let mut tries = 1;
         loop {
-            let request = self.http.post(self.at(path)).header("Idempotency-Key", idempotency_key).json(body);
+            let request = self.http.post(self.at(path)).header("Idempotency-Key", idempotency_key);
+            let request = request.header(CONTENT_TYPE, "application/json").body(json.to_owned());
             match self.answer(request).await {
                 Err(error) if error.exit() == Exit::Unreachable && tries < 3 => {
                     tokio::time::sleep(pause).await;
@@ -113,11 +119,14 @@ impl Client {
         self.success(answer).await.map(drop)
     }
 
-    /// The live stream of a run's output, resumed after `after`.
-    pub(crate) async fn open_logs(&self, run: RunId, follow: bool, after: Option<&str>) -> Result<Response, CliError> {
+    /// The live stream of a run's output, or of one job's, resumed after `after`.
+    pub(crate) async fn open_logs(&self, run: RunId, job: Option<JobNo>, follow: bool, after: Option<&str>) -> Result<Response, CliError> {
         let mut url = self.at(&format!("v1/runs/{run}/logs"));
         if !follow {
             url.query_pairs_mut().append_pair("follow", "0");
+        }
+        if let Some(job) = job {
+            url.query_pairs_mut().append_pair("job", &job.to_string());
         }
         let mut request = self.streams.get(url).header("Accept", "text/event-stream");
         if let Some(after) = after {
@@ -183,7 +192,9 @@ fn read_error(status: StatusCode, body: &[u8], retry_after: Option<&str>) -> Gat
     if let Some(seconds) = retry_after {
         message = format!("{message} (try again in {seconds} s)");
     }
-    GatewayAnswer { http: status.as_u16(), message, code: text("code").unwrap_or_default(), field: text("field"), status: text("status") }
+    let problems = body.get("errors").cloned().and_then(|errors| serde_json::from_value(errors).ok()).unwrap_or_default();
+    let (code, field, status_word) = (text("code").unwrap_or_default(), text("field"), text("status"));
+    GatewayAnswer { http: status.as_u16(), message, code, field, status: status_word, problems }
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -48,11 +48,12 @@ struct StatusData {
     phase: String,
 }
 
-/// The output of one run.
+/// The output of one run, or of one of its jobs.
 #[derive(Debug)]
 pub(crate) struct LogStream {
     client: Client,
     run: RunId,
+    job: Option<JobNo>,
     follow: bool,
     response: Option<Response>,
     parser: Parser,
@@ -66,12 +67,19 @@ pub(crate) struct LogStream {
 
 impl LogStream {
     /// Opens the stream after `after`. The first connection must work.
-    pub(crate) async fn open(client: Client, run: RunId, follow: bool, after: Option<LogPosition>) -> Result<Self, CliError> {
+    pub(crate) async fn open(
+        client: Client,
+        run: RunId,
+        job: Option<JobNo>,
+        follow: bool,
+        after: Option<LogPosition>,
+    ) -> Result<Self, CliError> {
         let last_id = after.map(|position| position.to_string());
-        let response = client.open_logs(run, follow, last_id.as_deref()).await?;
+        let response = client.open_logs(run, job, follow, last_id.as_deref()).await?;
         Ok(Self {
             client,
             run,
+            job,
             follow,
             response: Some(response),
             parser: Parser::default(),
@@ -167,7 +175,7 @@ impl LogStream {
         let mut pause = Duration::from_millis(200);
         loop {
             tokio::time::sleep(jittered(pause)).await;
-            match self.client.open_logs(self.run, self.follow, self.last_id.as_deref()).await {
+            match self.client.open_logs(self.run, self.job, self.follow, self.last_id.as_deref()).await {
                 Ok(response) => {
                     self.response = Some(response);
                     self.parser = Parser::default();

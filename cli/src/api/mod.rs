@@ -4,11 +4,13 @@
 
 mod client;
 mod credentials;
+mod jobs;
 mod log_stream;
 mod run;
 mod sse;
 
 pub(crate) use client::{Client, Page};
 pub(crate) use credentials::token;
+pub(crate) use jobs::jobs;
 pub(crate) use log_stream::{LogEvent, LogStream};
 pub(crate) use run::{KeyList, Known, LockList, Run, RunPage, WorkerList};

@@ -24,7 +24,7 @@ pub(crate) enum AdminVerb {
 #[derive(Debug, Args)]
 pub(crate) struct UsersArgs {
     /// A pool, whose workers share one user; may repeat [default: `default`, when there is no --worker].
-    #[arg(long, value_name = "POOL", value_parser = parse_pool)]
+    #[arg(long, value_name = "POOL", value_parser = super::parse_pool)]
     pub(crate) pool: Vec<proto::PoolName>,
     /// A worker with a user of its own, which cannot speak for the others of its pool; may repeat.
     #[arg(long, value_name = "POOL/NAME", value_parser = parse_seat)]
@@ -37,7 +37,7 @@ pub(crate) struct MigrateArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
     /// A pool that workers will serve; may repeat [default: `worker.pool`].
-    #[arg(long, value_name = "POOL", value_parser = parse_pool)]
+    #[arg(long, value_name = "POOL", value_parser = super::parse_pool)]
     pub(crate) pool: Vec<proto::PoolName>,
     /// Change nothing; exit 1 when something is missing or wrong.
     #[arg(long)]
@@ -76,8 +76,4 @@ pub(crate) struct CompletionsArgs {
 fn parse_seat(text: &str) -> Result<proto::Seat, String> {
     let seat = text.split_once('/').and_then(|(pool, worker)| proto::Seat::of_tokens(pool, worker));
     seat.ok_or_else(|| format!("`{}` is not POOL/NAME, such as default/blue", text.escape_debug()))
-}
-
-fn parse_pool(text: &str) -> Result<proto::PoolName, String> {
-    text.parse().map_err(|error: proto::ids::BadId| error.to_string())
 }

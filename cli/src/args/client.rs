@@ -31,6 +31,7 @@ pub(crate) enum Status {
     AwaitingApproval,
     Success,
     Failed,
+    TimedOut,
     Cancelled,
     Unknown,
 }
@@ -73,6 +74,10 @@ pub(crate) struct RunArgs {
 pub(crate) enum RunVerb {
     /// Say how an unknown outcome really ended, after looking. Needs the scope admin; frees the run's locks.
     Resolve(ResolveArgs),
+    /// Draw the run as its jobs stand, level by level: what needs nobody first.
+    Graph(IdArgs),
+    /// Say how a run of orders ended: exit 0 when it succeeded, 1 when it did not, 75 when it is not over.
+    Done(IdArgs),
 }
 
 /// Arguments of `navvy run resolve`.
@@ -105,6 +110,12 @@ pub(crate) struct LogsArgs {
     /// Go on until the run ends. Survives a restart of the gateway.
     #[arg(long, short)]
     pub(crate) follow: bool,
+    /// Only this job, by the number `n` that --json shows; it counts from 0.
+    #[arg(long, value_name = "N", conflicts_with = "order")]
+    pub(crate) job: Option<u32>,
+    /// Only this order, by the number that `run graph` shows, such as 0002; it counts from 1.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) order: Option<u32>,
     /// Begin after this position, the `id` of a line printed with --json.
     #[arg(long, value_name = "JOB.ATTEMPT.OFFSET", value_parser = parse_position)]
     pub(crate) after: Option<proto::log::LogPosition>,

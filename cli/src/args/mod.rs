@@ -6,6 +6,7 @@
 mod admin;
 mod client;
 mod deploy;
+mod orders;
 mod pairs;
 mod roles;
 
@@ -20,6 +21,7 @@ pub(crate) use client::{
     ApproveArgs, CancelArgs, IdArgs, KeyScope, KeysArgs, KeysVerb, LogsArgs, Outcome, ResolveArgs, RunArgs, RunVerb, RunsArgs, WaitArgs,
 };
 pub(crate) use deploy::{DeployArgs, GitLogin};
+pub(crate) use orders::{OrdersArgs, OrdersVerb, SubmitArgs, ValidateArgs};
 pub(crate) use pairs::Pair;
 pub(crate) use roles::{GatewayArgs, SchedulerArgs, SettingsArgs, UpArgs, WorkerArgs};
 
@@ -73,6 +75,8 @@ pub(crate) enum Verb {
     Scheduler(Box<SchedulerArgs>),
     /// Run a worker: it pulls jobs and runs terraform or tofu.
     Worker(Box<WorkerArgs>),
+    /// Submit a job of orders (shell commands that wait for one another), or check one.
+    Orders(OrdersArgs),
     #[command(flatten)]
     Client(ClientVerb),
     /// Check what Navvy needs on this machine, and say what to do.
@@ -94,7 +98,7 @@ pub(crate) enum ClientVerb {
     Deploy(Box<DeployArgs>),
     /// List runs, newest first.
     Runs(RunsArgs),
-    /// Show one run, or settle its unknown outcome (`run resolve`).
+    /// Show one run, its graph (`run graph`) or its end (`run done`), or settle its unknown outcome (`run resolve`).
     Run(RunArgs),
     /// Print the output of a run; with -f, live until the run ends.
     Logs(LogsArgs),
@@ -110,6 +114,10 @@ pub(crate) enum ClientVerb {
     Workers,
     /// Create, list and revoke API keys.
     Keys(KeysArgs),
+}
+
+fn parse_pool(text: &str) -> Result<proto::PoolName, String> {
+    text.parse().map_err(|error: proto::ids::BadId| error.to_string())
 }
 
 fn parse_secret(text: &str) -> Result<Secret, String> {

@@ -1,14 +1,16 @@
 //! Every picture and every error text against a golden file in `tests/golden`.
 
+use proptest::prelude::*;
 use proto::Timestamp;
+use proto::view::JobView;
 use serde_json::{Value, json};
 
 use super::style::Style;
-use super::{findings, lists, problem, run, samples, words};
+use super::{findings, graph, lists, orders, problem, run, samples, words};
 use crate::api::{KeyList, LockList, RunPage, WorkerList};
 use crate::doctor::{Finding, State};
 use crate::exit::Exit;
-use crate::problem::{CliError, GatewayAnswer};
+use crate::problem::{CliError, FieldProblem, GatewayAnswer};
 
 const PLAIN: Style = Style::new(false);
 
@@ -30,6 +32,7 @@ fn runs_in_every_state_have_a_picture() {
         ("run_succeeded", samples::succeeded()),
         ("run_failed", samples::failed()),
         ("run_unknown", samples::unknown()),
+        ("run_of_orders", samples::orders(&json!({"orders": counts(&[("succeeded", 1), ("running", 1), ("blocked", 1)])}))),
     ] {
         compare(name, &run::picture(&sample, now(), PLAIN));
     }
@@ -43,6 +46,107 @@ fn a_coloured_picture_is_the_plain_one_in_colour() {
     assert!(colored.contains("\u{1b}[32m"));
     assert_eq!(bare.join("\n"), run::picture(&sample, now(), PLAIN));
 }
+
+/// Counts of orders as the gateway gives them.
+fn counts(some: &[(&str, u32)]) -> Value {
+    let mut all = serde_json::to_value(proto::orders::OrderCounts::default()).unwrap();
+    for (status, count) in some {
+        all[status] = json!(count);
+    }
+    all["total"] = json!(some.iter().map(|(_, count)| count).sum::<u32>());
+    all
+}
+
+#[test]
+fn graphs_are_drawn_by_levels_and_wide_ones_are_folded() {
+    let why = |message: &str| json!({"kind": "exit_code", "phase": "run", "message": message, "next_action": ""});
+    let mut optional = samples::order(2, "migrations", "blocked", &[1]);
+    optional.optional = true;
+    let small = [samples::order(0, "vpc", "succeeded", &[]), samples::order(1, "rds", "running", &[0]), optional];
+    let run = samples::orders(&json!({"orders": counts(&[("succeeded", 1), ("running", 1), ("blocked", 1)])}));
+    compare("graph_orders", &graph::picture(&run, &small, PLAIN));
+
+    let mut wide: Vec<JobView> =
+        (0..50).map(|n| samples::order(n, &format!("module-{n}"), if n < 30 { "succeeded" } else { "queued" }, &[])).collect();
+    wide[40] = samples::order(40, "module-40", "running", &[]);
+    wide[45] = samples::order(45, "module-45", "failed", &[]);
+    wide[45].failure = serde_json::from_value(why("command 2 ended with exit code 1\nand more\u{1b}[2J")).unwrap();
+    wide[49] = samples::order(49, "module-49", "timed_out", &[]);
+    wide.push(samples::order(50, "all", "failed", &(0..50).collect::<Vec<_>>()));
+    let run = samples::orders(
+        &json!({"status": "failed", "orders": counts(&[("failed", 2), ("timed_out", 1), ("running", 1), ("queued", 17), ("succeeded", 30)])}),
+    );
+    compare("graph_wide", &graph::picture(&run, &wide, PLAIN));
+
+    let run = samples::awaiting_approval();
+    compare("graph_terraform", &graph::picture(&run, &run.jobs, PLAIN));
+    assert!(graph::picture(&samples::orders(&json!({})), &[], PLAIN).ends_with("shows no orders of it yet"));
+}
+
+#[test]
+fn what_moves_is_told_in_a_line() {
+    let mut failed = samples::order(11, "rds\u{1b}[2J", "failed", &[]);
+    failed.failure =
+        serde_json::from_value(json!({"kind": "exit_code", "phase": "run", "message": "exit code 1", "next_action": ""})).unwrap();
+    let jobs = [
+        samples::order(0, "vpc", "running", &[]),
+        samples::order(0, "vpc", "succeeded", &[]),
+        failed,
+        samples::order(2, "x", "cancelled", &[]),
+    ];
+    let lines: Vec<String> = jobs.iter().filter_map(|job| orders::moved(job, PLAIN)).collect();
+    compare("orders_moved", &lines.join("\n"));
+    for quiet in ["blocked", "ready", "queued"] {
+        assert_eq!(orders::moved(&samples::order(0, "vpc", quiet, &[]), PLAIN), None, "{quiet}");
+    }
+}
+
+#[test]
+fn a_refused_job_has_a_line_for_each_problem() {
+    let problem = |field: &str, message: &str| FieldProblem { field: field.into(), message: message.into() };
+    let problems =
+        vec![problem("orders[0].cmds", "vpc: cmds is empty or missing"), problem("", "there are 7 more problems of these kinds")];
+    let by_gateway = GatewayAnswer {
+        field: Some("orders[0].cmds".into()),
+        problems: problems.clone(),
+        ..answer(400, "vpc: cmds is empty or missing", "bad_input")
+    };
+    let one = GatewayAnswer { problems: problems[..1].to_vec(), ..by_gateway.clone() };
+    let errors = [
+        CliError::Answer(Box::new(by_gateway)),
+        CliError::Answer(Box::new(one)),
+        CliError::Job { name: "job.json".into(), problems: problems[..1].to_vec() },
+    ];
+    let texts: Vec<String> = errors.iter().map(|error| problem::text(error, PLAIN)).collect();
+    compare("errors_of_jobs", &texts.join("\n\n"));
+    assert_eq!(problem::json(&errors[0])["problems"][1]["message"], json!("there are 7 more problems of these kinds"));
+}
+
+proptest! {
+    #[test]
+    fn the_graph_of_any_run_names_every_failed_order(
+        orders in prop::collection::vec((prop::collection::vec(0_u32..70, 0..6), 0_usize..STATUSES.len()), 0..60)
+    ) {
+        let jobs: Vec<JobView> =
+            (0..).zip(&orders).map(|(n, (needs, status))| samples::order(n, &format!("name-{n}-"), STATUSES[*status], needs)).collect();
+        let picture = graph::picture(&samples::orders(&json!({})), &jobs, PLAIN);
+        for job in &jobs {
+            let row = picture.lines().filter(|line| line.contains(&job.name)).collect::<Vec<_>>();
+            prop_assert!(row.len() <= 1);
+            if matches!(job.status.as_str(), "failed" | "timed_out" | "unknown") {
+                prop_assert!(row.len() == 1 && row[0].contains(&orders::word(&job.status)), "{} in\n{picture}", job.name);
+            }
+        }
+        let folded: usize = picture.lines().filter_map(|line| line.strip_prefix("  … and ")?.split(' ').next()?.parse::<usize>().ok()).sum();
+        prop_assert_eq!(picture.matches("name-").count() + folded, jobs.len());
+        let coloured = graph::picture(&samples::orders(&json!({})), &jobs, Style::new(true));
+        let bare: Vec<String> = coloured.lines().map(|line| crate::output::ansi::line(line, false)).collect();
+        prop_assert_eq!(bare.join("\n"), picture);
+    }
+}
+
+/// Every status of an order.
+const STATUSES: [&str; 9] = ["blocked", "ready", "queued", "running", "unknown", "succeeded", "failed", "timed_out", "cancelled"];
 
 #[test]
 fn lists_are_tables() {
@@ -76,7 +180,7 @@ fn worker(name: &str, draining: bool, running: &Value) -> Value {
 }
 
 fn answer(http: u16, message: &str, code: &str) -> GatewayAnswer {
-    GatewayAnswer { http, message: message.into(), code: code.into(), field: None, status: None }
+    GatewayAnswer { http, message: message.into(), code: code.into(), field: None, status: None, problems: Vec::new() }
 }
 
 fn answers() -> Vec<CliError> {

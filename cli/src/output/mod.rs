@@ -5,7 +5,10 @@
 
 pub(crate) mod ansi;
 pub(crate) mod findings;
+pub(crate) mod graph;
+mod levels;
 pub(crate) mod lists;
+pub(crate) mod orders;
 pub(crate) mod outputs;
 pub(crate) mod plan;
 pub(crate) mod problem;

@@ -4,12 +4,14 @@ use serde_json::{Value, json};
 
 use super::ansi;
 use super::style::{Ink, Style};
-use crate::problem::{CliError, causes};
+use crate::problem::{CliError, FieldProblem, causes, problems_in_words};
 
 /// For people.
 pub(crate) fn text(error: &CliError, style: Style) -> String {
-    let mut lines = vec![format!("{} {}", style.paint(Ink::Bad, "error:"), message(error))];
-    if let CliError::Answer(answer) = error {
+    let mut lines = vec![format!("{} {}", style.paint(Ink::Bad, "error:"), headline(error))];
+    if let Some(problems) = listed(error) {
+        lines.extend(problems.iter().map(|problem| format!("  {}", problem_line(problem))));
+    } else if let CliError::Answer(answer) = error {
         let known = answer.field.iter().map(|field| ("field", field)).chain(answer.status.iter().map(|s| ("status", s)));
         lines.extend(known.map(|(name, value)| format!("  {name}: {}", ansi::plain(value))));
     }
@@ -30,7 +32,27 @@ pub(crate) fn json(error: &CliError) -> Value {
         "status": status,
         "next": error.next(),
         "exit": error.exit().code(),
+        "problems": error.problems(),
     })
+}
+
+/// The problems that are told on lines of their own. Of a request with one problem the gateway's message is that problem.
+fn listed(error: &CliError) -> Option<&[FieldProblem]> {
+    let problems = error.problems();
+    let told_already = matches!(error, CliError::Answer(_)) && problems.len() <= 1;
+    Some(problems).filter(|problems| !problems.is_empty() && !told_already)
+}
+
+fn headline(error: &CliError) -> String {
+    match (error, listed(error)) {
+        (CliError::Answer(_), Some(problems)) => format!("the gateway refuses the request: {}", problems_in_words(problems.len())),
+        (_, Some(_) | None) => message(error),
+    }
+}
+
+fn problem_line(problem: &FieldProblem) -> String {
+    let message = ansi::plain(&problem.message);
+    if problem.field.is_empty() { message } else { format!("{}: {message}", ansi::plain(&problem.field)) }
 }
 
 /// The error with what lies below it.

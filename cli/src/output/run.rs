@@ -6,7 +6,7 @@ use proto::view::{ApprovalView, AttemptView, JobView, RunStatus};
 
 use super::style::{Ink, Style};
 use super::table::{Cell, Table};
-use super::{ansi, outputs, plan, time, words};
+use super::{ansi, orders, outputs, plan, time, words};
 use crate::api::{Known, Run};
 
 /// Where values begin.
@@ -98,11 +98,14 @@ fn request(picture: &mut Picture, run: &Run) {
             picture.field("directory", &format!("{} (workspace {workspace})", ansi::plain(spec.path.as_str())));
         }
         RunSpec::Orders(spec) => {
-            picture.field("request", &format!("{} orders", run.orders.map_or(0, |orders| orders.total)));
+            let counts = run.orders.unwrap_or_default();
+            picture.field("request", &orders::number(counts.total as usize));
             picture.field("flow", &ansi::plain(&spec.flow_id()));
             if let Some(pull) = &spec.pull_request {
-                picture.field("pull request", &format!("{}#{}", ansi::plain(&pull.repo), pull.number));
+                picture.field("comment", &format!("{}#{}", ansi::plain(&pull.repo), pull.number));
             }
+            picture.field("orders", &orders::counts(&counts, picture.style));
+            picture.field("graph", &format!("navvy run graph {}", run.id));
         }
         RunSpec::Probe(_) => picture.field("request", "probe"),
     }

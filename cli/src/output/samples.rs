@@ -1,5 +1,6 @@
 //! Runs as the gateway gives them, for the golden files.
 
+use proto::view::JobView;
 use serde_json::{Value, json};
 
 use crate::api::Run;
@@ -101,6 +102,33 @@ pub(super) fn succeeded() -> Run {
         "outputs": "{\"url\":{\"sensitive\":false,\"type\":\"string\",\"value\":\"http://x\"},\"pw\":{\"sensitive\":true,\"value\":\"***\"},\"n\":{\"value\":3}}",
         "jobs": jobs([("succeeded", json!([planned])), ("succeeded", json!([])), ("succeeded", json!([applied]))])
     }))
+}
+
+/// A job as a page of orders shows it.
+pub(super) fn order(n: u32, name: &str, status: &str, needs: &[u32]) -> JobView {
+    let run_now = attempt(1, "running", Some("2026-11-21T03:50:01Z"), None);
+    let ended = attempt(1, status, Some("2026-11-21T03:50:01Z"), Some("2026-11-21T03:50:04.2Z"));
+    let attempts = match status {
+        "running" => json!([run_now]),
+        "succeeded" | "failed" => json!([ended]),
+        _ => json!([]),
+    };
+    serde_json::from_value(json!({"n": n, "name": name, "action": "shell", "status": status, "needs": needs, "attempts": attempts}))
+        .unwrap()
+}
+
+/// A run of orders.
+pub(super) fn orders(fields: &Value) -> Run {
+    let mut all = json!({
+        "phase": "orders", "by": "ci",
+        "spec": {"action": "orders", "trace_id": "leg-0001", "username": "ann", "flow_label": "exec", "search_tag": "t",
+                 "pull_request": {"repo": "acme/infra", "number": 42},
+                 "job_timeout_s": 3600, "max_parallel": 10, "priority": 5, "graph": ""}
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    with(&all)
 }
 
 pub(super) fn failed() -> Run {

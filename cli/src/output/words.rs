@@ -3,7 +3,7 @@
 use proto::view::{RunStatus, WaitingFor};
 
 use super::ansi;
-use super::style::Ink;
+use super::style::{Ink, Style};
 use super::time;
 use crate::api::Run;
 
@@ -65,7 +65,8 @@ pub(crate) fn waiting_for(waiting: &WaitingFor) -> String {
 /// One line about a run that is not over.
 pub(crate) fn progress(run: &Run) -> String {
     let waiting = run.waiting_for.as_ref().map_or_else(String::new, |w| format!(" (waits for {})", waiting_for(w)));
-    format!("{}{waiting}", status_line(&run.id, run.status.as_str(), &run.phase))
+    let orders = run.orders.map_or_else(String::new, |counts| format!(", {}", super::orders::counts(&counts, Style::new(false))));
+    format!("{}{orders}{waiting}", status_line(&run.id, run.status.as_str(), &run.phase))
 }
 
 /// `run ID: running, plan`.
@@ -79,7 +80,8 @@ pub(crate) fn status_line(run: &str, status: &str, phase: &str) -> String {
 pub(crate) fn result(run: &Run) -> String {
     let span = run.ended_at.map_or_else(String::new, |end| format!(" after {}", time::span(run.accepted_at, end)));
     let why = run.failure.as_ref().map_or_else(String::new, |f| format!(": {}", ansi::plain(&f.message)));
-    format!("{}{span}{why}", status_line(&run.id, run.status.as_str(), run.failed_phase.as_deref().unwrap_or("")))
+    let orders = run.orders.map_or_else(String::new, |counts| format!(" ({})", super::orders::counts(&counts, Style::new(false))));
+    format!("{}{span}{orders}{why}", status_line(&run.id, run.status.as_str(), run.failed_phase.as_deref().unwrap_or("")))
 }
 
 /// What a status asks of a person; nothing for those that go on by themselves or are over.

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use proto::RunId;
 use proto::view::RunStatus;
+use proto::{JobNo, RunId};
 use service::settings::Period;
 
 use super::wait::{interrupted, look};
@@ -22,7 +22,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// `navvy logs`: exits 0 when the output was shown to its end, whatever became of the run.
 pub(super) async fn logs(session: &Session<'_>, args: &LogsArgs) -> Result<Exit, CliError> {
-    let stream = LogStream::open(session.client.clone(), args.id, args.follow, args.after).await?;
+    let job = args.job.or_else(|| args.order.map(|number| number - 1)).map(JobNo);
+    let stream = LogStream::open(session.client.clone(), args.id, job, args.follow, args.after).await?;
     let view = View { session, run: args.id, stop_at_unknown: false };
     let shown = with_ctrl_c(session, args.id, view.show(stream)).await;
     session.out.done_waiting();
@@ -31,7 +32,7 @@ pub(super) async fn logs(session: &Session<'_>, args: &LogsArgs) -> Result<Exit,
 
 /// Shows the output until the run has settled; exits by its result.
 pub(super) async fn until_settled(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Result<Exit, CliError> {
-    let stream = LogStream::open(session.client.clone(), run, true, None).await?;
+    let stream = LogStream::open(session.client.clone(), run, None, true, None).await?;
     let view = View { session, run, stop_at_unknown: true };
     let shown = match limit {
         None => with_ctrl_c(session, run, view.show(stream)).await,

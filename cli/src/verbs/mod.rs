@@ -5,14 +5,17 @@
 mod decide;
 mod deploy;
 mod deploy_request;
+mod done;
 mod follow;
+mod graph;
 mod keys;
 mod lists;
+mod orders;
 mod run;
 mod wait;
 
 use crate::api::{self, Client};
-use crate::args::{ClientVerb, Global};
+use crate::args::{ClientVerb, Global, OrdersArgs, OrdersVerb};
 use crate::exit::Exit;
 use crate::output::Out;
 use crate::problem::CliError;
@@ -32,6 +35,14 @@ impl<'a> Session<'a> {
         }
         let token = api::token(global)?;
         Ok(Self { out, client: Client::new(&global.url, token.as_ref())? })
+    }
+}
+
+/// `navvy orders`. To check a job nobody is asked, so no key is needed.
+pub(crate) async fn orders(out: &Out, global: &Global, args: &OrdersArgs) -> Result<Exit, CliError> {
+    match &args.verb {
+        OrdersVerb::Submit(args) => orders::submit(&Session::open(out, global)?, args).await,
+        OrdersVerb::Validate(args) => orders::validate(out, args),
     }
 }
 

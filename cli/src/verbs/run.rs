@@ -1,17 +1,20 @@
-//! `navvy run ID` and `navvy run resolve`.
+//! `navvy run ID`, and the way to what else `navvy run` can do.
 
 use proto::{RunId, Timestamp};
 
 use super::wait::{Settled, look, until_settled};
-use super::{Session, decide};
+use super::{Session, decide, done, graph};
 use crate::args::{RunArgs, RunVerb};
 use crate::exit::Exit;
 use crate::output;
 use crate::problem::CliError;
 
 pub(super) async fn run(session: &Session<'_>, args: &RunArgs) -> Result<Exit, CliError> {
-    if let Some(RunVerb::Resolve(resolve)) = &args.verb {
-        return decide::resolve(session, resolve).await;
+    match &args.verb {
+        Some(RunVerb::Resolve(resolve)) => return decide::resolve(session, resolve).await,
+        Some(RunVerb::Graph(of)) => return graph::graph(session, of.id).await,
+        Some(RunVerb::Done(of)) => return done::done(session, of.id).await,
+        None => {}
     }
     let id = args.id.ok_or_else(|| CliError::usage("which run?", "navvy run ID"))?;
     if args.wait.wait || args.wait.wait_timeout.is_some() {

@@ -31,8 +31,18 @@ pub(super) struct Settled {
 /// # Errors
 /// The time is over, or the gateway refuses or stays away.
 pub(super) async fn until_settled(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Result<Settled, CliError> {
+    until_settled_seeing(session, run, limit, async |_: &Run| Ok(())).await
+}
+
+/// The same; whoever waits sees each answer, the last one included, and may ask the gateway for more about it.
+pub(super) async fn until_settled_seeing(
+    session: &Session<'_>,
+    run: RunId,
+    limit: Option<Period>,
+    seen: impl AsyncFnMut(&Run) -> Result<(), CliError>,
+) -> Result<Settled, CliError> {
     let settled = tokio::select! {
-        settled = poll(session, run, limit) => settled,
+        settled = poll(session, run, limit, seen) => settled,
         () = interrupted() => {
             session.out.done_waiting();
             session.out.hint(&words::detached(&run.to_string()));
@@ -66,13 +76,28 @@ pub(super) async fn look(session: &Session<'_>, run: RunId) -> Result<(Value, Ru
     Ok((answer, read))
 }
 
-async fn poll(session: &Session<'_>, run: RunId, limit: Option<Period>) -> Result<Settled, CliError> {
+async fn look_and_see(
+    session: &Session<'_>,
+    run: RunId,
+    seen: &mut impl AsyncFnMut(&Run) -> Result<(), CliError>,
+) -> Result<(Value, Run), CliError> {
+    let (answer, read) = look(session, run).await?;
+    seen(&read).await?;
+    Ok((answer, read))
+}
+
+async fn poll(
+    session: &Session<'_>,
+    run: RunId,
+    limit: Option<Period>,
+    mut seen: impl AsyncFnMut(&Run) -> Result<(), CliError>,
+) -> Result<Settled, CliError> {
     let began = Instant::now();
     let (mut last_answer, mut pause) = (began, Duration::from_millis(100));
     let mut status = RunStatus::Running;
     let mut hinted = false;
     loop {
-        match look(session, run).await {
+        match look_and_see(session, run, &mut seen).await {
             Ok((answer, seen)) => {
                 last_answer = Instant::now();
                 status = seen.status;

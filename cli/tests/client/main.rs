@@ -5,4 +5,5 @@
 mod exit_codes;
 mod fake;
 mod logs;
+mod orders;
 mod verbs;

@@ -85,7 +85,7 @@ fn still_kept(view: &RunView, now: Timestamp) -> Result<(), Refusal> {
 }
 
 /// The marker of a run that is over.
-fn marker(view: &RunView) -> Option<DoneMarker> {
+pub(crate) fn marker(view: &RunView) -> Option<DoneMarker> {
     let status = match view.status {
         RunStatus::Success => "succeeded",
         RunStatus::Failed => "failed",

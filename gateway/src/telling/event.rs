@@ -7,29 +7,14 @@ use jiff::Timestamp;
 use proto::{
     Secret,
     message::RunSpec,
-    orders::{DoneMarker, DoneSummary},
-    view::{RunStatus, RunView},
+    orders::DoneMarker,
+    view::RunView,
 };
 use serde_json::{Value, json};
 use sha2::Sha256;
 
 /// How a secret of Standard Webhooks begins; what follows is base64.
 const SECRET_PREFIX: &str = "whsec_";
-
-/// How a run ended, in the replaced engine's words; `None` while it goes on.
-pub(crate) fn done(view: &RunView) -> Option<DoneMarker> {
-    let status = match view.status {
-        RunStatus::Success => "succeeded",
-        RunStatus::Failed => "failed",
-        RunStatus::TimedOut => "timed_out",
-        RunStatus::Cancelled => "cancelled",
-        RunStatus::Running | RunStatus::AwaitingApproval | RunStatus::Unknown => return None,
-    };
-    let counts = view.orders.unwrap_or_default();
-    let summary =
-        DoneSummary { succeeded: counts.succeeded, failed: counts.failed, timed_out: counts.timed_out, cancelled: counts.cancelled };
-    Some(DoneMarker { status: status.to_owned(), summary })
-}
 
 /// The event of a run's end. The id is the same however often it is sent: receivers know a repeat by it.
 pub(crate) fn completed(view: &RunView, done: &DoneMarker, id: &str, source: &str) -> Value {
@@ -71,8 +56,8 @@ pub(crate) fn signature(secret: &Secret, id: &str, at: Timestamp, body: &[u8]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures;
-    use proto::orders::OrderCounts;
+    use crate::{fixtures, runs::marker};
+    use proto::{orders::OrderCounts, view::RunStatus};
 
     /// The example of the specification's reference libraries.
     #[test]
@@ -84,26 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_in_the_replaced_engine_s_words() {
+    fn an_end_is_a_cloud_event() {
         let counts = OrderCounts { total: 3, succeeded: 1, failed: 1, timed_out: 1, ..OrderCounts::default() };
-        for (status, expected) in [
-            (RunStatus::Success, Some("succeeded")),
-            (RunStatus::Failed, Some("failed")),
-            (RunStatus::TimedOut, Some("timed_out")),
-            (RunStatus::Cancelled, Some("cancelled")),
-            (RunStatus::Running, None),
-            (RunStatus::Unknown, None),
-        ] {
-            let view = RunView { status, orders: Some(counts), ..fixtures::view() };
-            assert_eq!(done(&view).map(|done| done.status).as_deref(), expected);
-        }
         let view = RunView { status: RunStatus::Failed, orders: Some(counts), ended_at: Some(fixtures::at(9)), ..fixtures::view() };
-        let marker = done(&view).unwrap();
-        assert_eq!(
-            serde_json::to_value(&marker).unwrap(),
-            json!({"status": "failed", "summary": {"succeeded": 1, "failed": 1, "timed_out": 1}})
-        );
-        let event = completed(&view, &marker, "id", "https://navvy.example");
+        let event = completed(&view, &marker(&view).unwrap(), "id", "https://navvy.example");
+        assert_eq!(event["data"]["summary"], json!({"succeeded": 1, "failed": 1, "timed_out": 1}));
         assert_eq!(event["data"]["done_endpt"], format!("https://navvy.example/v1/runs/{}/done", view.id));
         for required in ["specversion", "id", "source", "type"] {
             assert!(event[required].is_string(), "{required}");

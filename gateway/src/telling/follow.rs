@@ -7,7 +7,7 @@ use super::{
     deliver::{self, Delivery},
     event,
 };
-use crate::{answers::chain, app::App};
+use crate::{answers::chain, app::App, runs::marker};
 use bus::{BusError, Held, ViewEvent};
 use jiff::{SignedDuration, Timestamp};
 use proto::{RunId, Secret, message::RunSpec, subject, view::RunView};
@@ -210,7 +210,7 @@ impl Telling {
     }
 
     async fn deliver(&self, view: &RunView, sealed: &str, n: usize) -> Delivery {
-        let (Ok(callback), Some(done)) = (self.sealer.open(sealed), event::done(view)) else {
+        let (Ok(callback), Some(done)) = (self.sealer.open(sealed), marker(view)) else {
             return Delivery::Never("it was sealed by a gateway with another administrator's token".to_owned());
         };
         if !callback.is_allowed(&self.hosts) {
