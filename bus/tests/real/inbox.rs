@@ -64,7 +64,9 @@ async fn the_end_of_an_attempt_is_found_among_those_of_its_neighbours_until_it_i
     let mut deliveries = inbox.consume(SHARD).await.unwrap();
     let stopped = || ReportWhat::Ended(AttemptOutcome::Stopped { clean: true, timed_out: false });
     // One worker has several attempts of one run: what it told last is about another.
-    for (job, what) in [(0, ReportWhat::Phase { phase: "run".into() }), (0, stopped()), (1, stopped()), (2, ReportWhat::Phase { phase: "run".into() })] {
+    for (job, what) in
+        [(0, ReportWhat::Phase { phase: "run".into() }), (0, stopped()), (1, stopped()), (2, ReportWhat::Phase { phase: "run".into() })]
+    {
         let message_id = format!("{job}.{what:?}");
         let report = Report { id: id(job), pool: seat.pool.clone(), worker: seat.worker.clone(), at: Timestamp::UNIX_EPOCH, what };
         inbox.publish(run, &InboxMessage::Report(Box::new(report)), &message_id, None).await.unwrap();

@@ -22,7 +22,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) use body::{JobsBody, RunBody, RunsBody};
 pub(crate) use filter::RawQuery;
 pub(crate) use jobs::jobs;
-pub(crate) use outcome::{DoneBody, ResultBody, done, result, summary, marker};
+pub(crate) use outcome::{DoneBody, ResultBody, done, marker, result, summary};
 pub(crate) use show::{list, one};
 
 /// Reads a run's id. A text that is none names no run.

@@ -4,12 +4,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use proto::{
-    Secret,
-    message::RunSpec,
-    orders::DoneMarker,
-    view::RunView,
-};
+use proto::{Secret, message::RunSpec, orders::DoneMarker, view::RunView};
 use serde_json::{Value, json};
 use sha2::Sha256;
 

@@ -1,6 +1,9 @@
 //! The end of a run is told to addresses that its submitter gave: signed, again until it is received, and nowhere else.
 
-use super::{Ring, job, order, receiver::{Heard, Receiver}};
+use super::{
+    Ring, job, order,
+    receiver::{Heard, Receiver},
+};
 use crate::with;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proto::RunId;

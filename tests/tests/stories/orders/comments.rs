@@ -10,12 +10,7 @@ use nix::{
 use proto::{RunId, subject};
 use serde_json::{Value, json};
 use std::{fs, net::TcpListener};
-use system_tests::{
-    eventually,
-    fixture::Fixture,
-    fleet::Wishes,
-    git::GitServer,
-};
+use system_tests::{eventually, fixture::Fixture, fleet::Wishes, git::GitServer};
 
 const TOKEN: &str = "ghp_the-token-of-the-comments";
 
@@ -43,8 +38,7 @@ async fn with_code(api: &str) -> anyhow::Result<(Ring, GitServer)> {
 }
 
 fn git_job(orders: &[Value]) -> Value {
-    let pull =
-        json!({"git_repo": "acme/infra", "git_token_location": "env:::var:STORY_GIT_TOKEN", "pr_number": 42, "pr_comment_search_tag": "story"});
+    let pull = json!({"git_repo": "acme/infra", "git_token_location": "env:::var:STORY_GIT_TOKEN", "pr_number": 42, "pr_comment_search_tag": "story"});
     with(job(orders), pull)
 }
 

@@ -26,12 +26,7 @@ async fn gone(process: Pid) -> anyhow::Result<()> {
 /// down its id.
 fn family(ring: &Ring) -> String {
     let stay = |name: &str| format!("echo $$ > {}; while :; do sleep 1; done", ring.path(name).display());
-    format!(
-        "setsid sh -c '{}' > /dev/null 2>&1 &\n(trap '' TERM; sh -c '{}') &\n{}\n",
-        stay("daemon"),
-        stay("grandchild"),
-        stay("child")
-    )
+    format!("setsid sh -c '{}' > /dev/null 2>&1 &\n(trap '' TERM; sh -c '{}') &\n{}\n", stay("daemon"), stay("grandchild"), stay("child"))
 }
 
 #[tokio::test]
@@ -99,8 +94,7 @@ async fn a_cancel_stops_what_runs_and_begins_nothing_more() -> anyhow::Result<()
 async fn what_does_not_stop_is_stopped_by_force() -> anyhow::Result<()> {
     let ring = Ring::start(Wishes::default().set("NAVVY__WORKER__LIMITS__STOP_GRACE", "1h"), &["w1"]).await?;
     let (heard, pid_file) = (ring.path("heard"), ring.path("pid"));
-    let deaf =
-        format!("trap 'echo TERM >> {}' TERM; echo $$ > {}; while :; do sleep 1; done", heard.display(), pid_file.display());
+    let deaf = format!("trap 'echo TERM >> {}' TERM; echo $$ > {}; while :; do sleep 1; done", heard.display(), pid_file.display());
     let run = ring.submit(&job(&[order("deaf", &deaf)])).await?;
     let process = pid(&ring, "pid").await?;
     let cancel = async |body| ring.fleet.client.call(Method::POST, &format!("/v1/runs/{run}/cancel"), Some(&body)).await;

@@ -5,8 +5,9 @@ use super::Ring;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{fs, path::Path};
 use system_tests::{fleet::Wishes, git::GitServer};
+use tempfile::TempDir;
 
 const TOKEN: &str = "ghp_the-token-of-this-story";
 const WEBHOOK_SECRET: &str = "the-secret-of-the-webhook-of-this-story";
@@ -34,16 +35,21 @@ fn documented(effects: &Path) -> Value {
     })
 }
 
-/// A git server that wants the token, and a ring whose workers have it.
+/// A git server that wants the token, and a ring whose workers have it: in a variable, and in a file of a folder outside.
 async fn world() -> anyhow::Result<(GitServer, Ring)> {
     let git = GitServer::private("x-access-token", TOKEN)?;
     git.repo("acme/infra", FILES)?;
+    let outside = TempDir::new()?;
+    let folder = outside.path().join("credentials");
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("git.json"), json!({"token": TOKEN}).to_string())?;
     let wishes = Wishes::git(git.server.host())
+        .set("NAVVY__WORKER__CREDENTIALS__FOLDERS", folder.display().to_string())
         .set("NAVVY__GATEWAY__ORDERS__GIT_BASE", git.server.url.clone())
         .set("NAVVY__GATEWAY__GITHUB__WEBHOOK_SECRET", WEBHOOK_SECRET)
         .set("NAVVY__WORKER__CREDENTIALS__VARIABLES", "STORY_GIT_TOKEN")
         .set("STORY_GIT_TOKEN", TOKEN);
-    let ring = Ring::start(wishes, &["w1", "w2"]).await?;
+    let ring = Ring::with(outside, wishes, &["w1", "w2"]).await?;
     Ok((git, ring))
 }
 
@@ -61,6 +67,21 @@ async fn the_job_of_the_documentation_runs_in_its_order_each_in_its_folder() -> 
     assert!(log.contains("Exit code: 3") && !log.contains("echo never"), "it stops at the first that fails: {log}");
     let done = ring.fleet.client.get(&format!("/v1/runs/{run}/done")).await?;
     assert_eq!(done, json!({"status": "succeeded", "summary": {"succeeded": 2, "failed": 1, "timed_out": 0}}));
+    let result = ring.fleet.client.get(&format!("/v1/runs/{run}/orders/0003/result.json")).await?;
+    assert_eq!((&result["schema_version"], &result["status"]), (&json!("v1"), &json!("failed")), "{result}");
+    let events = ring.fleet.client.get(&format!("/v1/runs/{run}/events")).await?;
+    let told = |name: &str, kind: &str| {
+        let all = events["events"].as_array().into_iter().flatten();
+        all.clone().position(|event| event["order_name"] == name && event["event_type"] == kind)
+    };
+    let story = [
+        told("_job", "job_started"),
+        told("vpc", "completed"),
+        told("rds", "started"),
+        told("migrations", "completed"),
+        told("_job", "job_completed"),
+    ];
+    assert!(story.iter().all(Option::is_some) && story.is_sorted(), "{story:?}: {events:#}");
     Ok(())
 }
 
@@ -98,8 +119,9 @@ async fn the_same_job_comes_in_through_the_webhook_with_a_signature_or_a_key_and
     assert_eq!((bad.0, &bad.1["status"]), (StatusCode::UNAUTHORIZED, &json!("error")), "{}", bad.1);
     assert_eq!(ring.lines("effects"), EFFECTS, "once");
 
-    // Another caller's run_id is another run; with a key of the API and no signature.
+    // Another caller's run_id is another run; with a key of the API and no signature, and the token in a file.
     let mut job = documented(&ring.path("effects-by-key"));
+    job["git_token_location"] = json!(format!("file:::json:{}", ring.path("credentials/git.json").display()));
     job["run_id"] = json!("0192f0c1-7e3a-7abc-8def-0123456789ab");
     let envelope: Value = serde_json::from_slice(&envelope(&job))?;
     let (code, answer) = ring.fleet.client.call(reqwest::Method::POST, "/webhook", Some(&envelope)).await?;

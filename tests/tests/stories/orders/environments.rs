@@ -35,13 +35,31 @@ async fn an_order_sees_its_own_variables_and_nobody_else_s() -> anyhow::Result<(
     assert_eq!(target.get("AWS_SECRET_ACCESS_KEY").map(String::as_str), Some("of-the-target"));
     assert_eq!(plain.get("REGION").map(String::as_str), Some("eu-1"));
     let ours = [
-        "AWS_EXE_SYS_EVENTS_DIR", "CMDS", "FLOW_ID", "HOME", "LANG", "ORDER_ID", "ORDER_NUM", "PATH", "PWD", "OLDPWD", "REGION", "RUN_ID",
-        "STORY_PASSED", "TERM", "TMPDIR", "TRACEPARENT", "TRACE_ID",
+        "AWS_EXE_SYS_EVENTS_DIR",
+        "CMDS",
+        "FLOW_ID",
+        "HOME",
+        "LANG",
+        "ORDER_ID",
+        "ORDER_NUM",
+        "PATH",
+        "PWD",
+        "OLDPWD",
+        "REGION",
+        "RUN_ID",
+        "STORY_PASSED",
+        "TERM",
+        "TMPDIR",
+        "TRACEPARENT",
+        "TRACE_ID",
     ];
     let others: Vec<&String> = plain.keys().filter(|name| !ours.contains(&name.as_str())).collect();
     assert_eq!(others, [""; 0]);
     assert!(!target.contains_key("REGION") && target.values().chain(plain.values()).all(|value| value != "of the worker alone"));
-    assert_eq!((plain["ORDER_ID"].as_str(), plain["ORDER_NUM"].as_str(), plain["RUN_ID"].as_str()), ("plain", "0002", run.to_string().as_str()));
+    assert_eq!(
+        (plain["ORDER_ID"].as_str(), plain["ORDER_NUM"].as_str(), plain["RUN_ID"].as_str()),
+        ("plain", "0002", run.to_string().as_str())
+    );
     assert_eq!(plain["STORY_PASSED"], "let through");
     Ok(())
 }

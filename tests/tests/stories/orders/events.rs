@@ -27,6 +27,9 @@ async fn what_an_order_drops_into_its_events_folder_stands_in_the_log_of_the_run
         {"event_type": "tfsec", "status": "info", "data": {"severity": "low"}},
     ]);
     assert_eq!(told.iter().map(|event| &event["events"]).collect::<Vec<_>>(), [&expected], "{entries:#?}");
+    let shown = ring.fleet.client.get(&format!("/v1/runs/{run}/events?order=plan&type=tf_plan")).await?;
+    let shown: Vec<&Value> = shown["events"].as_array().into_iter().flatten().collect();
+    assert!(matches!(shown.as_slice(), [event] if event["custom"] == true && event["data"]["note"] == "***"), "{shown:?}");
     let log = ring.log(run, 0).await?;
     assert!(log.contains("the event z.json is left out"), "{log}");
     Ok(())

@@ -10,7 +10,12 @@ use system_tests::fleet::Wishes;
 async fn a_worker_that_comes_back_tells_what_the_order_did_without_it() -> anyhow::Result<()> {
     for (code, expected) in [(0, "genuine succeeded"), (7, "genuine failed: exit_code")] {
         let mut ring = Ring::start(impatient(Wishes::default()), &["w1"]).await?;
-        let command = format!("{}; {}; {}; exit {code}", note(&ring.path("begun"), "begun"), until(&ring.path("go")), note(&ring.path("effects"), "done"));
+        let command = format!(
+            "{}; {}; {}; exit {code}",
+            note(&ring.path("begun"), "begun"),
+            until(&ring.path("go")),
+            note(&ring.path("effects"), "done")
+        );
         let run = ring.submit(&job(&[order("genuine", &command)])).await?;
         ring.written("begun").await?;
         ring.fleet.kill("w1")?;

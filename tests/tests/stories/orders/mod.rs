@@ -6,8 +6,8 @@
 mod callbacks;
 mod comments;
 mod deadlines;
-mod doors;
 mod documented;
+mod doors;
 mod environments;
 mod events;
 mod limits;
@@ -19,7 +19,7 @@ mod schedulers;
 mod secrets;
 
 use anyhow::Context as _;
-use bus::{Bus, Written};
+use bus::Bus;
 use proto::{
     AttemptNo, JobNo, PoolName, RunId, Seat,
     ids::AttemptId,
@@ -99,19 +99,11 @@ impl Ring {
         Ok(self.jobs(run).await?.iter().map(told).collect())
     }
 
-    /// The log of an order's first attempt, as far as it is stored.
+    /// The log of an order, as it is stored now.
     async fn log(&self, run: RunId, job: u32) -> anyhow::Result<String> {
-        let id = AttemptId { run, job: JobNo(job), attempt: AttemptNo::FIRST };
-        let of = Written { id, pool: PoolName::default(), worker: None };
-        let (mut log, mut after) = (Vec::new(), 0);
-        while let Some(chunk) = self.bus.logs().next(&of, after).await? {
-            after = chunk.seq;
-            // A chunk that was sent again is skipped.
-            if chunk.offset == log.len() as u64 {
-                log.extend_from_slice(&chunk.bytes);
-            }
-        }
-        Ok(String::from_utf8_lossy(&log).into_owned())
+        let path = format!("/v1/runs/{run}/log.txt?job={job}");
+        let answer = self.fleet.client.send(reqwest::Method::GET, &path, None).await?;
+        Ok(answer.error_for_status()?.text().await?)
     }
 
     /// Waits until a worker's report of how an order's first attempt ended lies in the inbox, unheard. Somebody must see to it
@@ -134,10 +126,8 @@ impl Ring {
     /// Waits for a file outside.
     async fn written(&self, name: &str) -> anyhow::Result<String> {
         let path = self.path(name);
-        eventually(&format!("{name} to be written"), || async {
-            Ok(fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n')))
-        })
-        .await
+        eventually(&format!("{name} to be written"), || async { Ok(fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n'))) })
+            .await
     }
 }
 

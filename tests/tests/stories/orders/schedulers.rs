@@ -9,7 +9,8 @@ use system_tests::{eventually, fleet::Wishes};
 async fn a_result_that_comes_while_the_scheduler_pauses_is_heard_when_it_wakes() -> anyhow::Result<()> {
     let ring = Ring::start(Wishes::default(), &["w1"]).await?;
     let first = format!("{}; {}; {}", note(&ring.path("begun"), "begun"), until(&ring.path("go")), note(&ring.path("effects"), "first"));
-    let run = ring.submit(&job(&[order("first", &first), after(&["first"], order("second", &note(&ring.path("effects"), "second")))])).await?;
+    let run =
+        ring.submit(&job(&[order("first", &first), after(&["first"], order("second", &note(&ring.path("effects"), "second")))])).await?;
     ring.written("begun").await?;
     ring.fleet.pause("scheduler")?;
     fs::write(ring.path("go"), "")?;
