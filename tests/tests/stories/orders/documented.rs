@@ -104,7 +104,7 @@ async fn the_same_job_comes_in_through_the_webhook_with_a_signature_or_a_key_and
     job["run_id"] = json!("0192f0c1-7e3a-7abc-8def-0123456789ab");
     let body = envelope(&job);
     let digest = super::hmac_sha256(WEBHOOK_SECRET.as_bytes(), &body)?;
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let (code, answer) = signed(&ring, &body, &format!("sha256={hex}")).await?;
     assert_eq!((code, &answer["status"]), (StatusCode::OK, &json!("ok")), "{answer}");
     let run = answer["run_id"].as_str().unwrap_or_default().to_owned();
