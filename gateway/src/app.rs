@@ -18,6 +18,7 @@ use service::{
     ops::Readiness,
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// How long the store may take for one request before the caller is told to come again. Together with the look at the
@@ -63,6 +64,8 @@ pub(crate) struct App {
     pub(crate) callbacks: Sealer,
     pub(crate) orders: OrderRules,
     pub(crate) forge: Arc<GitHub>,
+    /// How many bodies may be read at a time of callers that nothing but a signature over the body tells about.
+    pub(crate) unproven: Semaphore,
     pub(crate) readers: Readers,
     pub(crate) tails: TailCache,
     pub(crate) origins: Origins,

@@ -176,6 +176,7 @@ pub(crate) enum KeysVerb {
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KeyScope {
+    Done,
     Read,
     Deploy,
     Approve,

@@ -47,11 +47,16 @@ pub(crate) async fn webhook_method(method: Method) -> Response {
 
 async fn taken(app: &Arc<App>, caller: Option<Who>, request: Request) -> Result<Response, Refusal> {
     let headers = request.headers().clone();
-    // Nobody without a key or a signature has a body read.
-    if caller.is_none() && signature_of(&headers).is_none() {
-        return Err(Refusal::NoKey);
-    }
-    let body = super::body(app, request).await?;
+    let body = if caller.is_some() {
+        super::body(app, request).await?
+    } else {
+        // Whoever shows no key can write any signature: it is checked against the body, so that has to be read first.
+        if signature_of(&headers).is_none() || !app.forge.has_secret() {
+            return Err(Refusal::NoKey);
+        }
+        let _room = app.unproven.try_acquire().map_err(|_| Refusal::Unavailable)?;
+        super::unproven_body(app, request).await?
+    };
     let signature = signature(app, &headers, &body);
     let caller = caller.map(|Who(caller)| caller);
     let by = sender(caller.as_ref(), signature, app.loopback)?;

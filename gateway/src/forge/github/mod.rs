@@ -48,6 +48,11 @@ impl GitHub {
         self.exchange.is_some()
     }
 
+    /// Whether there is a secret that webhooks are signed with.
+    pub fn has_secret(&self) -> bool {
+        self.webhook.current.is_some()
+    }
+
     async fn send(&self, method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Answer, ForgeError> {
         let denied = || ForgeError::Denied("no token is configured".to_owned());
         self.exchange.as_ref().ok_or_else(denied)?.send(method, path, json).await
