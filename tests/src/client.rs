@@ -65,6 +65,23 @@ impl Client {
         Ok(answer["deployment_id"].as_str().context("an id")?.to_owned())
     }
 
+    /// Submits a job of orders; the id of its run.
+    pub async fn submit(&self, job: &Value) -> anyhow::Result<String> {
+        let (status, answer) = self.call(Method::POST, "/v1/orders", Some(job)).await?;
+        anyhow::ensure!(status == StatusCode::ACCEPTED, "POST /v1/orders: {status} {answer}");
+        Ok(answer["run_id"].as_str().context("an id")?.to_owned())
+    }
+
+    /// Waits until the run is over, however it ends.
+    pub async fn ended(&self, id: &str) -> anyhow::Result<Value> {
+        eventually(&format!("run {id} to end"), || async {
+            // A gateway that is being restarted is waited for.
+            let Ok(run) = self.get(&format!("/v1/runs/{id}")).await else { return Ok(None) };
+            Ok(run["ended_at"].is_string().then_some(run))
+        })
+        .await
+    }
+
     pub async fn status(&self, id: &str) -> anyhow::Result<Value> {
         self.get(&format!("/deploy/{id}/status")).await
     }

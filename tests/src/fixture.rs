@@ -29,6 +29,11 @@ impl Fixture {
         }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `HOST:PORT`.
     pub fn host(&self) -> &str {
         self.url.trim_start_matches("http://")

@@ -189,6 +189,22 @@ impl Fleet {
         Ok(())
     }
 
+    /// SIGSTOP: it stays, and does nothing until it is woken.
+    pub fn pause(&self, name: &str) -> anyhow::Result<()> {
+        self.signal(name, Signal::SIGSTOP)
+    }
+
+    /// SIGCONT after [`Fleet::pause`].
+    pub fn wake(&self, name: &str) -> anyhow::Result<()> {
+        self.signal(name, Signal::SIGCONT)
+    }
+
+    fn signal(&self, name: &str, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.pid(name).with_context(|| format!("{name} runs"))?;
+        kill(Pid::from_raw(pid.cast_signed()), signal)?;
+        Ok(())
+    }
+
     /// SIGTERM; returns whether the process ended well.
     pub async fn stop(&mut self, name: &str) -> anyhow::Result<bool> {
         self.tell_to_stop(name)?;
@@ -197,9 +213,7 @@ impl Fleet {
 
     /// SIGTERM, and no waiting.
     pub fn tell_to_stop(&self, name: &str) -> anyhow::Result<()> {
-        let child = self.processes.get(name).with_context(|| format!("{name} runs"))?;
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM)?;
-        Ok(())
+        self.signal(name, Signal::SIGTERM)
     }
 
     /// A connection to this test's nats-server, to play this part of the fleet, with what that part may do.
@@ -270,9 +284,15 @@ impl Fleet {
 
     /// Starts it again, at the same address, with the same store.
     pub async fn start_nats(&mut self) -> anyhow::Result<()> {
-        drop(self.nats.take());
-        let options = bus::ServerOptions::in_dir(self.dir.path().join("nats"));
-        self.nats = Some(bus::Server::start(options).await?);
+        let url = self.nats.take().context("a server of this test's own")?.connect_options("test").url;
+        let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).context("an address with a port")?;
+        let folder = self.dir.path().join("nats");
+        // Another port would be a server that nobody finds; who has this one for a moment gives it back.
+        let started = eventually("the nats-server to have its port back", || async {
+            let options = bus::ServerOptions { port: Some(port), ..bus::ServerOptions::in_dir(&folder) };
+            Ok(bus::Server::start(options).await.ok())
+        });
+        self.nats = Some(started.await?);
         Ok(())
     }
 
@@ -285,8 +305,9 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         for (name, mut child) in std::mem::take(&mut self.processes) {
-            // Drained first, so that `navvy up` ends its own nats-server.
+            // Drained first, so that `navvy up` ends its own nats-server. One that is paused would not hear of it.
             let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGCONT);
             let ended = (0..100).any(|_| {
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 matches!(child.try_wait(), Ok(Some(_)))

@@ -4,8 +4,9 @@ use crate::support::words::{SHARD, run, trigger};
 use crate::support::{GENEROUS, Ground, eventually, soon};
 use bus::BusError;
 use jiff::Timestamp;
-use proto::message::{Command, CommandAnswer, CommandVerb, InboxMessage};
-use proto::{RunId, ShardNo};
+use proto::ids::AttemptId;
+use proto::message::{AttemptOutcome, Command, CommandAnswer, CommandVerb, InboxMessage, Report, ReportWhat};
+use proto::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -52,6 +53,33 @@ async fn the_first_trigger_says_whether_a_run_was_accepted() {
     inbox.publish(known, &trigger(known), "t", None).await.unwrap();
     assert_eq!(inbox.first_trigger(known).await.unwrap().unwrap().run, known);
     assert_eq!(inbox.first_trigger(unknown).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_end_of_an_attempt_is_found_among_those_of_its_neighbours_until_it_is_acknowledged() {
+    let ground = Ground::new().await;
+    let (inbox, run) = (ground.bus.inbox(), run());
+    let seat = Seat { pool: PoolName::default(), worker: "w1".parse().unwrap() };
+    let id = |job| AttemptId { run, job: JobNo(job), attempt: AttemptNo::FIRST };
+    let mut deliveries = inbox.consume(SHARD).await.unwrap();
+    let stopped = || ReportWhat::Ended(AttemptOutcome::Stopped { clean: true, timed_out: false });
+    // One worker has several attempts of one run: what it told last is about another.
+    for (job, what) in
+        [(0, ReportWhat::Phase { phase: "run".into() }), (0, stopped()), (1, stopped()), (2, ReportWhat::Phase { phase: "run".into() })]
+    {
+        let message_id = format!("{job}.{what:?}");
+        let report = Report { id: id(job), pool: seat.pool.clone(), worker: seat.worker.clone(), at: Timestamp::UNIX_EPOCH, what };
+        inbox.publish(run, &InboxMessage::Report(Box::new(report)), &message_id, None).await.unwrap();
+    }
+    let found = async |job| inbox.unheard_end(id(job), &seat).await.unwrap().map(|report| report.id);
+    assert_eq!((found(0).await, found(1).await, found(2).await), (Some(id(0)), Some(id(1)), None));
+    let other = Seat { worker: "w2".parse().unwrap(), ..seat.clone() };
+    assert_eq!(inbox.unheard_end(id(0), &other).await.unwrap(), None, "another worker's word");
+    for _ in 0..2 {
+        soon("a report", deliveries.next()).await.unwrap().unwrap().ack().await.unwrap();
+    }
+    eventually("the acknowledgement to count", || async { inbox.unheard_end(id(0), &seat).await.unwrap().is_none().then_some(()) }).await;
+    assert_eq!(found(1).await, Some(id(1)));
 }
 
 #[tokio::test]

@@ -98,11 +98,16 @@ fn heard_by(job: &Job, slack: SignedDuration) -> Option<Timestamp> {
     began.checked_add(limit).ok()?.checked_add(slack).ok()
 }
 
-/// The time of the whole run, counted from its acceptance.
-fn whole_run(turn: &mut Turn<'_>) -> bool {
-    let Some(limit) = turn.run.orders_spec().map(|spec| SignedDuration::from_secs(i64::from(spec.job_timeout_s))) else { return false };
-    let over_already = turn.run.orders.as_ref().is_some_and(|orders| orders.timed_out);
-    if over_already || turn.run.is_over() || turn.now.duration_since(turn.run.accepted_at) < limit {
+/// Whether the time of the whole run, counted from its acceptance, is over; noted or not.
+pub(super) fn is_over(turn: &Turn<'_>) -> bool {
+    let limit = turn.run.orders_spec().map(|spec| SignedDuration::from_secs(i64::from(spec.job_timeout_s)));
+    limit.is_some_and(|limit| turn.now.duration_since(turn.run.accepted_at) >= limit)
+}
+
+/// Notes that the time of the whole run is over, once.
+pub(super) fn whole_run(turn: &mut Turn<'_>) -> bool {
+    let noted = turn.run.orders.as_ref().is_some_and(|orders| orders.timed_out);
+    if noted || turn.run.is_over() || !is_over(turn) {
         return false;
     }
     turn.emit(Event::TimeLimitReached);

@@ -93,6 +93,10 @@ fn dispatch(turn: &mut Turn<'_>, places: &[(PoolName, u32)]) -> Result<(), Refus
     if turn.run.is_over() || turn.run.cancel.is_some() {
         return Err(Refusal::NothingDue);
     }
+    // Nobody waits for the next look at what is due: after the time of the run nothing new starts.
+    if deadline::whole_run(turn) {
+        return Ok(());
+    }
     let mut any = false;
     for (pool, count) in places {
         any |= turn.dispatch(pool, *count);
@@ -120,7 +124,7 @@ fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, no
         }
         JobState::Blocked | JobState::Waiting => return Err(Refusal::NotQueued),
     }
-    if turn.run.cancel.is_some() {
+    if turn.run.cancel.is_some() || deadline::is_over(turn) {
         return Err(Refusal::Cancelling);
     }
     if turn.run.lock == LockState::Wanted && !planted!(QueuedWithoutLocks) {
@@ -153,7 +157,7 @@ fn start_effects(
     if !job.kind.has_effects() {
         return Err(Refusal::NoEffects);
     }
-    if turn.run.cancel.is_some() && !planted!(StartsAfterCancel) {
+    if (turn.run.cancel.is_some() && !planted!(StartsAfterCancel)) || deadline::is_over(turn) {
         return Err(Refusal::Cancelling);
     }
     if !holds_locks(turn.run) && !planted!(QueuedWithoutLocks) {

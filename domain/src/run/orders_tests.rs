@@ -338,6 +338,23 @@ fn the_time_of_the_whole_run_stops_what_runs_and_starts_nothing_more() {
     assert!(page.jobs.iter().all(|job| job.failure.as_ref().is_some_and(|failure| failure.kind == "job_timeout")), "{page:?}");
 }
 
+/// The look at what is due comes now and then; what asks in between is not let through.
+#[test]
+fn nothing_starts_after_the_time_of_the_run_even_before_anybody_has_looked() {
+    let mut story = Story::new(vec![order(&[], false), order(&[], false), order(&[], false), order(&[0], true)]);
+    for no in [0, 1] {
+        story.begin(no);
+    }
+    story.go(0);
+    story.now = 3600;
+    let ask = |job| Input::Begin { job: JobNo(job), attempt: AttemptNo(1), worker: worker(), nonce: "n".to_owned() };
+    assert_eq!(story.feed(&ask(2)), Err(Refusal::Cancelling), "it was sent out in time");
+    let go = Input::StartEffects { job: JobNo(1), attempt: AttemptNo(1), worker: worker(), nonce: "n".to_owned(), serial_before: None };
+    assert_eq!(story.feed(&go), Err(Refusal::Cancelling), "it has not changed anything yet");
+    story.end(0, End::Succeeded);
+    assert_eq!([0, 2, 3].map(|no| story.state(no)), [JobState::Succeeded, JobState::TimedOut, JobState::TimedOut]);
+}
+
 #[test]
 fn after_a_cancel_nothing_new_starts_and_what_runs_is_stopped() {
     let mut story = Story::new(vec![order(&[], false), order(&[], false), order(&[0], true)]);

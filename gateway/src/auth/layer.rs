@@ -3,7 +3,7 @@
 //! The route's [`Access`] comes from the table of routes; a handler finds its caller as [`Who`].
 
 use super::{Access, Principal, authorize};
-use crate::{answers::Refusal, app::App, door::peer::client_ip};
+use crate::{answers::Refusal, app::App, door::peer::client_ip, orders};
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::request::Parts,
@@ -32,16 +32,24 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
     let client = client_ip(request.extensions(), request.headers(), &app.limits.trusted_proxies);
     let caller = match app.auth.caller(request.headers(), client).await {
         Ok(caller) => caller,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return refused(guard.access, refusal),
     };
     if let Err(refusal) = authorize(caller.as_ref(), guard.access, app.loopback) {
-        return refusal.into_response();
+        return refused(guard.access, refusal);
     }
     if let Some(caller) = caller {
         tracing::Span::current().record("by", caller.name());
         request.extensions_mut().insert(Who(caller));
     }
     next.run(request).await
+}
+
+/// A refusal in the form that the route's clients read.
+fn refused(access: Access, refusal: Refusal) -> Response {
+    match access {
+        Access::KeyOrProof => orders::webhook_refused(&refusal),
+        Access::Open | Access::OpenOnLoopback | Access::AnyKey | Access::Needs(_) => refusal.into_response(),
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Who {

@@ -16,7 +16,7 @@ mod webhook;
 
 pub(crate) use plain::OrdersBody;
 pub(crate) use routes::{orders, webhook, webhook_method};
-pub(crate) use webhook::{WebhookBody, WebhookErrorBody};
+pub(crate) use webhook::{WebhookBody, WebhookErrorBody, refused as webhook_refused};
 
 use crate::{
     answers::Refusal,

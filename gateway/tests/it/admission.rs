@@ -18,7 +18,7 @@ fn id_of(answer: &Value) -> RunId {
 }
 
 /// Every trigger that was stored so far.
-async fn triggers(bus: &Bus) -> Vec<Trigger> {
+pub(crate) async fn triggers(bus: &Bus) -> Vec<Trigger> {
     let mut deliveries = bus.inbox().consume(ShardNo(0)).await.expect("a consumer");
     // Behind everything else: when it comes, the rest has come.
     let last = RunId::fresh(ShardNo(0));

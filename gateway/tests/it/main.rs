@@ -16,6 +16,7 @@ mod listing;
 mod live;
 mod live_faults;
 mod orders;
+mod orders_doors;
 mod permissions;
 mod play;
 mod scheduler;

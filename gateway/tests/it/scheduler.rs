@@ -7,7 +7,7 @@ use proto::{
     AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo,
     ids::AttemptId,
     log::ArchivedChunk,
-    message::{ProbeSpec, RunSpec},
+    message::{ProbeSpec, RunSpec, Sealed},
     subject,
     terraform::SecretBundle,
     view::{AttemptView, JobView, RunStatus, RunView},
@@ -28,6 +28,12 @@ pub(crate) async fn secrets_of(bus: &Bus, run: RunId) -> Option<SecretBundle> {
     let key = KeyPair::from_hex(SEALING_KEY).expect("a key");
     let plain = key.open(&sealed, &run.to_string()).expect("sealed to this key, for this run");
     Some(serde_json::from_slice(&plain).expect("a bundle"))
+}
+
+/// A sealed page of a run, opened as the scheduler would.
+pub(crate) fn open_page(sealed: &Sealed, run: RunId) -> Vec<u8> {
+    let key = KeyPair::from_hex(SEALING_KEY).expect("a key");
+    key.open(sealed, &run.to_string()).expect("sealed to this key, for this run")
 }
 
 pub(crate) fn run_id(name: &str) -> RunId {

@@ -15,6 +15,7 @@ mod locks;
 mod logs;
 mod modules;
 mod observability;
+mod orders;
 mod permissions;
 mod races;
 mod references;
