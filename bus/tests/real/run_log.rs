@@ -37,9 +37,12 @@ async fn a_long_run_is_loaded_whole() {
         headers.insert("Navvy-Run-After", n.to_string().as_str());
         let payload = vec![b'x'; 200 + (n % 7) as usize];
         acks.push(js.publish_with_headers(subject.clone(), headers, payload.into()).await.unwrap());
-    }
-    for ack in acks {
-        ack.await.unwrap();
+        // The time for an acknowledgement runs from here on, and a busy server stores what came before first.
+        if acks.len() == 100 {
+            for ack in acks.drain(..) {
+                ack.await.unwrap();
+            }
+        }
     }
     let loaded = log.load(run).await.unwrap();
     assert_eq!(loaded.len(), 2500);
