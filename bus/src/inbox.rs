@@ -10,7 +10,8 @@ use async_nats::jetstream::consumer;
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 use proto::codec::{self, CodecError};
-use proto::message::{CommandAnswer, InboxMessage, Report, Trigger};
+use proto::ids::AttemptId;
+use proto::message::{CommandAnswer, InboxMessage, Report, ReportWhat, Trigger};
 use proto::subject::{self, TRACEPARENT_HEADER};
 use proto::{RunId, Seat, ShardNo};
 use serde_json::json;
@@ -22,6 +23,8 @@ const MESSAGE_ID: &str = "Nats-Msg-Id";
 const WAIT: Duration = Duration::from_secs(30);
 /// A run's trigger is its first message; a few commands for a run that is not there yet may stand before it.
 const LOOK_AT: usize = 32;
+/// Reports of one worker about one run that may stand behind a message that nobody acknowledges for as long as that takes.
+const LOOK_AT_REPORTS: usize = 4096;
 
 /// What the server did with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,14 +87,25 @@ impl Inbox {
         Ok(None)
     }
 
-    /// What the worker in a seat told last about a run, whether anybody has read it or not; read from the stream's leader.
-    pub async fn last_report(&self, run: RunId, seat: &Seat) -> Result<Option<Report>, BusError> {
-        let Some(stored) = self.link.last(subject::INBOX, &subject::inbox_report(run, seat)).await? else { return Ok(None) };
-        match codec::decode(&stored.payload) {
-            Ok(InboxMessage::Report(report)) if report.id.run == run && report.seat() == *seat => Ok(Some(*report)),
-            // Not for its subject, or of a newer version: whoever reads the inbox says so.
-            Ok(InboxMessage::Report(_) | InboxMessage::Trigger(_) | InboxMessage::Command(_)) | Err(_) => Ok(None),
+    /// The end of an attempt as the worker in a seat told it, if nobody has acknowledged that yet; read from the stream's
+    /// leader. Looked for from where the consumer's acknowledgements have a first gap, among the worker's reports about the
+    /// run, which may be about many of its jobs.
+    pub async fn unsettled_end(&self, id: AttemptId, seat: &Seat) -> Result<Option<Report>, BusError> {
+        let subject = subject::inbox_report(id.run, seat);
+        let mut from = self.info(id.run.shard()).await?.ack_floor.stream_sequence + 1;
+        for _ in 0..LOOK_AT_REPORTS {
+            let Some(stored) = self.link.first_from(subject::INBOX, &subject, from).await? else { return Ok(None) };
+            from = stored.seq + 1;
+            // What is not for its subject, or of a newer version: whoever reads the inbox says so.
+            if let Ok(InboxMessage::Report(report)) = codec::decode(&stored.payload)
+                && report.id == id
+                && report.seat() == *seat
+                && matches!(report.what, ReportWhat::Ended(_))
+            {
+                return Ok(Some(*report));
+            }
         }
+        Ok(None)
     }
 
     /// What is there for a shard, and whatever comes. Several schedulers may consume one shard; each message goes to one.
@@ -102,9 +116,12 @@ impl Inbox {
 
     /// How many messages of a shard nobody has been given yet. Fails when the stream or its consumer is not there.
     pub async fn depth(&self, shard: ShardNo) -> Result<u64, BusError> {
+        Ok(self.info(shard).await?.num_pending)
+    }
+
+    async fn info(&self, shard: ShardNo) -> Result<consumer::Info, BusError> {
         let subject = format!("CONSUMER.INFO.{}.{}", subject::INBOX, subject::shard_consumer(shard));
-        let info: consumer::Info = self.link.api(Op("look at", &subject), &json!({})).await?;
-        Ok(info.num_pending)
+        self.link.api(Op("look at", &subject), &json!({})).await
     }
 
     /// A place for the answer to one command. Put its subject into the command before publishing it.

@@ -7,7 +7,7 @@ use crate::{
 };
 use bus::{BusError, FleetEvent};
 use domain::run::Input;
-use proto::{Seat, ids::AttemptId, message::ReportWhat};
+use proto::{Seat, ids::AttemptId};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -162,11 +162,8 @@ async fn settle(shard: &Shard, id: AttemptId, seat: &Seat, seen: String) -> Resu
 /// A worker that has told the end of an attempt drops it from its list, and a scheduler that died with that message in its
 /// hands keeps others from it until its time to acknowledge is over. The store knows it all the while.
 async fn last_word(shard: &Shard, id: AttemptId, seat: &Seat) -> Result<Option<Input>, BusError> {
-    let report = shard.bus.inbox().last_report(id.run, seat).await?.filter(|report| report.id == id);
-    Ok(report.and_then(|report| match report.what {
-        ReportWhat::Ended(_) => Some(Input::Report { job: id.job, attempt: id.attempt, worker: report.worker, what: report.what }),
-        ReportWhat::Phase { .. } | ReportWhat::CommitResolved { .. } | ReportWhat::OrderEvents { .. } => None,
-    }))
+    let report = shard.bus.inbox().unsettled_end(id, seat).await?;
+    Ok(report.map(|report| Input::Report { job: id.job, attempt: id.attempt, worker: report.worker, what: report.what }))
 }
 
 /// Stop signals are not stored, so they are repeated until the attempt has ended.
