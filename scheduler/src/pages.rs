@@ -75,6 +75,7 @@ pub(crate) async fn show(shard: &Shard, slot: &tokio::sync::Mutex<Slot>, pages: 
             slot.lock().await.touched.extend(pages.map(|page| page.page).chain([page.page]));
             return Err(error);
         }
+        failpoint::failpoint!("scheduler.page.shown");
     }
     Ok(())
 }
