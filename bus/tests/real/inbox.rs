@@ -4,8 +4,9 @@ use crate::support::words::{SHARD, run, trigger};
 use crate::support::{GENEROUS, Ground, eventually, soon};
 use bus::BusError;
 use jiff::Timestamp;
-use proto::message::{Command, CommandAnswer, CommandVerb, InboxMessage};
-use proto::{RunId, ShardNo};
+use proto::ids::AttemptId;
+use proto::message::{AttemptOutcome, Command, CommandAnswer, CommandVerb, InboxMessage, JobResult, Report, ReportWhat};
+use proto::{AttemptNo, JobNo, PoolName, RunId, ShardNo};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -52,6 +53,36 @@ async fn the_first_trigger_says_whether_a_run_was_accepted() {
     inbox.publish(known, &trigger(known), "t", None).await.unwrap();
     assert_eq!(inbox.first_trigger(known).await.unwrap().unwrap().run, known);
     assert_eq!(inbox.first_trigger(unknown).await.unwrap(), None);
+}
+
+/// Of many jobs of one run on one worker, the end of each is found: in whoever's hands it is, until it is acknowledged.
+#[tokio::test]
+async fn an_end_that_nobody_acknowledged_is_found_behind_reports_about_other_jobs() {
+    let ground = Ground::new().await;
+    let (inbox, run) = (ground.bus.inbox(), run());
+    let told = |job, what| Report {
+        id: AttemptId { run, job: JobNo(job), attempt: AttemptNo::FIRST },
+        pool: PoolName::default(),
+        worker: "w1".parse().unwrap(),
+        at: Timestamp::UNIX_EPOCH,
+        what,
+    };
+    let ended = |job| told(job, ReportWhat::Ended(AttemptOutcome::Succeeded { result: JobResult::Nothing }));
+    let going_on = told(2, ReportWhat::Phase { phase: "run".into() });
+    let seat = going_on.seat();
+    let mut deliveries = inbox.consume(SHARD).await.unwrap();
+    for (key, report) in [("0", ended(0)), ("1", ended(1)), ("2", going_on.clone())] {
+        inbox.publish(run, &InboxMessage::Report(Box::new(report)), key, None).await.unwrap();
+    }
+    let first = soon("the first end", deliveries.next()).await.unwrap().unwrap();
+    let _second = soon("the second end", deliveries.next()).await.unwrap().unwrap();
+    for job in [0, 1] {
+        assert_eq!(inbox.unsettled_end(ended(job).id, &seat).await.unwrap(), Some(ended(job)));
+    }
+    first.ack().await.unwrap();
+    assert_eq!(inbox.unsettled_end(ended(0).id, &seat).await.unwrap(), None, "settled");
+    assert_eq!(inbox.unsettled_end(ended(1).id, &seat).await.unwrap(), Some(ended(1)));
+    assert_eq!(inbox.unsettled_end(going_on.id, &seat).await.unwrap(), None, "it goes on");
 }
 
 #[tokio::test]
