@@ -28,12 +28,11 @@ pub(crate) fn touch(touched: &mut BTreeSet<u32>, run: &Run, events: &[Event]) {
             | Event::JobTimedOut { job, .. }
             | Event::JobCancelled { job }
             | Event::JobSkipped { job }
-            | Event::JobUnknown { job, .. } => touch_with_feeds(touched, run, *job, false),
-            // What it feeds may be ready now.
-            Event::JobSucceeded { job } => touch_with_feeds(touched, run, *job, true),
+            | Event::JobUnknown { job, .. }
+            | Event::JobSucceeded { job } => touch_with_feeds(touched, run, *job),
             Event::OrdersSkipped { orders } | Event::OrdersCancelled { orders } => {
                 for job in orders {
-                    touch_with_feeds(touched, run, *job, false);
+                    touch_with_feeds(touched, run, *job);
                 }
             }
             Event::LocksGranted
@@ -51,13 +50,13 @@ pub(crate) fn touch(touched: &mut BTreeSet<u32>, run: &Run, events: &[Event]) {
     }
 }
 
-fn touch_with_feeds(touched: &mut BTreeSet<u32>, run: &Run, no: JobNo, always: bool) {
+/// An order, and, where it is over, what has become ready by that. How many others a blocked one still waits for is not
+/// shown, so its page stays as it is.
+fn touch_with_feeds(touched: &mut BTreeSet<u32>, run: &Run, no: JobNo) {
     touched.insert(JobsPage::of(no));
-    let Some(job) = run.job(no) else { return };
-    // An order that ended any other way than well makes optional ones ready.
-    if always || job.state.is_over() {
-        touched.extend(job.feeds.iter().copied().map(JobsPage::of));
-    }
+    let Some(job) = run.job(no).filter(|job| job.state.is_over()) else { return };
+    let ready = job.feeds.iter().filter(|feed| run.job(**feed).is_some_and(|fed| fed.unmet == 0));
+    touched.extend(ready.copied().map(JobsPage::of));
 }
 
 /// The touched pages as they are now; they count as shown until they could not be.
@@ -75,6 +74,7 @@ pub(crate) async fn show(shard: &Shard, slot: &tokio::sync::Mutex<Slot>, pages: 
             slot.lock().await.touched.extend(pages.map(|page| page.page).chain([page.page]));
             return Err(error);
         }
+        failpoint::failpoint!("scheduler.page.shown");
     }
     Ok(())
 }

@@ -71,7 +71,10 @@ pub(crate) async fn show(shard: &Shard, run: RunId) {
     failpoint::failpoint!("scheduler.view.due", view.status);
     // The pages first: who sees the view finds them.
     let shown = match pages::show(shard, &slot, pages).await {
-        Ok(()) => shard.bus.views().put(&view).await,
+        Ok(()) => {
+            failpoint::failpoint!("scheduler.pages.shown", view.status);
+            shard.bus.views().put(&view).await
+        }
         Err(error) => Err(error),
     };
     match shown {

@@ -1,7 +1,8 @@
 //! A fleet of the bench's own: every role a process of this same binary, as in a real one.
 
 use anyhow::Context as _;
-use bus::{Bus, Server, ServerOptions};
+use bus::{Bus, Role, Server, ServerOptions};
+use proto::Seat;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
 use tokio::{
@@ -12,6 +13,15 @@ use tokio::{
 /// Slots of the one worker.
 pub(super) const SLOTS: usize = 8;
 const TOKEN: &str = "bench-token-of-a-fleet-that-lives-for-a-minute";
+
+/// Who does the work of a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hands {
+    /// A worker with [`SLOTS`].
+    Worker,
+    /// Nobody yet.
+    None,
+}
 
 /// A running fleet.
 pub(super) struct BenchFleet {
@@ -24,7 +34,7 @@ pub(super) struct BenchFleet {
 }
 
 impl BenchFleet {
-    pub(super) async fn start(git_url: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) async fn start(git_url: Option<&str>, hands: Hands) -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("navvy-bench-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&dir).context("make the bench's folder")?;
         let server = Server::start(ServerOptions::in_dir(dir.join("nats"))).await?;
@@ -36,12 +46,26 @@ impl BenchFleet {
         let migrated = fleet.navvy(&["admin", "migrate"], &allowed)?.status().await?;
         anyhow::ensure!(migrated.success(), "navvy admin migrate: {migrated}");
         fleet.spawn("scheduler", &["scheduler"], &allowed)?;
-        let slots = SLOTS.to_string();
-        fleet.spawn("worker", &["worker", "--name", "bench", "--slots", &slots], &allowed)?;
+        if hands == Hands::Worker {
+            let slots = SLOTS.to_string();
+            fleet.spawn("worker", &["worker", "--name", "bench", "--slots", &slots], &allowed)?;
+        }
         fleet.spawn("gateway", &["gateway", "--listen", "127.0.0.1:0"], &allowed)?;
         fleet.url = fleet.ready_url().await?;
-        fleet.wait_for_worker().await?;
+        if hands == Hands::Worker {
+            fleet.wait_for_worker().await?;
+        }
         Ok(fleet)
+    }
+
+    /// A connection of a worker of this process.
+    pub(super) async fn bus_of(&self, seat: &Seat) -> anyhow::Result<Bus> {
+        Ok(Bus::connect(self.server.connect_as("navvy bench", Role::Worker(seat.clone()))).await?)
+    }
+
+    /// The process of a role.
+    pub(super) fn pid(&self, role: &str) -> anyhow::Result<u32> {
+        self.roles.get(role).and_then(Child::id).with_context(|| format!("{role} has ended"))
     }
 
     fn navvy(&self, args: &[&str], allowed: &str) -> anyhow::Result<Command> {
@@ -97,8 +121,8 @@ impl BenchFleet {
     pub(super) async fn idle_memory(&self) -> anyhow::Result<BTreeMap<String, f64>> {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut memory = BTreeMap::new();
-        for (role, child) in &self.roles {
-            let pid = child.id().with_context(|| format!("{role} has ended"))?;
+        for role in self.roles.keys() {
+            let pid = self.pid(role)?;
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("read /proc: memory is measured on Linux only")?;
             let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
             let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;

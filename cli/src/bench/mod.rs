@@ -3,6 +3,7 @@
 //!
 //! Figures are ratios wherever a floor exists: the bare pipeline of the message layer, terraform called by hand.
 
+mod dag;
 mod fleet;
 mod jobs;
 mod logs;
@@ -10,13 +11,16 @@ mod report;
 mod terraform;
 
 use crate::{exit::Exit, output::Out, problem::CliError, roles};
-use clap::Args;
-use fleet::BenchFleet;
+use clap::{Args, Subcommand};
+use fleet::{BenchFleet, Hands};
 use report::Report;
 
 /// Arguments of `navvy bench`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<BenchVerb>,
     /// How many requests are timed one after another.
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) samples: usize,
@@ -38,8 +42,18 @@ pub(crate) struct BenchArgs {
     pub(crate) terraform_runs: usize,
 }
 
+/// What else is measured.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum BenchVerb {
+    /// Measure graphs of no-op orders: what an order costs when its run is large.
+    Dag(dag::DagArgs),
+}
+
 /// `navvy bench`.
 pub(crate) async fn verb(out: &Out, args: &BenchArgs) -> Result<Exit, CliError> {
+    if let Some(BenchVerb::Dag(args)) = &args.what {
+        return dag::verb(out, args).await;
+    }
     let report = run(args, |doing| out.waiting(doing)).await;
     out.done_waiting();
     let failed = roles::role_failed("cannot measure", "`navvy doctor` says what is missing on this machine");
@@ -55,7 +69,7 @@ pub(crate) async fn verb(out: &Out, args: &BenchArgs) -> Result<Exit, CliError> 
 /// Measures everything.
 async fn run(args: &BenchArgs, mut say: impl FnMut(&str)) -> anyhow::Result<Report> {
     say("starting a fleet on loopback");
-    let fleet = BenchFleet::start(args.git_url.as_deref()).await?;
+    let fleet = BenchFleet::start(args.git_url.as_deref(), Hands::Worker).await?;
     say("idle memory");
     let memory = fleet.idle_memory().await?;
     say("the bare pipeline of the message layer");

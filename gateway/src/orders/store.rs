@@ -25,6 +25,7 @@ pub(super) async fn take_in(app: &App, mut intake: Intake) -> Result<Admitted, R
     let trigger = trigger(&intake);
     let shown = trigger.clone();
     let admitted = in_time(admit(app, &intake, trigger)).await?;
+    failpoint::failpoint!("gateway.admitted");
     if !admitted.replayed {
         // Seen in the list at once, even while no scheduler looks.
         app.index.accepted(shown);

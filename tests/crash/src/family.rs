@@ -22,6 +22,18 @@ pub fn below(pid: u32) -> Vec<Pid> {
     found
 }
 
+/// The processes that one started and that are still its own.
+pub fn children(pid: u32) -> Vec<Pid> {
+    let is_child = |child: &Pid| parent_of(*child).is_some_and(|parent| parent.as_raw() == pid.cast_signed());
+    below(pid).into_iter().filter(is_child).collect()
+}
+
+/// Who started a process, or took it over.
+pub fn parent_of(pid: Pid) -> Option<Pid> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).and_then(|pid| pid.trim().parse().ok()).map(Pid::from_raw)
+}
+
 /// SIGKILL for each of them. One that has gone already is no error.
 pub fn kill_all(family: &[Pid]) {
     for pid in family {

@@ -41,6 +41,7 @@ impl Ground {
             .set("PATH", format!("{}:{}:{path}", self.tools.path().display(), tools.display()))
             .set("NAVVY__SCHEDULER__LEASE", "6s")
             .set("NAVVY__SCHEDULER__SWEEP", "1s")
+            .set("NAVVY__SCHEDULER__WATCHDOG_SLACK", "2s")
             .set("NAVVY__WORKER__HEARTBEAT", "1s")
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::{
     lane::{Ground, Lane},
-    play::{Played, play},
-    points::Scenario,
+    orders::{self, points::OrdersScenario},
+    play::{self, Played},
+    points::{self, Dies, Scenario},
     report::{Line, Report},
 };
 use std::{
@@ -12,6 +13,59 @@ use std::{
     time::Instant,
 };
 
+/// A moment of any kind of run.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment {
+    Terraform(Scenario),
+    Orders(OrdersScenario),
+}
+
+/// Every moment, in the order of the matrix.
+pub fn all() -> Vec<Moment> {
+    let orders = orders::points::ALL.iter().copied().map(Moment::Orders);
+    points::all().into_iter().map(Moment::Terraform).chain(orders).collect()
+}
+
+impl Moment {
+    pub fn row(&self) -> &'static str {
+        match self {
+            Self::Terraform(scenario) => scenario.row,
+            Self::Orders(scenario) => scenario.row,
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Terraform(scenario) => scenario.moment,
+            Self::Orders(scenario) => scenario.moment,
+        }
+    }
+
+    pub fn dies(&self) -> Dies {
+        match self {
+            Self::Terraform(scenario) => scenario.dies,
+            Self::Orders(scenario) => scenario.dies,
+        }
+    }
+
+    /// How often it is played in so many rounds. Moments of orders are many and each is several orders long: one round of
+    /// three is theirs.
+    fn rounds(&self, wanted: usize) -> usize {
+        match self {
+            Self::Terraform(_) => wanted,
+            Self::Orders(_) => wanted.div_ceil(3),
+        }
+    }
+
+    async fn play(&self, lane: &mut Lane, name: &str) -> anyhow::Result<Played> {
+        match self {
+            Self::Terraform(scenario) => play::play(lane, scenario, name).await,
+            Self::Orders(scenario) => orders::play::play(lane, scenario, name).await,
+        }
+    }
+}
+
 /// How to play.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -19,7 +73,7 @@ pub struct Wanted {
     pub rounds: usize,
     /// Fleets at a time.
     pub lanes: usize,
-    /// Only this row, or moments that hold this text.
+    /// Only these rows, or moments that hold these texts; several with commas between them.
     pub only: Option<String>,
 }
 
@@ -39,15 +93,20 @@ struct Desk {
     lines: Mutex<Vec<Line>>,
 }
 
-/// Plays every scenario.
-pub async fn run(scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<Report> {
+/// Plays every moment.
+pub async fn run(moments: &[Moment], wanted: &Wanted) -> anyhow::Result<Report> {
     let began = Instant::now();
-    let is_meant = |scenario: &Scenario, only: &str| {
-        only == scenario.row || (!only.starts_with('C') && format!("{} {:?}", scenario.moment, scenario.dies).contains(only))
+    let is_meant = |moment: &Moment, only: &str| {
+        only == moment.row() || (!only.starts_with('C') && format!("{} {:?}", moment.name(), moment.dies()).contains(only))
     };
-    let chosen: Vec<Scenario> =
-        scenarios.iter().filter(|scenario| wanted.only.as_ref().is_none_or(|only| is_meant(scenario, only))).copied().collect();
-    let order = (0..wanted.rounds).flat_map(|round| (0..chosen.len()).map(move |index| (index, round)));
+    let chosen: Vec<Moment> = moments
+        .iter()
+        .filter(|moment| wanted.only.as_ref().is_none_or(|only| only.split(',').any(|only| is_meant(moment, only))))
+        .copied()
+        .collect();
+    let rounds: Vec<usize> = chosen.iter().map(|moment| moment.rounds(wanted.rounds)).collect();
+    let each = |round| rounds.iter().enumerate().filter(move |(_, rounds)| round < **rounds).map(move |(index, _)| (index, round));
+    let order = (0..wanted.rounds).flat_map(each);
     let desk = Arc::new(Desk { waiting: Mutex::new(order.collect()), lines: Mutex::new(chosen.iter().map(Line::new).collect()) });
     let ground = Ground::prepare()?;
     let lanes: Vec<_> =
@@ -59,24 +118,25 @@ pub async fn run(scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<Repo
     Ok(Report { rounds: wanted.rounds, lanes: wanted.lanes, seconds: began.elapsed().as_secs(), lines })
 }
 
-async fn work(ground: Arc<Ground>, scenarios: Vec<Scenario>, desk: Arc<Desk>) -> anyhow::Result<()> {
+async fn work(ground: Arc<Ground>, moments: Vec<Moment>, desk: Arc<Desk>) -> anyhow::Result<()> {
     let mut lane: Option<Lane> = None;
     loop {
         let next = desk.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some((index, round)) = next else { return Ok(()) };
-        let scenario = &scenarios[index];
+        let moment = &moments[index];
         let mut stage = match lane.take() {
             Some(lane) => lane,
             None => Lane::open(&ground).await?,
         };
-        let name = format!("{}-{index}-{round}", scenario.row.to_ascii_lowercase());
-        let played = play(&mut stage, scenario, &name)
+        let name = format!("{}-{index}-{round}", moment.row().to_ascii_lowercase());
+        let played = moment
+            .play(&mut stage, &name)
             .await
             .unwrap_or_else(|error| Played { violations: vec![format!("the scenario broke off: {error:#}")], ..Played::default() });
         if played.violations.is_empty() {
             lane = Some(stage);
         } else {
-            eprintln!("✗ {} {} (round {round}): {:#?}", scenario.row, scenario.moment, played.violations);
+            eprintln!("✗ {} {} (round {round}): {:#?}", moment.row(), moment.name(), played.violations);
             show_logs(&stage);
         }
         desk.lines.lock().unwrap_or_else(PoisonError::into_inner)[index].add(played);

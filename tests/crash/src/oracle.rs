@@ -49,7 +49,7 @@ pub fn violations(promises: &Promises, runs: &[Logged], effects: &[Effect]) -> V
 }
 
 /// Promises: one run for each request, and it is there.
-fn kept(promises: &Promises, runs: &[Logged]) -> Vec<String> {
+pub(crate) fn kept(promises: &Promises, runs: &[Logged]) -> Vec<String> {
     let mut found = Vec::new();
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for (key, answers) in &promises.0 {

@@ -1,9 +1,6 @@
 //! What came of the matrix, as a table and as JSON.
 
-use crate::{
-    play::Played,
-    points::{Dies, Scenario},
-};
+use crate::{matrix::Moment, play::Played, points::Dies};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, time::Duration};
 
@@ -30,14 +27,14 @@ pub struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(scenario: &Scenario) -> Self {
-        let point = match scenario.dies {
+    pub(crate) fn new(moment: &Moment) -> Self {
+        let point = match moment.dies() {
             Dies::At { point, .. } => point.to_owned(),
             Dies::AtWithWorker { point, .. } => format!("{point} + worker"),
             Dies::Holding(victims) => format!("kill {victims:?}"),
             Dies::Tool => "the tool's own end".to_owned(),
         };
-        let (row, moment, slowest) = (scenario.row, scenario.moment, Duration::ZERO);
+        let (row, moment, slowest) = (moment.row(), moment.name(), Duration::ZERO);
         Self { row, moment, point, played: 0, hits: 0, unknown: 0, violations: Vec::new(), slowest }
     }
 
@@ -78,7 +75,7 @@ impl Report {
                 line.violations.len()
             );
         }
-        text.push_str("| C22 | ssh, sync, ansible and Proxmox steps | *these actions do not exist yet* | 0 | 0 | 0 | – | – |\n");
+        text.push_str("| C22 | ssh, sync and Proxmox steps | *these actions do not exist yet* | 0 | 0 | 0 | – | – |\n");
         let _ = write!(
             text,
             "\n{} moments, {} scenarios, {} deaths at their point, {} unknown and settled, {} violations, {} s with {} fleets at a time",

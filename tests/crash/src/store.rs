@@ -4,7 +4,10 @@ use anyhow::Context as _;
 use async_nats::jetstream;
 use bus::{Bus, ConnectOptions};
 use futures_util::TryStreamExt as _;
-use proto::RunId;
+use proto::{
+    RunId,
+    view::{JobView, JobsPage, RunView},
+};
 use serde_json::Value;
 
 /// A look into the store.
@@ -51,6 +54,17 @@ impl Store {
         Ok(runs)
     }
 
+    /// What is shown of a run: its view, and its orders by number.
+    pub async fn shown(&self, run: &str) -> anyhow::Result<(RunView, Vec<JobView>)> {
+        let run: RunId = run.parse()?;
+        let view = self.bus.views().get(run).await?.context("the run has a view")?;
+        let mut jobs = Vec::new();
+        for page in 0..JobsPage::count(view.orders.map_or(0, |orders| orders.total)) {
+            jobs.extend(self.bus.views().jobs(run, page).await?.with_context(|| format!("page {page} is there"))?.jobs);
+        }
+        Ok((view, jobs))
+    }
+
     /// Has the servers choose another leader of a stream.
     pub async fn step_down(&self, stream: &str) -> anyhow::Result<()> {
         let _: Value = self.jetstream.request(format!("STREAM.LEADER.STEPDOWN.{stream}"), &()).await?;
@@ -72,6 +86,11 @@ impl Logged {
     /// The workspace that the run is for: tests give each thing they do one of its own.
     pub fn workspace(&self) -> &str {
         self.of("accepted").next().and_then(|event| event["trigger"]["spec"]["workspace"].as_str()).unwrap_or_default()
+    }
+
+    /// The trace of a run of orders: tests give each a trace of its own.
+    pub fn trace(&self) -> &str {
+        self.of("accepted").next().and_then(|event| event["trigger"]["spec"]["trace_id"].as_str()).unwrap_or_default()
     }
 
     /// How it ended, if it did.

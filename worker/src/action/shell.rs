@@ -194,6 +194,7 @@ async fn run(stage: &mut Stage, spec: &ShellSpec, bundle: &OrderBundle, environm
         if !matches!(tokio::time::timeout(TELL_WAIT, told).await, Ok(Ok(()))) {
             tracing::warn!(attempt = %stage.folder.id, "the events of an order were not told");
         }
+        failpoint::failpoint!("worker.events.told");
     }
     outcome.of_attempt(JobResult::Order)
 }

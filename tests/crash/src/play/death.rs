@@ -2,6 +2,7 @@
 
 use super::Play;
 use crate::{
+    family::parent_of,
     lane::{OTHER_WORKER, WORKER},
     points::{Dies, Then, Victim},
 };
@@ -104,11 +105,6 @@ impl Play<'_> {
 
 fn read_pid(path: &Path) -> Option<Pid> {
     fs::read_to_string(path).ok()?.trim().parse().ok().map(Pid::from_raw)
-}
-
-fn parent_of(pid: Pid) -> Option<Pid> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("PPid:")).and_then(|pid| pid.trim().parse().ok()).map(Pid::from_raw)
 }
 
 fn end(pid: Option<Pid>) {
