@@ -7,7 +7,7 @@
 use super::Intake;
 use crate::{
     answers::{FieldProblem, Refusal, chain},
-    app::{App, in_time},
+    app::App,
     deploy::Admitted,
     telling::{Callback, Method},
 };
@@ -24,7 +24,9 @@ pub(super) async fn take_in(app: &App, mut intake: Intake) -> Result<Admitted, R
     tracing::Span::current().record("run", tracing::field::display(intake.identity.run));
     let trigger = trigger(&intake);
     let shown = trigger.clone();
-    let admitted = in_time(admit(app, &intake, trigger)).await?;
+    // A large job is hundreds of pages: as long as any request may take, and not the moment that one look at the store gets.
+    let admitted = tokio::time::timeout(app.limits.request_timeout, admit(app, &intake, trigger));
+    let admitted = admitted.await.map_err(|_| Refusal::Unavailable)??;
     failpoint::failpoint!("gateway.admitted");
     if !admitted.replayed {
         // Seen in the list at once, even while no scheduler looks.

@@ -7,7 +7,7 @@ use proto::{
     git::CommitId,
     ids::AttemptId,
     lock::{LockKey, LockRecord},
-    message::{InboxMessage, JobOrder},
+    message::{InboxMessage, JobOrder, ReportWhat},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -82,8 +82,6 @@ pub struct Store {
     heard: BTreeSet<Once>,
     pub work: Vec<Waiting>,
     ordered: BTreeMap<AttemptId, u64>,
-    /// The last report of each worker about a run, read or not.
-    reports: BTreeMap<(RunId, WorkerId), Rc<InboxMessage>>,
     pushes: u32,
 }
 
@@ -184,17 +182,18 @@ impl Store {
         };
         let seq = self.next();
         let message = Rc::new(message);
-        if let InboxMessage::Report(report) = &*message {
-            self.reports.insert((run, report.worker.clone()), message.clone());
-        }
         let command = if let Once::Command(number) = once { Some(number.to_string()) } else { None };
         self.inbox.push(Letter { seq, run, message, command, reply, visible_at: 0, delivered: 0, taken: 0 });
         true
     }
 
-    /// What a worker told last about a run, whether anybody has read it or not.
-    pub fn last_report(&self, run: RunId, worker: &WorkerId) -> Option<Rc<InboxMessage>> {
-        self.reports.get(&(run, worker.clone())).cloned()
+    /// How an attempt ended, if its worker told it and nobody has acknowledged that yet.
+    pub fn unheard_end(&self, id: AttemptId, worker: &WorkerId) -> Option<Rc<InboxMessage>> {
+        let tells = |message: &InboxMessage| match message {
+            InboxMessage::Report(report) => report.id == id && report.worker == *worker && matches!(report.what, ReportWhat::Ended(_)),
+            InboxMessage::Trigger(_) | InboxMessage::Command(_) => false,
+        };
+        self.inbox.iter().find(|letter| tells(&letter.message)).map(|letter| letter.message.clone())
     }
 
     /// Takes a message out of the inbox.

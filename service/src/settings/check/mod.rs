@@ -7,6 +7,7 @@ mod address;
 mod edge;
 mod fleet;
 mod forge;
+mod orders;
 
 use address::UrlFault;
 
@@ -63,8 +64,11 @@ impl Settings {
         edge::nats(&self.nats, &mut found);
         edge::gateway(&self.gateway, &mut found);
         forge::github(&self.gateway.github, &mut found);
+        orders::orders(&self.gateway, &mut found);
         fleet::scheduler(self, &mut found);
         fleet::worker(&self.worker, &mut found);
+        orders::sources(&self.worker.sources, &mut found);
+        orders::credentials(&self.worker.credentials, &mut found);
         fleet::git(&self.git, &mut found);
         edge::ops(self, &mut found);
         if found.0.is_empty() { Ok(()) } else { Err(found.0) }

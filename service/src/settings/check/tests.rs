@@ -28,6 +28,9 @@ gateway.trusted_proxies=10.0.0.1,fd00::1
 gateway.github.api_url=https://git.example/api/v3; gateway.github.token=ghp_x
 gateway.github.api_url=http://127.0.0.1:9; gateway.github.edit_interval=1s
 gateway.github.webhook_secret=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; gateway.github.webhook_secret_previous=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+gateway.orders.git_base=http://127.0.0.1:3000; gateway.orders.max_parallel=5; gateway.orders.default_parallel=5; gateway.callback_hosts=ci.example:8443
+worker.sources.archive_folders=/srv/archives; worker.credentials.folders=/run/secrets; worker.credentials.variables=TOKEN
+worker.credentials.vault_url=https://vault.example; worker.credentials.vault_role_id=a; worker.credentials.vault_secret_id_file=/run/id
 nats.url=nats://a:4222, tls://b:4222; nats.user=u; nats.password=p
 scheduler.sealing_key=0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0F
 scheduler.lease=15s
@@ -58,6 +61,21 @@ gateway.allowed_origins=https://*.a.example | origin
 gateway.allowed_origins=null | origin
 gateway.admin_token=short | 32
 gateway.public_url=navvy.example | https://
+gateway.callback_hosts=*.example | exactly
+gateway.callback_secret=short | guessed
+gateway.orders.short_pool=Short | lower-case
+gateway.orders.git_base=http://git.example | https
+gateway.orders.max_orders=20001 | fit
+gateway.orders.max_order_bytes=1000000 | fit
+gateway.orders.max_parallel=3000 | fit
+gateway.orders.default_parallel=11; gateway.orders.max_parallel=10 | fit
+worker.sources.archive_hosts=https://a.example | exactly
+worker.sources.archive_folders=archives | absolute
+worker.credentials.folders=/ | absolute
+worker.credentials.variables=NAVVY_TOKEN | secrets
+worker.credentials.aws_ssm_endpoint=http://aws.example | https
+worker.credentials.vault_url=https://vault.example | who asks
+worker.credentials.vault_token_file=/run/token | nowhere
 gateway.public_url=https://u:p@navvy.example | user
 gateway.body_limit_bytes=0 | 1024
 gateway.body_limit_bytes=67108865 | 64 MiB

@@ -6,11 +6,7 @@ use super::{
 };
 use crate::{core::Away, sometimes::Case};
 use domain::run::Input;
-use proto::{
-    WorkerId,
-    ids::AttemptId,
-    message::{InboxMessage, ReportWhat},
-};
+use proto::{WorkerId, ids::AttemptId, message::InboxMessage};
 use std::collections::{BTreeMap, BTreeSet};
 
 const LEASE: u64 = 45_000;
@@ -64,11 +60,9 @@ async fn settle(shell: &Shell, id: AttemptId, worker: &WorkerId, seen: &str) -> 
 
 /// The end of an attempt, if its worker told it and nobody has read it yet.
 async fn last_word(shell: &Shell, id: AttemptId, worker: &WorkerId) -> Result<Option<Input>, Away> {
-    let told = shell.ctx.read(|store, _| store.last_report(id.run, worker)).await?;
+    let told = shell.ctx.read(|store, _| store.unheard_end(id, worker)).await?;
     let Some(InboxMessage::Report(report)) = told.as_deref() else { return Ok(None) };
-    let ended = report.id == id && matches!(report.what, ReportWhat::Ended(_));
-    let input = || Input::Report { job: id.job, attempt: id.attempt, worker: worker.clone(), what: report.what.clone() };
-    Ok(ended.then(input))
+    Ok(Some(Input::Report { job: id.job, attempt: id.attempt, worker: worker.clone(), what: report.what.clone() }))
 }
 
 /// Judges leases and repeats stop signals.
