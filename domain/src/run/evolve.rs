@@ -3,7 +3,8 @@
 use super::{
     deadline::job_timeout,
     event::{Event, JobPlan},
-    state::{Attempt, AttemptEnd, Cancel, Gate, GateState, Job, JobKind, JobState, LockState, Order, Resolution, Run},
+    orders::Order,
+    state::{Attempt, AttemptEnd, Cancel, Gate, GateState, Job, JobKind, JobState, LockState, Resolution, Run},
     tally,
 };
 use crate::planted::planted;

@@ -12,6 +12,7 @@ mod event;
 mod evolve;
 mod input;
 mod narrator;
+mod orders;
 mod plan_jobs;
 mod refusal;
 mod report;
@@ -27,10 +28,9 @@ pub use event::{Entry, Event, JobPlan, fold};
 pub use evolve::evolve;
 pub use input::{Input, Policy};
 pub use narrator::Narrator;
+pub use orders::{Missed, Order, Orders};
 pub use refusal::Refusal;
-pub use state::{
-    Attempt, AttemptEnd, Cancel, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Missed, Order, Orders, Resolution, Run,
-};
+pub use state::{Attempt, AttemptEnd, Cancel, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Resolution, Run};
 pub use told::{Told, WHOLE_RUN};
 pub use view::{jobs_page, status, view};
 

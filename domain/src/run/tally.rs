@@ -1,6 +1,7 @@
 //! What is counted and kept of the orders of a run while they move, so that each decision costs what it touches.
 
-use super::state::{Job, JobState, Missed, Orders};
+use super::orders::{Missed, Orders};
+use super::state::{Job, JobState};
 use crate::planted::planted;
 use proto::{JobNo, message::RunSpec, orders::OrderCounts};
 

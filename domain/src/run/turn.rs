@@ -6,7 +6,8 @@ use super::{
     event::Event,
     evolve,
     input::Policy,
-    state::{Ending, Job, JobKind, JobState, LockState, Orders, Run},
+    orders::Orders,
+    state::{Ending, Job, JobKind, JobState, LockState, Run},
 };
 use crate::planted::planted;
 use jiff::Timestamp;

@@ -1,7 +1,8 @@
 //! A run as everybody may see it.
 
 use super::deadline::job_timeout;
-use super::state::{Attempt, AttemptEnd, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Orders, Run};
+use super::orders::Orders;
+use super::state::{Attempt, AttemptEnd, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Run};
 use proto::{
     JobNo,
     message::{Failure, RunSpec},
