@@ -224,6 +224,17 @@ show_result() {
   echo "   the fleet's address:   $NAVVY_URL"
 }
 
+# The other kind of run: shell commands that wait for one another, the last of which may fail.
+run_orders() {
+  say "a job of orders: examples/orders-hello"
+  local told orders
+  told="$("$navvy" orders submit --watch examples/orders-hello/job.json)" || die "the job of orders did not succeed"
+  printf '%s\n' "$told"
+  orders="${told%%$'\n'*}"
+  "$navvy" run graph "$orders"
+  "$navvy" run done "$orders"
+}
+
 stay() {
   cat <<HINTS
 
@@ -254,5 +265,6 @@ submit
 run_to_the_gate
 approve_and_apply
 show_result
+run_orders
 [[ "${DEMO_EXIT:-0}" != 1 ]] || exit 0
 stay
