@@ -7,7 +7,7 @@ use proto::{
     git::CommitId,
     lock::LockKey,
     message::{Failure, RunSpec},
-    orders::OrderCounts,
+    orders::{OrderCounts, OrdersSpec},
     terraform::PlanSummary,
     view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, RunView, WaitingFor},
 };
@@ -76,6 +76,14 @@ pub(crate) struct RunBody {
     jobs: Option<Vec<JobView>>,
 }
 
+/// Sealed addresses say nothing to anybody but gateways.
+fn shown(spec: RunSpec) -> RunSpec {
+    match spec {
+        RunSpec::Orders(spec) => RunSpec::Orders(OrdersSpec { callbacks: Vec::new(), ..spec }),
+        RunSpec::Terraform(_) | RunSpec::Probe(_) => spec,
+    }
+}
+
 /// A page of the list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunsBody {
@@ -106,7 +114,7 @@ impl RunBody {
             failed_phase: view.failed_phase,
             failure: view.failure,
             waiting_for: view.waiting_for,
-            spec: view.spec,
+            spec: shown(view.spec),
             pool: view.pool,
             by: view.by,
             commit: view.commit,
