@@ -71,6 +71,10 @@ async fn begin(shard: &Shard, ask: &Ask, public_key: &str) -> Result<AskAnswer, 
     let slot = shard.slot(run);
     let mut slot = slot.lock().await;
     slot.load(shard, run).await?;
+    if slot.run.is_none() {
+        // This process may have looked for the run before another one made it (its secrets are stored first).
+        slot.refresh(shard, run).await?;
+    }
     let Some(state) = slot.run.as_ref() else { return Ok(AskAnswer::Refused { reason: "there is no such run".to_owned() }) };
     if !state.locks.is_empty() && shard.lock_watch.trouble().is_some() {
         return Ok(AskAnswer::Later { reason: LOCKS_LOST.to_owned() });

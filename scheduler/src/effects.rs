@@ -61,8 +61,9 @@ async fn publish_order(shard: &Shard, slot: &mut Slot, order: &JobOrder) -> Resu
         return Ok(());
     }
     let mut stored = shard.bus.work().publish(order).await?;
-    // A repeat that is not there any more was taken and dropped by somebody who did not begin.
-    if stored.duplicate && !shard.bus.work().is_waiting(stored.seq).await? {
+    // A repeat that is not there any more was taken and dropped by somebody who did not begin; so may have been the one
+    // that was published in its place, each under the name of the one before.
+    while stored.duplicate && !shard.bus.work().is_waiting(stored.seq).await? {
         stored = shard.bus.work().publish_again(order, stored.seq).await?;
     }
     failpoint::failpoint!("scheduler.order.published");

@@ -1,6 +1,7 @@
 //! One mechanism a file, each under the fault it is there for.
 
 mod commands;
+mod dropped;
 mod expiry;
 mod full;
 mod lines;
