@@ -7,7 +7,7 @@ use proto::{
     git::CommitId,
     ids::AttemptId,
     lock::{LockKey, LockRecord},
-    message::{InboxMessage, JobOrder, ReportWhat},
+    message::{InboxMessage, JobOrder},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -82,6 +82,8 @@ pub struct Store {
     heard: BTreeSet<Once>,
     pub work: Vec<Waiting>,
     ordered: BTreeMap<AttemptId, u64>,
+    /// The last report of each worker about a run, read or not.
+    reports: BTreeMap<(RunId, WorkerId), Rc<InboxMessage>>,
     pushes: u32,
 }
 
@@ -182,18 +184,17 @@ impl Store {
         };
         let seq = self.next();
         let message = Rc::new(message);
+        if let InboxMessage::Report(report) = &*message {
+            self.reports.insert((run, report.worker.clone()), message.clone());
+        }
         let command = if let Once::Command(number) = once { Some(number.to_string()) } else { None };
         self.inbox.push(Letter { seq, run, message, command, reply, visible_at: 0, delivered: 0, taken: 0 });
         true
     }
 
-    /// How an attempt ended, if its worker told it and nobody has acknowledged that yet.
-    pub fn unheard_end(&self, id: AttemptId, worker: &WorkerId) -> Option<Rc<InboxMessage>> {
-        let tells = |message: &InboxMessage| match message {
-            InboxMessage::Report(report) => report.id == id && report.worker == *worker && matches!(report.what, ReportWhat::Ended(_)),
-            InboxMessage::Trigger(_) | InboxMessage::Command(_) => false,
-        };
-        self.inbox.iter().find(|letter| tells(&letter.message)).map(|letter| letter.message.clone())
+    /// What a worker told last about a run, whether anybody has read it or not.
+    pub fn last_report(&self, run: RunId, worker: &WorkerId) -> Option<Rc<InboxMessage>> {
+        self.reports.get(&(run, worker.clone())).cloned()
     }
 
     /// Takes a message out of the inbox.
