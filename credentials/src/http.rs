@@ -3,11 +3,12 @@
 
 use crate::error::Cause;
 use aws_lc_rs::rand;
+use proto::address::is_loopback;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
 use std::pin::Pin;
 use std::time::Duration;
-use url::{Host, Url};
+use url::Url;
 
 /// How to wait between two tries.
 pub type Pause = fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -85,15 +86,6 @@ pub(crate) fn client(address: &Url, trusted: Vec<Certificate>) -> Result<Client,
     let builder = Client::builder().redirect(Policy::none()).connect_timeout(CONNECT).read_timeout(SILENCE).tls_certs_merge(trusted);
     let builder = if loopback { builder.no_proxy() } else { builder };
     builder.build().map_err(|error| format!("no HTTP client: {}", chain(&error)))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// Sends a request and reads the whole answer. Busy peers are a passing trouble; what other statuses mean, the caller knows.

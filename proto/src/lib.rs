@@ -6,8 +6,10 @@
 //!
 //! The map: [`ids`] name things, [`message`] is what travels, [`subject`] is where it travels, [`view`] is what the
 //! scheduler shows to everybody, [`terraform`] and [`orders`] are the vocabularies of their actions, [`log`] is how a job's output
-//! is cut and addressed, [`lock`] is an exclusive right and its queue, [`environment`] is what a run may set for its tool.
+//! is cut and addressed, [`lock`] is an exclusive right and its queue, [`environment`] is what a run may set for its tool, [`address`] is
+//! what an address says by itself.
 
+pub mod address;
 pub mod codec;
 pub mod environment;
 pub mod git;

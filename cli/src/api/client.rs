@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::{JobNo, RunId, Secret};
+use proto::{JobNo, RunId, Secret, address::is_loopback};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -195,11 +195,6 @@ fn read_error(status: StatusCode, body: &[u8], retry_after: Option<&str>) -> Gat
     let problems = body.get("errors").cloned().and_then(|errors| serde_json::from_value(errors).ok()).unwrap_or_default();
     let (code, field, status_word) = (text("code").unwrap_or_default(), text("field"), text("status"));
     GatewayAnswer { http: status.as_u16(), message, code, field, status: status_word, problems }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The private registry: one request for a token, once an attempt. Where the token then stands is `cli_config`'s part.
 
-use crate::tools::is_loopback;
-use proto::Secret;
+use proto::{Secret, address::is_loopback};
 use reqwest::redirect::Policy;
 use serde::Deserialize;
 use std::fmt;

@@ -4,12 +4,12 @@
 //! file has a size limit. Whether to believe what came is not decided here (see `signature` and `release`).
 
 use futures_util::StreamExt as _;
-use proto::terraform::Tool;
+use proto::{address::is_loopback, terraform::Tool};
 use reqwest::redirect::Policy;
 use semver::Version;
 use std::path::Path;
 use std::time::Duration;
-use url::{Host, Url};
+use url::Url;
 
 const TERRAFORM_RELEASES: &str = "https://releases.hashicorp.com";
 const TOFU_RELEASES: &str = "https://github.com/opentofu/opentofu/releases/download";
@@ -113,16 +113,6 @@ impl Mirror {
             out.write_all(&chunk).map_err(|error| format!("cannot store {url}: {error}"))?;
         }
         Ok(())
-    }
-}
-
-/// Whether an address is on this machine: the only place plain http is for.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

@@ -20,7 +20,6 @@ mod version;
 
 pub use choice::Tools;
 pub use error::ToolError;
-pub(crate) use mirror::is_loopback;
 
 use proto::terraform::{Tool, ToolUsed};
 use std::ffi::OsString;

@@ -1,7 +1,8 @@
 //! One request to GitHub and its answer: headers, limits of time and size, and nothing followed anywhere else.
 
 use super::{BadGitHub, refusal};
-use crate::forge::ForgeError;
+use crate::{answers::chain, forge::ForgeError};
+use proto::address::is_loopback;
 use reqwest::{
     Client, Method, Response, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK},
@@ -106,19 +107,5 @@ async fn whole(mut response: Response, limit: usize) -> Result<Vec<u8>, ForgeErr
 
 /// What the client says, with its causes and without the address.
 fn unreachable(error: reqwest::Error) -> ForgeError {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(deeper) = cause {
-        text = format!("{text}: {deeper}");
-        cause = deeper.source();
-    }
-    ForgeError::Unavailable(text)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    })
+    ForgeError::Unavailable(chain(&error.without_url()))
 }
