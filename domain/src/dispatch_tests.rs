@@ -63,6 +63,16 @@ fn told(limits: Limits, wants: &[Wanted]) -> (Dispatcher, Vec<Run>) {
     (dispatcher, runs)
 }
 
+/// Every run uses the places that it is granted, and tells so.
+fn send_out(dispatcher: &mut Dispatcher, runs: &mut [Run]) {
+    for grant in dispatcher.grants() {
+        let run = runs.iter_mut().find(|run| run.id == grant.run).expect("one of them");
+        let places = vec![(grant.pool, grant.places)];
+        decide(run, &Input::Dispatch { places }, Timestamp::UNIX_EPOCH, &Policy::default()).expect("ready orders");
+        dispatcher.note(run);
+    }
+}
+
 const WIDE: Limits = Limits { all: 1000, per_pool: 1000 };
 
 #[test]
@@ -98,12 +108,7 @@ fn a_full_pool_holds_up_no_other() {
 fn what_is_out_counts_until_the_run_tells_otherwise_or_is_forgotten() {
     let limits = Limits { all: 8, per_pool: 1000 };
     let (mut dispatcher, mut runs) = told(limits, &[wanted("a", "ada", 100), wanted("b", "bob", 100)]);
-    for grant in dispatcher.grants() {
-        let run = runs.iter_mut().find(|run| run.id == grant.run).expect("one of them");
-        let places = vec![(grant.pool, grant.places)];
-        decide(run, &Input::Dispatch { places }, Timestamp::UNIX_EPOCH, &Policy::default()).expect("ready orders");
-        dispatcher.note(run);
-    }
+    send_out(&mut dispatcher, &mut runs);
     assert_eq!(granted(&mut dispatcher, &runs), [0, 0], "all places are taken");
     dispatcher.forget(runs[0].id);
     assert_eq!(granted(&mut dispatcher, &runs), [0, 4]);
@@ -118,12 +123,7 @@ fn what_is_out_counts_until_the_run_tells_otherwise_or_is_forgotten() {
 fn a_run_that_ended_without_telling_gives_its_places_back() {
     let limits = Limits { all: 8, per_pool: 1000 };
     let (mut dispatcher, mut runs) = told(limits, &[wanted("a", "ada", 100), wanted("b", "bob", 100)]);
-    for grant in dispatcher.grants() {
-        let run = runs.iter_mut().find(|run| run.id == grant.run).expect("one of them");
-        let places = vec![(grant.pool, grant.places)];
-        decide(run, &Input::Dispatch { places }, Timestamp::UNIX_EPOCH, &Policy::default()).expect("ready orders");
-        dispatcher.note(run);
-    }
+    send_out(&mut dispatcher, &mut runs);
     assert_eq!((granted(&mut dispatcher, &runs), dispatcher.taken()), (vec![0, 0], 8));
     // Another scheduler brings the first to its end; here nobody hears of it but from the list of what is open.
     dispatcher.keep(&BTreeSet::from([runs[1].id]));

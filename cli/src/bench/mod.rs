@@ -55,13 +55,18 @@ pub(crate) async fn verb(out: &Out, args: &BenchArgs) -> Result<Exit, CliError> 
         return dag::verb(out, args).await;
     }
     let report = run(args, |doing| out.waiting(doing)).await;
+    tell(out, report, Report::table)
+}
+
+/// Prints what was measured: as JSON, or as a table.
+fn tell<R: serde::Serialize>(out: &Out, report: anyhow::Result<R>, table: fn(&R) -> String) -> Result<Exit, CliError> {
     out.done_waiting();
     let failed = roles::role_failed("cannot measure", "`navvy doctor` says what is missing on this machine");
     let report = report.map_err(|error| failed(std::io::Error::other(error)))?;
     if out.is_json() {
         out.json(&report)?;
     } else {
-        out.line(report.table().trim_end())?;
+        out.line(table(&report).trim_end())?;
     }
     Ok(Exit::Ok)
 }

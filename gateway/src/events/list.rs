@@ -1,6 +1,6 @@
 //! Events as a list, some at a time.
 
-use super::{Shown, look, place::Place, reading::Reading};
+use super::{Shown, place::Place, reading::Reading};
 use crate::{
     answers::{Door, Refusal},
     app::App,
@@ -28,7 +28,7 @@ pub(crate) struct EventsBody {
 
 /// Reads on until there are enough.
 pub(super) async fn read(app: &App, mut reading: Reading, limit: usize) -> Result<EventsBody, Refusal> {
-    let view = look(app, reading.run).await?.ok_or(Refusal::RunNotFound(Door::V1))?;
+    let view = app.find_run(reading.run).await?.ok_or(Refusal::RunNotFound(Door::V1))?;
     let shown = Shown::of(&view);
     let mut events: Vec<Told> = Vec::new();
     for _ in 0..MAX_READ {

@@ -1,6 +1,6 @@
 //! Events as a stream: what has happened, then what happens, until the run is over.
 
-use super::{Shown, look, place::Place, reading::Reading};
+use super::{Shown, place::Place, reading::Reading};
 use crate::{
     answers::{Door, Refusal, chain},
     app::App,
@@ -36,7 +36,7 @@ impl Live {
         follow: bool,
     ) -> Result<Self, Refusal> {
         let wake = app.bus.views().wake(reading.run).await?;
-        let view = look(app, reading.run).await?.ok_or(Refusal::RunNotFound(Door::V1))?;
+        let view = app.find_run(reading.run).await?.ok_or(Refusal::RunNotFound(Door::V1))?;
         let listener = Listener::new(app, reading.run, caller, wake, place);
         Ok(Self { listener, reading, follow, shown: Shown::of(&view), status: view.status.as_str() })
     }
@@ -87,7 +87,7 @@ impl Live {
         if !self.listener.wait(out).await {
             return;
         }
-        let found = look(&self.listener.app, self.reading.run).await;
+        let found = self.listener.app.find_run(self.reading.run).await;
         // If it failed it is looked at again soon; reading the log will tell whether the store stays away.
         self.listener.clocks.viewed(found.is_ok());
         match found {

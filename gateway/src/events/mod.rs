@@ -28,7 +28,7 @@ use axum::{
 use futures_util::stream;
 use live::Live;
 use place::Place;
-use proto::{RunId, orders::DoneSummary, view::RunView};
+use proto::{orders::DoneSummary, view::RunView};
 use reading::{Filter, Reading};
 use serde::Deserialize;
 use std::{convert::Infallible, sync::Arc};
@@ -109,11 +109,6 @@ pub(crate) async fn events(
 fn wants_stream(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/event-stream"))
-}
-
-/// The run as it stands, as far as its events need it.
-async fn look(app: &App, run: RunId) -> Result<Option<RunView>, bus::BusError> {
-    app.find_run(run).await
 }
 
 #[cfg(test)]

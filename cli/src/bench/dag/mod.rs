@@ -11,7 +11,7 @@ mod shapes;
 mod workers;
 
 use super::fleet::{BenchFleet, Hands};
-use crate::{exit::Exit, output::Out, problem::CliError, roles};
+use crate::{exit::Exit, output::Out, problem::CliError};
 use clap::Args;
 use report::{DagReport, Figures};
 use shapes::Shape;
@@ -37,15 +37,7 @@ pub(crate) struct DagArgs {
 /// `navvy bench dag`.
 pub(crate) async fn verb(out: &Out, args: &DagArgs) -> Result<Exit, CliError> {
     let report = run(args, |doing| out.waiting(doing)).await;
-    out.done_waiting();
-    let failed = roles::role_failed("cannot measure", "`navvy doctor` says what is missing on this machine");
-    let report = report.map_err(|error| failed(std::io::Error::other(error)))?;
-    if out.is_json() {
-        out.json(&report)?;
-    } else {
-        out.line(report.table().trim_end())?;
-    }
-    Ok(Exit::Ok)
+    super::tell(out, report, DagReport::table)
 }
 
 async fn run(args: &DagArgs, mut say: impl FnMut(&str)) -> anyhow::Result<DagReport> {

@@ -135,7 +135,7 @@ impl Play<'_> {
             }
         }
         self.back = true;
-        for role in self.dead() {
+        for role in self.scenario.dies.roles() {
             self.lane.fleet.start(role).await?;
         }
         self.let_go()
@@ -149,15 +149,6 @@ impl Play<'_> {
         }
     }
 
-    fn dead(&self) -> Vec<&'static str> {
-        match self.scenario.dies {
-            Dies::At { role, .. } => vec![role],
-            Dies::AtWithWorker { role, .. } => vec![role, WORKER],
-            Dies::Holding(victims) if victims.contains(&Victim::Worker) => vec![WORKER],
-            Dies::Holding(_) | Dies::Tool => Vec::new(),
-        }
-    }
-
     fn somebody_died(&mut self) -> anyhow::Result<bool> {
         let victims = match self.scenario.dies {
             Dies::At { .. } | Dies::AtWithWorker { .. } => {
@@ -165,7 +156,7 @@ impl Play<'_> {
                     return Ok(false);
                 }
                 // The one at the point is dead already; this takes note of it.
-                for role in self.dead() {
+                for role in self.scenario.dies.roles() {
                     self.lane.fleet.kill(role)?;
                 }
                 return Ok(true);

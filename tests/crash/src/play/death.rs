@@ -52,21 +52,12 @@ impl Play<'_> {
         if self.scenario.then == Then::RestartWhenUnknown {
             fs::write(self.dir.join("main.go"), "")?;
         }
-        for role in self.dead() {
+        for role in self.scenario.dies.roles() {
             if self.lane.fleet.pid(role).is_none() {
                 self.lane.fleet.start(role).await?;
             }
         }
         Ok(())
-    }
-
-    fn dead(&self) -> Vec<&'static str> {
-        match self.scenario.dies {
-            Dies::At { role, .. } => vec![role],
-            Dies::AtWithWorker { role, .. } => vec![role, WORKER],
-            Dies::Holding(victims) if victims.contains(&Victim::Worker) => vec![WORKER],
-            Dies::Holding(_) | Dies::Tool => Vec::new(),
-        }
     }
 
     fn look_for_a_death(&mut self) -> anyhow::Result<bool> {
@@ -95,7 +86,7 @@ impl Play<'_> {
             }
             Dies::Tool => return Ok(true),
         }
-        for role in self.dead() {
+        for role in self.scenario.dies.roles() {
             // The one at the point is dead already; this takes note of it.
             self.lane.fleet.kill(role)?;
         }

@@ -7,6 +7,8 @@ mod gateway;
 mod scheduler;
 mod worker;
 
+use crate::lane::WORKER;
+
 /// One moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
@@ -39,6 +41,18 @@ pub enum Dies {
     Holding(&'static [Victim]),
     /// The tool alone: its steps say how.
     Tool,
+}
+
+impl Dies {
+    /// The processes of the fleet that are gone then, and come back as such.
+    pub(crate) fn roles(self) -> Vec<&'static str> {
+        match self {
+            Self::At { role, .. } => vec![role],
+            Self::AtWithWorker { role, .. } => vec![role, WORKER],
+            Self::Holding(victims) if victims.contains(&Victim::Worker) => vec![WORKER],
+            Self::Holding(_) | Self::Tool => Vec::new(),
+        }
+    }
 }
 
 /// A process on the worker's machine.
