@@ -206,6 +206,11 @@ name_type!(
     WorkerId
 );
 
+name_type!(
+    /// A repository whose pushes are followed, as the settings name it.
+    SourceId
+);
+
 /// Where a worker sits: the pool it serves, and its name. Both are tokens of every subject it speaks or listens on, so that
 /// the permissions of a NATS user can hold it to its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

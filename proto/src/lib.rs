@@ -5,7 +5,7 @@
 //! talks to NATS (see the crate `bus`), and this crate depends on no other crate of ours.
 //!
 //! The map: [`ids`] name things, [`message`] is what travels, [`subject`] is where it travels, [`view`] is what the
-//! scheduler shows to everybody, [`terraform`] and [`orders`] are the vocabularies of their actions, [`log`] is how a job's output
+//! scheduler shows to everybody, [`terraform`], [`orders`] and [`sync`] are the vocabularies of their actions, [`log`] is how a job's output
 //! is cut and addressed, [`lock`] is an exclusive right and its queue, [`environment`] is what a run may set for its tool, [`address`] is
 //! what an address says by itself.
 
@@ -21,9 +21,10 @@ pub mod orders;
 pub mod path;
 pub mod secret;
 pub mod subject;
+pub mod sync;
 pub mod terraform;
 pub mod view;
 
-pub use ids::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, WorkerId};
+pub use ids::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, SourceId, WorkerId};
 pub use jiff::Timestamp;
 pub use secret::Secret;

@@ -1,7 +1,12 @@
 //! A lock: a named exclusive right, held by a run, with a queue of waiters. The record is what stands in the LOCKS bucket;
 //! who may take it next is decided in `domain::lock`.
 
-use crate::{RunId, git::GitUrl, path::RepoPath};
+use crate::{
+    RunId,
+    git::GitUrl,
+    path::RepoPath,
+    sync::{Environment, ServiceId},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -16,6 +21,11 @@ impl LockKey {
     /// The lock of one directory and workspace: `repo/dir/workspace`.
     pub fn directory(repo: &GitUrl, dir: &RepoPath, workspace: &str) -> Self {
         Self(format!("{}/{}/{workspace}", repo.canonical(), dir))
+    }
+
+    /// The lock of one service in one environment: `environment/project/service`.
+    pub fn service(environment: &Environment, service: &ServiceId) -> Self {
+        Self(format!("{environment}/{service}"))
     }
 
     /// The readable name.

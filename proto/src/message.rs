@@ -5,6 +5,7 @@ use crate::{
     git::CommitId,
     ids::{AttemptId, AttemptNo, JobNo, PoolName, RunId, Seat, WorkerId},
     orders::{OrderEvent, OrderResult, OrdersSpec, ShellSpec},
+    sync::{Release, Selection, ServiceState, ServiceSync, SyncResult, SyncSpec},
     terraform::{ApplyResult, PlanArtifact, PlanResult, TerraformSpec},
 };
 use jiff::Timestamp;
@@ -49,6 +50,7 @@ pub enum RunSpec {
     Terraform(TerraformSpec),
     Probe(ProbeSpec),
     Orders(OrdersSpec),
+    Sync(SyncSpec),
 }
 
 /// A job that does nothing useful, to see and measure that the ring turns.
@@ -181,6 +183,9 @@ pub enum JobResult {
     Plan(Box<PlanResult>),
     Apply(ApplyResult),
     Order(OrderResult),
+    Selection(Box<Selection>),
+    Sync(SyncResult),
+    Release(Release),
 }
 
 /// Why something failed, in words for the person who reads it.
@@ -315,6 +320,29 @@ pub enum Work {
     },
     Shell {
         spec: ShellSpec,
+    },
+    /// Look at the repository: what is to be synced.
+    Select {
+        spec: SyncSpec,
+        /// Present once the reference has been resolved: use this, resolve nothing.
+        #[serde(default)]
+        commit: Option<CommitId>,
+        /// The last mapping of this source that could be read.
+        #[serde(default)]
+        last_good: Option<String>,
+    },
+    /// Make a release: an annotated tag in the real repository.
+    Release {
+        spec: SyncSpec,
+        commit: CommitId,
+        run: RunId,
+    },
+    /// Bring one service up to date.
+    Sync {
+        sync: Box<ServiceSync>,
+        /// How the service stands; absent: it was never synced.
+        #[serde(default)]
+        last: Option<Box<ServiceState>>,
     },
 }
 
