@@ -6,8 +6,8 @@ use crate::signs::Signs;
 use crate::users::Role;
 use crate::{
     artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, dead_letters::DeadLetters, decisions::Decisions, fleet::Fleet,
-    inbox::Inbox, keys::Keys, locks::Locks, logs::Logs, notices::Notices, run_log::RunLog, sealed::SealedSecrets, views::Views,
-    work::WorkQueue,
+    inbox::Inbox, keys::Keys, locks::Locks, logs::Logs, notices::Notices, run_log::RunLog, sealed::SealedSecrets, services::Services,
+    views::Views, work::WorkQueue,
 };
 use async_nats::ConnectErrorKind;
 use async_nats::jetstream::context::ContextBuilder;
@@ -187,6 +187,11 @@ impl Bus {
     /// What gateways have told the outside.
     pub fn notices(&self) -> Notices {
         Notices::new(self.link.clone())
+    }
+
+    /// How services and sources stand.
+    pub fn services(&self) -> Services {
+        Services::new(self.link.clone())
     }
 
     /// API keys and the scheduler's public key.

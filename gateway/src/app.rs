@@ -133,6 +133,7 @@ pub(crate) fn accepted(trigger: Trigger) -> RunView {
         evidence: None,
         resolution: None,
         jobs: Vec::new(),
+        syncs: None,
         traceparent: trigger.traceparent,
     }
 }
@@ -144,13 +145,13 @@ fn orders_of(spec: &RunSpec) -> Option<OrderCounts> {
             let total = spec.graph.0.len() as u32;
             Some(OrderCounts { total, blocked: total, ..OrderCounts::default() })
         }
-        RunSpec::Terraform(_) | RunSpec::Probe(_) => None,
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => None,
     }
 }
 
 fn without_graph(spec: RunSpec) -> RunSpec {
     match spec {
         RunSpec::Orders(spec) => RunSpec::Orders(spec.without_graph()),
-        RunSpec::Terraform(_) | RunSpec::Probe(_) => spec,
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => spec,
     }
 }

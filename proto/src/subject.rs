@@ -1,6 +1,9 @@
 //! Where things travel and stand: every subject, stream, bucket and key, in one place.
 
-use crate::ids::{AttemptId, PoolName, RunId, Seat, ShardNo};
+use crate::{
+    ids::{AttemptId, PoolName, RunId, Seat, ShardNo, SourceId},
+    sync::{Environment, ServiceId},
+};
 
 /// Triggers, commands and reports on their way to the scheduler.
 pub const INBOX: &str = "INBOX";
@@ -23,6 +26,9 @@ pub const KEYS: &str = "KEYS";
 
 /// Bucket of what gateways have told the outside.
 pub const NOTICES: &str = "NOTICES";
+
+/// Bucket of how services and sources stand; derived from the runs' logs.
+pub const SERVICES: &str = "SERVICES";
 
 /// Object store of a pool's plans and archived logs. One for each pool, because NATS cannot permit a part of a store.
 pub fn artifacts(pool: &PoolName) -> String {
@@ -137,6 +143,16 @@ pub fn comment_key(run: RunId) -> String {
 /// Key in NOTICES of a run's n-th callback.
 pub fn callback_key(run: RunId, n: usize) -> String {
     format!("callback.{run}_{n}")
+}
+
+/// Key in SERVICES of how a service stands in an environment.
+pub fn service_key(environment: &Environment, service: &ServiceId) -> String {
+    format!("service.{environment}.{service}")
+}
+
+/// Key in SERVICES of what is known of a source.
+pub fn source_key(source: &SourceId) -> String {
+    format!("source.{source}")
 }
 
 /// Key in FLEET.

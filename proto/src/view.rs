@@ -6,6 +6,7 @@ use crate::{
     lock::LockKey,
     message::{Evidence, Failure, RunSpec},
     orders::OrderCounts,
+    sync::{Compared, Release, ServiceId, Skipped, SyncAction},
     terraform::PlanSummary,
 };
 use jiff::Timestamp;
@@ -56,7 +57,7 @@ pub struct RunView {
     /// Sequence in RUNS of the decision this view shows; a view with a lower one never replaces it.
     pub seq: u64,
     pub status: RunStatus,
-    /// `initializing`, `cloning`, `init`, `plan`, `apply`, `destroy`, `orders`, `completed`.
+    /// `initializing`, `cloning`, `init`, `plan`, `apply`, `destroy`, `orders`, `select`, `release`, `sync`, `completed`.
     pub phase: String,
     #[serde(default)]
     pub failed_phase: Option<String>,
@@ -96,6 +97,9 @@ pub struct RunView {
     /// How the orders stand; only of a run of orders.
     #[serde(default)]
     pub orders: Option<OrderCounts>,
+    /// What a run of syncs turned out to be about; only of such a run. Its services stand in their jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syncs: Option<SyncsView>,
     #[serde(default)]
     pub traceparent: Option<String>,
 }
@@ -165,9 +169,9 @@ pub struct ResolutionView {
 pub struct JobView {
     pub n: JobNo,
     pub name: String,
-    /// `terraform`, `probe`, `approval`, `shell`.
+    /// `terraform`, `probe`, `approval`, `shell`, `sync`.
     pub action: String,
-    /// `blocked`, `ready`, `queued`, `running`, `waiting`, `unknown`, `succeeded`, `failed`, `timed_out`, `cancelled`, `skipped`.
+    /// `blocked`, `ready`, `queued`, `running`, `waiting`, `unknown`, `succeeded`, `failed`, `timed_out`, `cancelled`, `skipped`, `superseded`.
     pub status: String,
     pub needs: Vec<JobNo>,
     pub attempts: Vec<AttemptView>,
@@ -180,6 +184,45 @@ pub struct JobView {
     /// Why an order failed or ran out of time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What a sync is about, and what it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncJobView>,
+}
+
+/// What a run of syncs turned out to be about, besides its services.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncsView {
+    /// What the changed files were told from; absent until the repository has been looked at.
+    #[serde(default)]
+    pub compared: Option<Compared>,
+    #[serde(default)]
+    pub changed_files: u32,
+    /// What was not chosen, and why.
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
+    #[serde(default)]
+    pub notes: Vec<String>,
+    #[serde(default)]
+    pub release: Option<Release>,
+}
+
+/// One service of a run of syncs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncJobView {
+    pub service: ServiceId,
+    pub task: String,
+    /// Why it was chosen.
+    pub reasons: Vec<String>,
+    /// What was done; absent until it has succeeded.
+    #[serde(default)]
+    pub action: Option<SyncAction>,
+    #[serde(default)]
+    pub details: String,
+    #[serde(default)]
+    pub failure: Option<Failure>,
+    /// The newer run that it was left to.
+    #[serde(default)]
+    pub superseded_by: Option<RunId>,
 }
 
 /// Some of the jobs of a run that has many: page `n` holds those from `n * JobsPage::SIZE`.

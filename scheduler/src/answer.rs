@@ -48,6 +48,7 @@ fn message(refusal: &Refusal, status: RunStatus) -> String {
         | Refusal::NotWaitingForLocks
         | Refusal::AlreadySo
         | Refusal::OtherCommit
+        | Refusal::NotNewer
         | Refusal::NothingDue => refusal.to_string(),
     }
 }

@@ -4,13 +4,13 @@
 use crate::{
     permit::{self, PermitError},
     shard::{Shard, Slot},
-    stranger,
+    stranger, syncs,
     turn::{Cause, Outcome, TurnError},
 };
 use bus::BusError;
 use domain::run::{Input, Refusal};
 use proto::{
-    RunId, Seat,
+    JobNo, RunId, Seat,
     ids::AttemptId,
     message::{Ask, AskAnswer, AskWhat, AttemptOutcome, Failure, ReportWhat},
 };
@@ -95,7 +95,10 @@ async fn begin(shard: &Shard, ask: &Ask, public_key: &str) -> Result<AskAnswer, 
     }
     let permit = slot.run.as_ref().ok_or(PermitError::NoWork).and_then(|state| permit::write(state, job, attempt, &ask.nonce, secrets));
     match permit {
-        Ok(permit) => Ok(AskAnswer::Permit(Box::new(permit))),
+        Ok(mut permit) => {
+            permit.work = syncs::with_what_is_known(shard, permit.work).await?;
+            Ok(AskAnswer::Permit(Box::new(permit)))
+        }
         Err(error) => give_up(shard, &mut slot, ask, &error).await,
     }
 }
@@ -124,12 +127,12 @@ async fn give_up(shard: &Shard, slot: &mut Slot, ask: &Ask, error: &PermitError)
 
 /// Whether the lock records name this run as their holder. Its log says so too; but the records are what keeps others out,
 /// and they may have been lost or restored.
-async fn holds_its_locks(shard: &Shard, run: RunId) -> Result<bool, TurnError> {
+async fn holds_its_locks(shard: &Shard, run: RunId, job: JobNo) -> Result<bool, TurnError> {
     let keys = {
         let slot = shard.slot(run);
         let mut slot = slot.lock().await;
         slot.load(shard, run).await?;
-        slot.run.as_ref().map(|run| run.locks.clone()).unwrap_or_default()
+        slot.run.as_ref().map(|run| run.locks_of(job)).unwrap_or_default()
     };
     let records = shard.bus.locks().read(&keys).await?;
     Ok(records.iter().all(|record| record.value.holder.as_ref().is_some_and(|holder| holder.run == run)))
@@ -151,7 +154,7 @@ async fn start_effects(shard: &Shard, ask: &Ask, serial_before: Option<u64>) -> 
         return Ok(AskAnswer::Later { reason: LOCKS_LOST.to_owned() });
     }
     let input = Input::StartEffects { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone(), serial_before };
-    if !holds_its_locks(shard, run).await? {
+    if !holds_its_locks(shard, run, job).await? {
         // A straggler whose run has ended and given its locks back is told so: after "later" it would ask for ever.
         if let Some(refusal) = would_refuse(shard, run, &input).await? {
             return Ok(AskAnswer::Refused { reason: refusal.to_string() });

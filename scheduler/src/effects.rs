@@ -3,33 +3,44 @@
 use crate::{
     locks::{self, Asked},
     shard::{Shard, Slot},
+    syncs,
     turn::TurnError,
 };
 use bus::BusError;
 use domain::run::{self, AttemptEnd, Effect, Ending, Event, Input, JobKind, Run};
-use proto::{AttemptNo, JobNo, RunId, ids::AttemptId, message::JobOrder};
+use proto::{
+    AttemptNo, JobNo, RunId,
+    ids::AttemptId,
+    message::{JobOrder, RunSpec},
+};
 use service::metrics::{DeploymentStatus, SchedulerMetrics};
 use std::time::Duration;
 
 /// Performs effects. What comes back was found out on the way and is to be decided at once.
-pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) -> Result<Option<Input>, TurnError> {
-    let mut found = None;
+pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) -> Result<Vec<Input>, TurnError> {
+    let (mut granted, mut full) = (Vec::new(), Vec::new());
     for effect in due {
         let Some(run) = slot.run.as_ref().map(|run| run.id) else { break };
         match effect {
             // Who stands in line is woken when it is its turn; asking again would only fight over the record.
-            Effect::WantLocks(_) if slot.in_line => {}
+            Effect::WantLocks(keys) if keys.iter().all(|key| slot.in_line.contains(key)) => {}
             Effect::WantLocks(keys) => {
                 let asked = locks::want(shard, run, &keys).await?;
                 failpoint::failpoint!("scheduler.locks.wanted", asked == Asked::Granted);
-                slot.in_line = asked == Asked::InLine;
-                found = match asked {
-                    Asked::Granted => Some(Input::LocksGranted),
-                    Asked::LineFull => Some(Input::LockLineFull),
-                    Asked::InLine | Asked::NotNow => None,
-                };
+                match asked {
+                    Asked::Granted => granted.extend(keys),
+                    Asked::LineFull => full.extend(keys),
+                    Asked::InLine => {
+                        syncs::tell_the_older(shard, slot.run.as_ref(), &keys).await?;
+                        slot.in_line.extend(keys);
+                    }
+                    Asked::NotNow => {}
+                }
             }
-            Effect::ReleaseLocks(keys) => locks::release(shard, run, &keys).await?,
+            Effect::ReleaseLocks(keys) => {
+                slot.in_line.retain(|key| !keys.contains(key));
+                locks::release(shard, run, &keys).await?;
+            }
             Effect::PublishOrder(order) => publish_order(shard, slot, &order).await?,
             Effect::Stop { seat, signal } => {
                 // Not stored: repeated by `leases` until the attempt has ended.
@@ -39,9 +50,12 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
             }
             Effect::DeleteSecrets { pages: 0 } => shard.bus.sealed().delete(run).await?,
             Effect::DeleteSecrets { pages } => delete_pages(shard, run, pages).await?,
+            Effect::Note(note) => syncs::keep(shard, &note).await?,
         }
     }
-    Ok(found)
+    let granted = (!granted.is_empty()).then_some(Input::LocksGranted { keys: granted });
+    let full = (!full.is_empty()).then_some(Input::LockLineFull { keys: full });
+    Ok(granted.into_iter().chain(full).collect())
 }
 
 pub(crate) async fn delete_pages(shard: &Shard, run: RunId, pages: u32) -> Result<(), BusError> {
@@ -82,10 +96,14 @@ fn forget_order(slot: &mut Slot, job: JobNo) {
 
 /// Counts what was decided.
 pub(crate) fn count(metrics: &SchedulerMetrics, run: &Run, event: &Event) {
-    let terraform = run.orders.is_none() && run.jobs.first().is_some_and(|job| job.kind != JobKind::Probe);
+    let terraform = matches!(run.spec, RunSpec::Terraform(_));
     match event {
         Event::Accepted { .. } if terraform => metrics.deployment_started(),
         Event::LocksGranted => metrics.lock_waited(since(run.accepted_at)),
+        Event::ServiceSynced { result, .. } => metrics.synced(result.action.as_str()),
+        Event::JobFailed { job, .. } if is_sync(run, *job) => metrics.synced("failed"),
+        Event::JobSuperseded { .. } => metrics.synced("superseded"),
+        Event::ReleaseMade { release } => metrics.released(release.kind.as_str()),
         Event::Permitted { job, .. } => {
             if let Some(attempt) = run.job(*job).and_then(run::Job::current) {
                 metrics.waited_to_start(run.pool_of(*job).as_str(), since(attempt.queued_at));
@@ -102,6 +120,8 @@ pub(crate) fn count(metrics: &SchedulerMetrics, run: &Run, event: &Event) {
         }
         Event::Accepted { .. }
         | Event::RunEnded { .. }
+        | Event::JobLocked { .. }
+        | Event::SyncPlanned { .. }
         | Event::JobQueued { .. }
         | Event::ApprovalOpened { .. }
         | Event::ApprovalGiven { .. }
@@ -127,6 +147,10 @@ pub(crate) fn count(metrics: &SchedulerMetrics, run: &Run, event: &Event) {
 
 fn since(from: jiff::Timestamp) -> Duration {
     Duration::try_from(jiff::Timestamp::now().duration_since(from)).unwrap_or_default()
+}
+
+fn is_sync(run: &Run, job: JobNo) -> bool {
+    run.job(job).is_some_and(|job| job.kind == JobKind::Sync)
 }
 
 fn action(run: &Run, job: JobNo) -> &'static str {

@@ -4,6 +4,7 @@
 //! - `shard`: one shard's state in memory (all of it can be rebuilt) and the way to one run;
 //! - `turn`: load, decide, commit, perform: the whole loop;
 //! - `effects`, `locks`, `permit`: what is performed; `places`: which orders of which run go out next;
+//! - `syncs`: what is kept of services and sources, and how the newest sync wins;
 //! - `views`, `pages`: what the API shows;
 //! - `lock_watch`: whether the lock records can be believed; `retell`: so that a run that stays open does not age out;
 //! - `stranger`: who has no say about a run;
@@ -25,6 +26,7 @@ mod retell;
 mod shard;
 mod stranger;
 mod sweep;
+mod syncs;
 mod turn;
 mod views;
 

@@ -14,7 +14,6 @@ use crate::{
     turn::TurnError,
 };
 use bus::BusError;
-use domain::run::LockState;
 use proto::{
     RunId,
     lock::{LockKey, LockRecord},
@@ -98,7 +97,7 @@ pub(crate) async fn may_grant(shard: &Shard, run: RunId, keys: &[LockKey]) -> Re
 /// The locks that a run holds by its log, as the store has it now; none, if it is over.
 async fn held_in_log(shard: &Shard, run: RunId) -> Result<Vec<LockKey>, TurnError> {
     let (state, ..) = shard::read_run(&shard.bus, run).await?;
-    Ok(state.filter(|state| !state.is_over() && state.lock == LockState::Held).map(|state| state.locks).unwrap_or_default())
+    Ok(state.filter(|state| !state.is_over()).map(|state| state.locks_held()).unwrap_or_default())
 }
 
 /// Compares every open run of the shard that says it holds locks with the records, and marks the bucket when all is well.

@@ -64,7 +64,7 @@ pub(crate) async fn grant_next(shard: &Shard, records: &[LockRecord]) -> Result<
         match want(shard, waiter.run, &waiter.wants).await? {
             Asked::Granted => {
                 failpoint::failpoint!("scheduler.locks.handed");
-                shard.wake(waiter.run, Input::LocksGranted);
+                shard.wake(waiter.run, Input::LocksGranted { keys: waiter.wants.clone() });
             }
             // It stands in line already, so that the line's length is nothing to it.
             Asked::InLine | Asked::NotNow | Asked::LineFull => {}

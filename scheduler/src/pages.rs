@@ -35,6 +35,12 @@ pub(crate) fn touch(touched: &mut BTreeSet<u32>, run: &Run, events: &[Event]) {
                     touch_with_feeds(touched, run, *job);
                 }
             }
+            // Of runs whose jobs stand in no pages.
+            Event::JobLocked { .. }
+            | Event::SyncPlanned { .. }
+            | Event::ReleaseMade { .. }
+            | Event::ServiceSynced { .. }
+            | Event::JobSuperseded { .. } => {}
             Event::LocksGranted
             | Event::ApprovalOpened { .. }
             | Event::ApprovalGiven { .. }

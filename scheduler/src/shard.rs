@@ -4,7 +4,7 @@ use crate::{Deps, lock_watch::LockWatch, pages, views::Pictures};
 use bus::{Bus, BusError, KeyPair, Looked};
 use domain::{
     dispatch::{Dispatcher, Limits},
-    run::{self, Entry, Event, Input, LockState, Policy, Run},
+    run::{self, Entry, Event, Input, Policy, Run},
 };
 use jiff::Timestamp;
 use proto::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, codec, ids::AttemptId, lock::LockKey};
@@ -63,8 +63,8 @@ pub(crate) struct Slot {
     pub(crate) loaded: bool,
     /// Sequence that the published view shows.
     pub(crate) shown: u64,
-    /// The run stands in line in its lock records, as far as this process knows.
-    pub(crate) in_line: bool,
+    /// The locks in whose lines the run stands, as far as this process knows.
+    pub(crate) in_line: BTreeSet<LockKey>,
     /// Where in WORK the orders of queued attempts lie, as far as this process published them.
     pub(crate) orders: BTreeMap<(JobNo, AttemptNo), u64>,
     /// Commands that had their effect.
@@ -109,6 +109,23 @@ impl Index {
 }
 
 impl Index {
+    /// What a run holds may change while it goes on: a sync gives its lock back when it is over.
+    fn note_held(&mut self, run: &Run) {
+        let held = run.locks_held();
+        if self.held.get(&run.id).map_or(held.is_empty(), |before| *before == held) {
+            return;
+        }
+        for key in self.held.remove(&run.id).unwrap_or_default() {
+            if self.holders.get(&key) == Some(&run.id) {
+                self.holders.remove(&key);
+            }
+        }
+        self.holders.extend(held.iter().map(|key| (key.clone(), run.id)));
+        if !held.is_empty() {
+            self.held.insert(run.id, held);
+        }
+    }
+
     /// The run is open: what it holds and where it runs.
     fn note_open(&mut self, run: &Run) {
         self.open.insert(run.id);
@@ -121,10 +138,7 @@ impl Index {
         if run.cancel.is_some() {
             self.stopping.insert(run.id);
         }
-        if run.lock == LockState::Held && !self.held.contains_key(&run.id) {
-            self.held.insert(run.id, run.locks.clone());
-            self.holders.extend(run.locks.iter().map(|key| (key.clone(), run.id)));
-        }
+        self.note_held(run);
     }
 }
 
@@ -219,6 +233,11 @@ impl Shard {
                 }
                 Event::Accepted { .. }
                 | Event::LocksGranted
+                | Event::JobLocked { .. }
+                | Event::SyncPlanned { .. }
+                | Event::ReleaseMade { .. }
+                | Event::ServiceSynced { .. }
+                | Event::JobSuperseded { .. }
                 | Event::JobQueued { .. }
                 | Event::ApprovalOpened { .. }
                 | Event::ApprovalGiven { .. }

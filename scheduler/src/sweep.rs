@@ -10,9 +10,12 @@ use crate::{
 use bus::{BusError, Decided};
 use domain::{
     lock,
-    run::{self, Input, LockState},
+    run::{self, Input},
 };
-use proto::{RunId, lock::LockRecord};
+use proto::{
+    RunId,
+    lock::{LockKey, LockRecord},
+};
 use service::metrics::LockWait;
 use std::{collections::BTreeSet, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -107,10 +110,11 @@ async fn sweep(shard: &Shard) -> Result<(), TurnError> {
     shard.evict_ended();
     let records = look_at_locks(shard).await?;
     // Not the holders: one that was never told that it holds asks again, and finds out.
-    let in_line: BTreeSet<RunId> = records.iter().flat_map(|record| &record.queue).map(|waiter| waiter.run).collect();
+    let in_line: BTreeSet<(RunId, &LockKey)> =
+        records.iter().flat_map(|record| record.queue.iter().map(move |waiter| (waiter.run, &record.key))).collect();
     let open = shard.index().open.clone();
     for run in open {
-        go_on(sweep_run(shard, run, in_line.contains(&run)).await, &run)?;
+        go_on(sweep_run(shard, run, &in_line).await, &run)?;
     }
     places::keep_open(shard);
     sweep_locks(shard, &records).await?;
@@ -143,10 +147,10 @@ fn go_on(result: Result<(), TurnError>, about: &dyn std::fmt::Display) -> Result
 }
 
 /// Deadlines first; when nothing is due, what is outstanding is done again.
-async fn sweep_run(shard: &Shard, run: RunId, in_line: bool) -> Result<(), TurnError> {
+async fn sweep_run(shard: &Shard, run: RunId, in_line: &BTreeSet<(RunId, &LockKey)>) -> Result<(), TurnError> {
     let slot = shard.slot(run);
     let mut slot = slot.lock().await;
-    slot.in_line &= in_line;
+    slot.in_line.retain(|key| in_line.contains(&(run, key)));
     let outcome = shard.turn_in(&mut slot, run, Cause::Input(Input::Tick)).await?;
     if matches!(outcome, Outcome::NoSuchRun) || slot.run.as_ref().is_some_and(run::Run::is_over) {
         shard.index().forget(run);
@@ -178,7 +182,7 @@ fn runs_in(record: &LockRecord) -> Vec<RunId> {
 }
 
 async fn sweep_place(shard: &Shard, record: &LockRecord, run: RunId) -> Result<(), TurnError> {
-    let (over, wanted) = {
+    let (needless, wanted) = {
         let slot = shard.slot(run);
         let mut slot = slot.lock().await;
         slot.refresh(shard, run).await?;
@@ -188,9 +192,9 @@ async fn sweep_place(shard: &Shard, record: &LockRecord, run: RunId) -> Result<(
             tracing::error!(%run, lock = %record.key, "a lock names a run that is not in the store; it is left as it is");
             return Ok(());
         };
-        (state.is_over(), state.lock == LockState::Wanted)
+        (!state.needs_lock(&record.key), state.wants_lock(&record.key))
     };
-    if over {
+    if needless {
         locks::release(shard, run, std::slice::from_ref(&record.key)).await
     } else {
         let holds = record.holder.as_ref().is_some_and(|holder| holder.run == run);

@@ -99,9 +99,9 @@ impl Shard {
             }
             Err(None) => (run::outstanding(state), Outcome::Decided),
         };
-        if let Some(found) = effects::perform(self, slot, due).await? {
+        for found in effects::perform(self, slot, due).await? {
             // The locks were free, say: go on at once, in the same hold of the slot.
-            return Box::pin(self.turn_in(slot, run, Cause::Input(found))).await.map(|_| outcome);
+            Box::pin(self.turn_in(slot, run, Cause::Input(found))).await?;
         }
         if slot.shown < slot.seq {
             self.pictures.ask(run);

@@ -62,6 +62,7 @@ impl Layout {
             self.secrets(),
             self.keys(),
             self.notices(),
+            self.services(),
         ];
         wanted.extend(self.pools.iter().map(|pool| self.artifacts(pool)));
         wanted.push(self.dead());
@@ -213,6 +214,15 @@ impl Layout {
             consumers: Vec::new(),
             writer: "gateway",
             why: "which comment is a run's, what it shows, which callbacks were answered: so that nothing is told twice",
+        }
+    }
+
+    fn services(&self) -> Wanted {
+        Wanted {
+            config: self.bucket(subject::SERVICES, Duration::ZERO),
+            consumers: Vec::new(),
+            writer: "scheduler",
+            why: "how each service stands in each environment, and the last mapping of each source that could be read; derived",
         }
     }
 

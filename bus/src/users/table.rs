@@ -65,8 +65,9 @@ pub(super) fn admin() -> Permissions {
 
 pub(super) fn gateway(pools: &[PoolName]) -> Permissions {
     let streams = [subject::INBOX, subject::RUNS, subject::WORK, subject::LOGS, subject::DEAD].map(str::to_owned).to_vec();
-    let kept = buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES]);
-    let read = buckets([subject::LOCKS, subject::VIEWS, subject::SECRETS, subject::KEYS, subject::NOTICES]);
+    let kept =
+        buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES, subject::SERVICES]);
+    let read = buckets([subject::LOCKS, subject::VIEWS, subject::SECRETS, subject::KEYS, subject::NOTICES, subject::SERVICES]);
     let read_from = [subject::INBOX, subject::RUNS, subject::LOGS].map(str::to_owned).to_vec();
     Permissions {
         publish: vec![
@@ -81,7 +82,7 @@ pub(super) fn gateway(pools: &[PoolName]) -> Permissions {
                 "read output, decisions, and what nobody could handle",
                 ["$JS.API.DIRECT.GET.LOGS", "$JS.API.DIRECT.GET.RUNS", "$JS.API.DIRECT.GET.DEAD"],
             ),
-            listing_buckets("list and follow", &[subject::VIEWS, subject::FLEET, subject::LOCKS, subject::NOTICES]),
+            listing_buckets("list and follow", &[subject::VIEWS, subject::FLEET, subject::LOCKS, subject::NOTICES, subject::SERVICES]),
         ],
         subscribe: vec![inbox(&Role::Gateway.inbox()), group("something is new", ["stored.log.>", "changed.*"])],
     }
@@ -90,11 +91,11 @@ pub(super) fn gateway(pools: &[PoolName]) -> Permissions {
 pub(super) fn scheduler(pools: &[PoolName]) -> Permissions {
     let read = joined(&[
         [subject::INBOX, subject::RUNS, subject::WORK].map(str::to_owned).to_vec(),
-        buckets([subject::LOCKS, subject::VIEWS, subject::SECRETS, subject::KEYS]),
+        buckets([subject::LOCKS, subject::VIEWS, subject::SECRETS, subject::KEYS, subject::SERVICES]),
     ]);
     let streams = joined(&[
         [subject::INBOX, subject::RUNS, subject::WORK, subject::LOGS, subject::DEAD].map(str::to_owned).to_vec(),
-        buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES]),
+        buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES, subject::SERVICES]),
         stores(pools),
     ]);
     let mut list = listing_buckets("list and follow", &[subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS]);
@@ -104,8 +105,8 @@ pub(super) fn scheduler(pools: &[PoolName]) -> Permissions {
             group("decisions, orders, stop signals, bells", ["run.*.*", "work.*.*", "control.*.*", "changed.*"]),
             group("answers", ["_INBOX_gateway.>", "_INBOX_worker.>"]),
             group(
-                "locks, views, the end of secrets, its key",
-                ["$KV.LOCKS.>", "$KV.VIEWS.run.*", "$KV.VIEWS.jobs.*.*", "$KV.SECRETS.run.*", "$KV.KEYS.sealing.public"],
+                "locks, views, the end of secrets, its key, how services stand",
+                ["$KV.LOCKS.>", "$KV.VIEWS.run.*", "$KV.VIEWS.jobs.*.*", "$KV.SECRETS.run.*", "$KV.KEYS.sealing.public", "$KV.SERVICES.>"],
             ),
             group("what nobody could handle", ["dead.INBOX"]),
             group("its inbox", ["$JS.API.CONSUMER.MSG.NEXT.INBOX.*", "$JS.ACK.INBOX.*.>"]),

@@ -7,7 +7,7 @@ use proto::lock::LockKey;
 use proto::message::{Evidence, Failure, Heartbeat, RunSpec};
 use proto::orders::OrderCounts;
 use proto::terraform::PlanSummary;
-use proto::view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, WaitingFor};
+use proto::view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, SyncsView, WaitingFor};
 use serde::Deserialize;
 
 /// A run, as `GET /v1/runs/:id` gives it.
@@ -53,6 +53,8 @@ pub(crate) struct Run {
     pub(crate) jobs: Vec<JobView>,
     #[serde(default)]
     pub(crate) orders: Option<OrderCounts>,
+    #[serde(default)]
+    pub(crate) syncs: Option<SyncsView>,
 }
 
 /// What is known about an unknown outcome.

@@ -32,7 +32,7 @@ pub(crate) fn picture(run: &Run, jobs: &[JobView], style: Style) -> String {
     let mut lines = vec![format!("run {}  {status}", style.paint(Ink::Strong, &ansi::plain(&run.id)))];
     let names = match run.spec {
         RunSpec::Orders(_) => Names { number: order_num, one: "order", many: "orders" },
-        RunSpec::Terraform(_) | RunSpec::Probe(_) => Names { number: |n| n.to_string(), one: "job", many: "jobs" },
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => Names { number: |n| n.to_string(), one: "job", many: "jobs" },
     };
     if let Some(counts) = &run.orders {
         lines.push(format!("{}: {}", orders::number(counts.total as usize), orders::counts(counts, style)));

@@ -123,6 +123,9 @@ fn source(run: &Run) -> String {
             format!("{} @ {}{dir}", ansi::plain(&spec.git_url.to_string()), ansi::plain(&spec.git_ref.to_string()))
         }
         RunSpec::Orders(spec) => format!("{} orders, {}", run.orders.map_or(0, |orders| orders.total), ansi::plain(&spec.flow_id())),
+        RunSpec::Sync(spec) => {
+            format!("sync {} of {} @ {}", spec.environment, ansi::plain(spec.source.as_str()), ansi::plain(spec.git_ref.as_str()))
+        }
         RunSpec::Probe(_) => "probe".into(),
     }
 }

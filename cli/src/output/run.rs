@@ -6,20 +6,20 @@ use proto::view::{ApprovalView, AttemptView, JobView, RunStatus};
 
 use super::style::{Ink, Style};
 use super::table::{Cell, Table};
-use super::{ansi, orders, outputs, plan, time, words};
+use super::{ansi, orders, outputs, plan, syncs, time, words};
 use crate::api::{Known, Run};
 
 /// Where values begin.
 const MARGIN: &str = "             ";
 
 /// Lines under a title, with a margin for the names of things.
-struct Picture {
-    style: Style,
+pub(super) struct Picture {
+    pub(super) style: Style,
     lines: Vec<String>,
 }
 
 impl Picture {
-    fn field(&mut self, name: &str, value: &str) {
+    pub(super) fn field(&mut self, name: &str, value: &str) {
         self.lines.push(format!("  {}  {value}", self.style.paint(Ink::Dim, &format!("{name:<9}"))));
     }
 
@@ -107,6 +107,7 @@ fn request(picture: &mut Picture, run: &Run) {
             picture.field("orders", &orders::counts(&counts, picture.style));
             picture.field("graph", &format!("navvy run graph {}", run.id));
         }
+        RunSpec::Sync(spec) => syncs::request(picture, run, spec),
         RunSpec::Probe(_) => picture.field("request", "probe"),
     }
     if !run.pool.is_empty() && run.pool != "default" {

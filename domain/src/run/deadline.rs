@@ -57,7 +57,16 @@ fn queues(turn: &mut Turn<'_>, deadline: SignedDuration) -> bool {
         };
         match turn.run.job(*no).map(|job| job.kind) {
             Some(JobKind::Shell) => turn.time_out(*no, failure),
-            Some(JobKind::TerraformPlan | JobKind::TerraformApply | JobKind::Approval | JobKind::Probe) | None => turn.fail(*no, failure),
+            Some(
+                JobKind::TerraformPlan
+                | JobKind::TerraformApply
+                | JobKind::Approval
+                | JobKind::Probe
+                | JobKind::Select
+                | JobKind::Release
+                | JobKind::Sync,
+            )
+            | None => turn.fail(*no, failure),
         }
     }
     !late.is_empty()

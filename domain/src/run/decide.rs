@@ -10,6 +10,7 @@ use super::{
     refusal::Refusal,
     report,
     state::{AttemptEnd, GateState, JobState, LockState, Run},
+    syncs,
     turn::Turn,
     view::status,
 };
@@ -18,6 +19,7 @@ use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo, PoolName, WorkerId,
+    lock::LockKey,
     message::{Failure, PERMIT_LIFE_MS, Trigger},
 };
 
@@ -37,8 +39,9 @@ pub fn accept(trigger: &Trigger, now: Timestamp, policy: &Policy) -> (Run, Vec<E
 pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> Result<Vec<Event>, Refusal> {
     let mut turn = Turn::new(run, now, policy);
     match input {
-        Input::LocksGranted => locks_granted(&mut turn)?,
-        Input::LockLineFull => lock_line_full(&mut turn)?,
+        Input::LocksGranted { keys } => locks_granted(&mut turn, keys)?,
+        Input::LockLineFull { keys } => lock_line_full(&mut turn, keys)?,
+        Input::Newer(newer) => syncs::superseded(&mut turn, newer)?,
         Input::Begin { job, attempt, worker, nonce } => begin(&mut turn, *job, *attempt, worker, nonce)?,
         Input::StartEffects { job, attempt, worker, nonce, serial_before } => {
             start_effects(&mut turn, (*job, *attempt), worker, nonce, *serial_before)?;
@@ -55,7 +58,10 @@ pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> 
     Ok(turn.finish())
 }
 
-fn locks_granted(turn: &mut Turn<'_>) -> Result<(), Refusal> {
+fn locks_granted(turn: &mut Turn<'_>, keys: &[LockKey]) -> Result<(), Refusal> {
+    if turn.run.syncs.is_some() {
+        return syncs::locked(turn, keys);
+    }
     match turn.run.lock {
         LockState::Wanted if !turn.run.is_over() => {
             turn.emit(Event::LocksGranted);
@@ -67,16 +73,14 @@ fn locks_granted(turn: &mut Turn<'_>) -> Result<(), Refusal> {
 }
 
 /// The run cannot even wait: it ends, and says so, instead of standing nowhere for ever.
-fn lock_line_full(turn: &mut Turn<'_>) -> Result<(), Refusal> {
+fn lock_line_full(turn: &mut Turn<'_>, keys: &[LockKey]) -> Result<(), Refusal> {
+    if turn.run.syncs.is_some() {
+        return syncs::line_full(turn, keys, &line_full_failure(turn.run));
+    }
     if turn.run.lock != LockState::Wanted || turn.run.is_over() {
         return Err(Refusal::NotWaitingForLocks);
     }
-    let mut failure = Some(Failure {
-        kind: "lock_line_full".to_owned(),
-        phase: turn.run.phase.clone(),
-        message: format!("{} runs wait for a lock of this run already; it was not put behind them", lock::LONGEST_LINE),
-        next_action: "`navvy locks` shows who holds what and who waits; cancel what nobody needs, then submit again".to_owned(),
-    });
+    let mut failure = Some(line_full_failure(turn.run));
     for no in (0..turn.run.jobs.len() as u32).map(JobNo) {
         let may_start = turn.run.job(no).is_some_and(|job| job.state == JobState::Blocked && job.unmet == 0);
         match failure.take_if(|_| may_start) {
@@ -85,6 +89,15 @@ fn lock_line_full(turn: &mut Turn<'_>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+fn line_full_failure(run: &Run) -> Failure {
+    Failure {
+        kind: "lock_line_full".to_owned(),
+        phase: run.phase.clone(),
+        message: format!("{} runs wait for a lock of this run already; it was not put behind them", lock::LONGEST_LINE),
+        next_action: "`navvy locks` shows who holds what and who waits; cancel what nobody needs, then submit again".to_owned(),
+    }
 }
 
 /// There are places for orders. Whoever gives them knows the run only as it was: what it cannot use is not an error.
@@ -119,7 +132,13 @@ fn begin(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, worker: &WorkerId, no
             return Err(Refusal::AlreadySo);
         }
         JobState::Running => return Err(Refusal::AlreadyPermitted),
-        JobState::Unknown | JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => {
+        JobState::Unknown
+        | JobState::Succeeded
+        | JobState::Failed
+        | JobState::TimedOut
+        | JobState::Cancelled
+        | JobState::Skipped
+        | JobState::Superseded => {
             return Err(Refusal::AttemptOver);
         }
         JobState::Blocked | JobState::Waiting => return Err(Refusal::NotQueued),
@@ -160,7 +179,7 @@ fn start_effects(
     if (turn.run.cancel.is_some() && !planted!(StartsAfterCancel)) || deadline::is_over(turn) {
         return Err(Refusal::Cancelling);
     }
-    if !holds_locks(turn.run) && !planted!(QueuedWithoutLocks) {
+    if !holds_locks(turn.run, no) && !planted!(QueuedWithoutLocks) {
         return Err(Refusal::LocksNotHeld);
     }
     if current.effects_at.is_some() {
@@ -170,8 +189,11 @@ fn start_effects(
     Ok(())
 }
 
-/// Whether the run holds every lock it needs. What changes the world needs one; orders name none.
-fn holds_locks(run: &Run) -> bool {
+/// Whether the run holds every lock that the job needs. What changes the world needs one; orders name none.
+fn holds_locks(run: &Run, no: JobNo) -> bool {
+    if let Some(service) = run.job(no).and_then(|job| job.service.as_ref()) {
+        return service.locked;
+    }
     match run.lock {
         LockState::Held => true,
         LockState::Wanted => false,
@@ -258,7 +280,12 @@ fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
             JobState::Blocked | JobState::Waiting => turn.cancel_job(no),
             // Stopped by its worker, settled by a report or a person.
             JobState::Running | JobState::Unknown => {}
-            JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => {}
+            JobState::Succeeded
+            | JobState::Failed
+            | JobState::TimedOut
+            | JobState::Cancelled
+            | JobState::Skipped
+            | JobState::Superseded => {}
         }
     }
     Ok(())

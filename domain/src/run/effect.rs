@@ -3,7 +3,9 @@
 
 use super::{
     event::Event,
+    notes::{self, Note},
     state::{Job, JobKind, JobState, LockState, Run},
+    syncs,
 };
 use crate::planted::planted;
 use proto::{
@@ -27,11 +29,14 @@ pub enum Effect {
     Stop { seat: Seat, signal: StopSignal },
     /// The run is over: its secrets are no longer needed. They lie in so many pages; without orders there are none.
     DeleteSecrets { pages: u32 },
+    /// Keep what a sync or a selection told, for whoever looks later.
+    Note(Note),
 }
 
 /// Everything that is due now.
 pub fn outstanding(run: &Run) -> Vec<Effect> {
-    let mut effects = Vec::new();
+    // Before any lock is given back: whoever takes it next is told how the service stands.
+    let mut effects: Vec<Effect> = notes::all(run).into_iter().map(Effect::Note).collect();
     if run.is_over() {
         if !run.locks.is_empty() {
             effects.push(Effect::ReleaseLocks(run.locks.clone()));
@@ -50,10 +55,21 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
         LockState::Held | LockState::NotNeeded => {}
     }
     effects.extend((0_u32..).zip(&run.jobs).filter_map(|(no, job)| due(run, JobNo(no), job)));
+    effects.extend(run.jobs.iter().filter_map(|job| lock_due(run, job)));
     if planted!(OrdersNotRepeated) {
         effects.retain(|effect| !matches!(effect, Effect::PublishOrder(_)));
     }
     effects
+}
+
+/// What is due about a job's own lock.
+fn lock_due(run: &Run, job: &Job) -> Option<Effect> {
+    if let Some(key) = syncs::wanted_lock(run, job) {
+        return Some(Effect::WantLocks(vec![key.clone()]));
+    }
+    // Also one that was never held: it may stand in line.
+    let service = job.service.as_ref().filter(|_| job.state.is_over())?;
+    Some(Effect::ReleaseLocks(vec![service.lock.clone()]))
 }
 
 fn due(run: &Run, no: JobNo, job: &Job) -> Option<Effect> {
@@ -73,7 +89,9 @@ fn due(run: &Run, no: JobNo, job: &Job) -> Option<Effect> {
             Some(Effect::Stop { seat, signal: StopSignal { id, mode } })
         }
         JobState::Blocked | JobState::Waiting | JobState::Unknown => None,
-        JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => None,
+        JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped | JobState::Superseded => {
+            None
+        }
     }
 }
 
@@ -92,13 +110,29 @@ pub fn work_of(run: &Run, no: JobNo, attempt: AttemptNo) -> Option<(Work, u64)> 
                 ShellSpec { run: run.id, no, name: job.name.clone(), trace_id: spec.trace_id.clone(), flow_id: spec.flow_id(), timeout_s };
             return Some((Work::Shell { spec }, u64::from(timeout_s) * 1000));
         }
-        (JobKind::Approval, RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Orders(_))
-        | (JobKind::Probe, RunSpec::Terraform(_) | RunSpec::Orders(_))
-        | (JobKind::TerraformPlan | JobKind::TerraformApply, RunSpec::Probe(_) | RunSpec::Orders(_))
-        | (JobKind::Shell, RunSpec::Terraform(_) | RunSpec::Probe(_)) => return None,
+        (JobKind::Select, RunSpec::Sync(spec)) => {
+            return Some((Work::Select { spec: spec.clone(), commit: run.commit.clone(), last_good: None }, SELECT_MS));
+        }
+        (JobKind::Release, RunSpec::Sync(spec)) => {
+            return Some((Work::Release { spec: spec.clone(), commit: run.commit.clone()?, run: run.id }, SELECT_MS));
+        }
+        (JobKind::Sync, RunSpec::Sync(spec)) => {
+            let sync = Box::new(syncs::sync_of(run, job)?);
+            return Some((Work::Sync { sync, last: None }, u64::from(spec.timeout_s) * 1000));
+        }
+        (JobKind::Approval, RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Orders(_) | RunSpec::Sync(_))
+        | (JobKind::Probe, RunSpec::Terraform(_) | RunSpec::Orders(_) | RunSpec::Sync(_))
+        | (JobKind::TerraformPlan | JobKind::TerraformApply, RunSpec::Probe(_) | RunSpec::Orders(_) | RunSpec::Sync(_))
+        | (JobKind::Shell, RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_))
+        | (JobKind::Select | JobKind::Release | JobKind::Sync, RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Orders(_)) => {
+            return None;
+        }
     };
     Some((work, budget_ms(run)))
 }
+
+/// How long looking at a repository, or tagging it, may take, in milliseconds: as a clone may (300 s), and the work after it.
+const SELECT_MS: u64 = 600_000;
 
 /// What is left of the run's time limit. Never 0: an attempt with nothing left is interrupted at once and says so.
 fn budget_ms(run: &Run) -> u64 {
@@ -106,7 +140,7 @@ fn budget_ms(run: &Run) -> u64 {
         RunSpec::Terraform(spec) => spec.timeout_minutes,
         RunSpec::Probe(_) => 1,
         // Each order has its own.
-        RunSpec::Orders(_) => 0,
+        RunSpec::Orders(_) | RunSpec::Sync(_) => 0,
     };
     (u64::from(minutes) * 60_000).saturating_sub(run.spent_ms).max(1)
 }
@@ -122,5 +156,52 @@ pub fn due_after(run: &Run, events: &[Event]) -> Vec<Effect> {
         return outstanding(run);
     }
     let queued = |event: &Event| if let Event::JobQueued { job, .. } = event { Some(*job) } else { None };
-    events.iter().filter_map(queued).filter_map(|no| due(run, no, run.job(no)?)).collect()
+    let mut effects: Vec<Effect> = events.iter().filter_map(queued).filter_map(|no| due(run, no, run.job(no)?)).collect();
+    if run.syncs.is_some() {
+        effects.extend(events.iter().flat_map(|event| due_of_syncs(run, event)));
+    }
+    effects
+}
+
+/// What a run of syncs is to do besides, after an event: each touches the job it names, and those that need it.
+fn due_of_syncs(run: &Run, event: &Event) -> Vec<Effect> {
+    let over = match event {
+        Event::SyncPlanned { .. } => {
+            let note = notes::of_source(run).map(Effect::Note);
+            return note.into_iter().chain(run.jobs.iter().filter_map(|job| lock_due(run, job))).collect();
+        }
+        Event::JobSucceeded { job }
+        | Event::JobFailed { job, .. }
+        | Event::JobCancelled { job }
+        | Event::JobSkipped { job }
+        | Event::JobSuperseded { job, .. } => *job,
+        Event::Accepted { .. }
+        | Event::LocksGranted
+        | Event::JobLocked { .. }
+        | Event::ReleaseMade { .. }
+        | Event::ServiceSynced { .. }
+        | Event::JobQueued { .. }
+        | Event::ApprovalOpened { .. }
+        | Event::ApprovalGiven { .. }
+        | Event::ApprovalRefused { .. }
+        | Event::ApprovalExpired { .. }
+        | Event::Permitted { .. }
+        | Event::EffectsStarted { .. }
+        | Event::PhaseEntered { .. }
+        | Event::CommitPinned { .. }
+        | Event::AttemptEnded { .. }
+        | Event::JobTimedOut { .. }
+        | Event::OrdersSkipped { .. }
+        | Event::OrdersCancelled { .. }
+        | Event::TimeLimitReached
+        | Event::OrderTold { .. }
+        | Event::JobUnknown { .. }
+        | Event::CancelRequested { .. }
+        | Event::Resolved { .. }
+        | Event::RunEnded { .. } => return Vec::new(),
+    };
+    let Some(job) = run.job(over) else { return Vec::new() };
+    let note = notes::of_service(run, job).map(Effect::Note);
+    let fed = job.feeds.iter().filter_map(|feed| lock_due(run, run.job(*feed)?));
+    note.into_iter().chain(lock_due(run, job)).chain(fed).collect()
 }

@@ -6,11 +6,12 @@ use super::{
 };
 use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo, WorkerId,
+    AttemptNo, JobNo, RunId, WorkerId,
     git::CommitId,
     lock::LockKey,
     message::{Evidence, Failure, JobResult, Trigger},
     orders::OrderEvent,
+    sync::{Release, Selection, ServiceId, SyncResult},
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,9 @@ pub struct JobPlan {
     pub kind: JobKind,
     #[serde(default)]
     pub needs: Vec<JobNo>,
+    /// The service that a sync is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
 }
 
 /// What happened.
@@ -55,6 +59,28 @@ pub enum Event {
         jobs: Vec<JobPlan>,
     },
     LocksGranted,
+    /// The lock of one job.
+    JobLocked {
+        job: JobNo,
+    },
+    /// What a run of syncs is about, and the jobs that it becomes.
+    SyncPlanned {
+        selection: Box<Selection>,
+        jobs: Vec<JobPlan>,
+    },
+    /// The release that a run of syncs was to make.
+    ReleaseMade {
+        release: Release,
+    },
+    /// What a sync did, told with its success.
+    ServiceSynced {
+        job: JobNo,
+        result: SyncResult,
+    },
+    JobSuperseded {
+        job: JobNo,
+        by: RunId,
+    },
     JobQueued {
         job: JobNo,
         attempt: AttemptNo,

@@ -5,6 +5,7 @@ use super::{
     event::{Event, JobPlan},
     orders::Order,
     state::{Attempt, AttemptEnd, Cancel, Gate, GateState, Job, JobKind, JobState, LockState, Resolution, Run},
+    syncs::{self, Syncs},
     tally,
 };
 use crate::planted::planted;
@@ -14,23 +15,19 @@ use proto::{
     lock::LockKey,
     message::{Failure, JobResult, RunSpec, Trigger},
     orders::OrderNode,
+    sync::Selection,
 };
 
 /// The run as it is when it has just been accepted.
 pub(super) fn found(trigger: &Trigger, locks: &[LockKey], plans: &[JobPlan]) -> Run {
     let mut jobs: Vec<Job> = match &trigger.spec {
         RunSpec::Orders(spec) => spec.graph.0.iter().map(order).collect(),
-        RunSpec::Terraform(_) | RunSpec::Probe(_) => plans.iter().map(job).collect(),
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => plans.iter().map(job).collect(),
     };
-    for no in 0..jobs.len() {
-        for need in jobs[no].needs.clone() {
-            if let Some(needed) = jobs.get_mut(need.0 as usize) {
-                needed.feeds.push(JobNo(no as u32));
-            }
-        }
-    }
+    connect(&mut jobs, 0);
     Run {
         orders: tally::of(&trigger.spec, &jobs),
+        syncs: matches!(trigger.spec, RunSpec::Sync(_)).then(Syncs::default),
         id: trigger.run,
         by: trigger.by.clone(),
         accepted_at: trigger.accepted_at,
@@ -58,6 +55,42 @@ pub(super) fn found(trigger: &Trigger, locks: &[LockKey], plans: &[JobPlan]) -> 
     }
 }
 
+/// Tells jobs which others need them: of those from `first` on.
+fn connect(jobs: &mut [Job], first: usize) {
+    for no in first..jobs.len() {
+        for need in jobs[no].needs.clone() {
+            if let Some(needed) = jobs.get_mut(need.0 as usize) {
+                needed.feeds.push(JobNo(no as u32));
+            }
+        }
+    }
+}
+
+/// The jobs that a selection becomes. What they need may be over already.
+fn planned(run: &mut Run, selection: &Selection, plans: &[JobPlan]) {
+    let Some(spec) = run.sync_spec().cloned() else { return };
+    let first = run.jobs.len();
+    for plan in plans {
+        let mut job = job(plan);
+        job.service = plan.service.as_ref().map(|service| Box::new(syncs::service_job(&spec, service)));
+        let done = |need: &&JobNo| run.jobs.get(need.0 as usize).is_some_and(|needed| needed.state == JobState::Succeeded);
+        job.unmet = job.unmet.saturating_sub(job.needs.iter().filter(done).count() as u32);
+        run.locks.extend(job.service.as_ref().map(|service| service.lock.clone()));
+        run.jobs.push(job);
+    }
+    connect(&mut run.jobs, first);
+    run.open_jobs += plans.len() as u32;
+    if let Some(syncs) = &mut run.syncs {
+        syncs.selection = Some(selection.clone());
+    }
+}
+
+fn with_service(run: &mut Run, job: JobNo, change: impl FnOnce(&mut syncs::ServiceJob)) {
+    if let Some(service) = run.jobs.get_mut(job.0 as usize).and_then(|job| job.service.as_mut()) {
+        change(service);
+    }
+}
+
 fn job(plan: &JobPlan) -> Job {
     Job {
         name: plan.name.clone(),
@@ -75,6 +108,7 @@ fn job(plan: &JobPlan) -> Job {
             answered_at: None,
         }),
         order: None,
+        service: None,
     }
 }
 
@@ -90,6 +124,7 @@ fn order(node: &OrderNode) -> Job {
         attempts: Vec::new(),
         gate: None,
         order: Some(Box::new(order)),
+        service: None,
     }
 }
 
@@ -100,6 +135,18 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         // A second acceptance is never committed; see `accept`.
         Event::Accepted { .. } => {}
         Event::LocksGranted => run.lock = LockState::Held,
+        Event::JobLocked { job } => with_service(run, *job, |service| service.locked = true),
+        Event::SyncPlanned { selection, jobs } => planned(run, selection, jobs),
+        Event::ReleaseMade { release } => {
+            if let Some(syncs) = &mut run.syncs {
+                syncs.release = Some(release.clone());
+            }
+        }
+        Event::ServiceSynced { job, result } => with_service(run, *job, |service| service.result = Some(result.clone())),
+        Event::JobSuperseded { job, by } => {
+            set_state(run, *job, JobState::Superseded);
+            with_service(run, *job, |service| service.superseded_by = Some(*by));
+        }
         Event::JobQueued { job, attempt } => queued(run, *job, *attempt, at),
         Event::ApprovalOpened { job, expires_at } => opened(run, *job, *expires_at, at),
         Event::ApprovalGiven { job, by } => answered(run, *job, GateState::Approved, Some(by), at),
@@ -119,7 +166,7 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         }),
         Event::PhaseEntered { job, attempt, phase } => {
             // Of many orders, each has a phase of its own, and the run none.
-            if run.orders.is_none() {
+            if !run.is_of_many() {
                 run.phase.clone_from(phase);
             }
             with_attempt(run, *job, *attempt, |attempt| attempt.phase = Some(phase.clone()));
@@ -187,6 +234,9 @@ fn queued(run: &mut Run, job: JobNo, attempt: AttemptNo, at: Timestamp) {
         Some(JobKind::TerraformApply) => apply_phase(&run.spec),
         Some(JobKind::TerraformPlan | JobKind::Approval | JobKind::Probe) | None => "initializing",
         Some(JobKind::Shell) => "orders",
+        Some(JobKind::Select) => "select",
+        Some(JobKind::Release) => "release",
+        Some(JobKind::Sync) => "sync",
     };
     phase.clone_into(&mut run.phase);
     set_state(run, job, JobState::Queued);
@@ -209,7 +259,7 @@ fn queued(run: &mut Run, job: JobNo, attempt: AttemptNo, at: Timestamp) {
 pub(super) fn apply_phase(spec: &RunSpec) -> &'static str {
     match spec {
         RunSpec::Terraform(spec) if spec.destroy => "destroy",
-        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Orders(_) => "apply",
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Orders(_) | RunSpec::Sync(_) => "apply",
     }
 }
 
@@ -233,7 +283,8 @@ fn attempt_ended(run: &mut Run, job: JobNo, attempt: AttemptNo, (end, result): (
     match result {
         Some(JobResult::Plan(plan)) => run.plan = Some((**plan).clone()),
         Some(JobResult::Apply(applied)) => run.applied = Some(applied.clone()),
-        Some(JobResult::Nothing | JobResult::Order(_)) | None => {}
+        // Those of syncs are told by events of their own.
+        Some(JobResult::Nothing | JobResult::Order(_) | JobResult::Selection(_) | JobResult::Sync(_) | JobResult::Release(_)) | None => {}
     }
 }
 
@@ -244,6 +295,9 @@ fn missed(run: &mut Run, no: JobNo, to: JobState, failure: &Failure) {
     let Some(job) = run.jobs.get_mut(no.0 as usize) else { return };
     if let Some(order) = &mut job.order {
         order.failure = Some(failure.clone());
+    }
+    if let Some(service) = &mut job.service {
+        service.failure = Some(failure.clone());
     }
     if !job.is_optional() {
         run.failure.get_or_insert_with(|| failure.clone());

@@ -1,15 +1,22 @@
 //! Everything that can happen to a run, and the settings that decisions depend on.
 
+use super::syncs::Newer;
 use jiff::SignedDuration;
-use proto::{AttemptNo, JobNo, PoolName, WorkerId, message::ReportWhat};
+use proto::{AttemptNo, JobNo, PoolName, WorkerId, lock::LockKey, message::ReportWhat};
 
 /// Something happened, or somebody wants something.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// The lock records name this run as holder of everything it wants.
-    LocksGranted,
-    /// The line of one of the locks is as long as it may be.
-    LockLineFull,
+    /// The lock records name this run as holder of these, a set that it wants.
+    LocksGranted {
+        keys: Vec<LockKey>,
+    },
+    /// The line of one of these locks is as long as it may be.
+    LockLineFull {
+        keys: Vec<LockKey>,
+    },
+    /// A newer run waits for locks that this one holds or waits for.
+    Newer(Newer),
     /// A worker asks to begin an attempt.
     Begin {
         job: JobNo,

@@ -27,6 +27,8 @@ pub struct Narrator {
     names: Vec<String>,
     by: String,
     is_of_orders: bool,
+    /// Jobs are still to be planned: their names are not known yet.
+    awaits_plan: bool,
 }
 
 impl Narrator {
@@ -44,10 +46,39 @@ impl Narrator {
         match &trigger.spec {
             RunSpec::Orders(spec) => {
                 let names = spec.graph.0.iter().map(|order| order.name.clone()).collect();
-                Self { run, flow_id: Some(spec.flow_id()), trace_id: Some(spec.trace_id.clone()), names, by, is_of_orders: true }
+                Self {
+                    run,
+                    flow_id: Some(spec.flow_id()),
+                    trace_id: Some(spec.trace_id.clone()),
+                    names,
+                    by,
+                    is_of_orders: true,
+                    awaits_plan: false,
+                }
             }
             RunSpec::Terraform(_) | RunSpec::Probe(_) => {
-                Self { run, flow_id: None, trace_id: None, names: planned(), by, is_of_orders: false }
+                Self { run, flow_id: None, trace_id: None, names: planned(), by, is_of_orders: false, awaits_plan: false }
+            }
+            RunSpec::Sync(_) => Self { run, flow_id: None, trace_id: None, names: planned(), by, is_of_orders: false, awaits_plan: true },
+        }
+    }
+
+    /// Whether there will be more names than those it knows.
+    pub fn awaits_plan(&self) -> bool {
+        self.awaits_plan
+    }
+
+    /// Learns the names of jobs that a decision planned. To be done with each decision in turn, before it is told.
+    pub fn learn(&mut self, entry: &Entry) {
+        if !self.awaits_plan {
+            return;
+        }
+        for event in entry.before.iter().chain(std::iter::once(entry)).flat_map(|entry| &entry.events) {
+            if let Event::SyncPlanned { jobs, .. } = event
+                && self.awaits_plan
+            {
+                self.names.extend(jobs.iter().map(|job| job.name.clone()));
+                self.awaits_plan = false;
             }
         }
     }
@@ -82,6 +113,17 @@ impl Narrator {
             }
             Event::Accepted { .. } => self.started(),
             Event::LocksGranted => self.of_run("locks_granted", "running"),
+            Event::JobLocked { job } => self.of_job(*job, "lock_granted", "blocked"),
+            Event::SyncPlanned { selection, .. } => {
+                let data = json!({ "services": selection.services.len(), "skipped": selection.skipped.len(), "commit": selection.commit });
+                self.of_run("planned", "running").data(data)
+            }
+            Event::ReleaseMade { release } => {
+                let data = json!({ "kind": release.kind, "commit": release.commit, "existed": release.existed });
+                self.of_run("released", "running").message(&release.tag).data(data)
+            }
+            Event::ServiceSynced { job, result } => self.of_job(*job, "synced", result.action.as_str()).message(&result.details),
+            Event::JobSuperseded { job, by } => self.of_job(*job, "completed", "superseded").data(json!({ "by": by })),
             Event::JobQueued { job, attempt } => self.of_job(*job, "dispatched", "queued").attempt(Some(*attempt)),
             Event::ApprovalOpened { job, expires_at } => {
                 self.of_job(*job, "approval_opened", "waiting").data(json!({ "expires_at": expires_at }))
@@ -230,9 +272,14 @@ fn concerns(event: &Event, of: JobNo) -> Option<Fate> {
         | Event::JobTimedOut { job, .. }
         | Event::JobCancelled { job }
         | Event::JobSkipped { job }
+        | Event::JobSuperseded { job, .. }
         | Event::JobUnknown { job, .. } => (job, Fate::Settled),
         Event::Accepted { .. }
         | Event::LocksGranted
+        | Event::JobLocked { .. }
+        | Event::SyncPlanned { .. }
+        | Event::ReleaseMade { .. }
+        | Event::ServiceSynced { .. }
         | Event::ApprovalOpened { .. }
         | Event::ApprovalGiven { .. }
         | Event::ApprovalRefused { .. }

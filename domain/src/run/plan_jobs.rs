@@ -5,7 +5,12 @@ use proto::{JobNo, lock::LockKey, message::RunSpec};
 
 /// The jobs of a run, in an order in which each comes after those it needs.
 pub(super) fn jobs_of(spec: &RunSpec) -> Vec<JobPlan> {
-    let job = |name: &str, kind, needs: &[u32]| JobPlan { name: name.to_owned(), kind, needs: needs.iter().map(|n| JobNo(*n)).collect() };
+    let job = |name: &str, kind, needs: &[u32]| JobPlan {
+        name: name.to_owned(),
+        kind,
+        needs: needs.iter().map(|n| JobNo(*n)).collect(),
+        service: None,
+    };
     match spec {
         RunSpec::Terraform(spec) => {
             let last = if spec.destroy { "destroy" } else { "apply" };
@@ -23,13 +28,16 @@ pub(super) fn jobs_of(spec: &RunSpec) -> Vec<JobPlan> {
         RunSpec::Probe(_) => vec![job("probe", JobKind::Probe, &[])],
         // They stand in the trigger already, packed; see `evolve::found`.
         RunSpec::Orders(_) => Vec::new(),
+        // The others are known when this one has looked; see `syncs::plan`.
+        RunSpec::Sync(_) => vec![job("select", JobKind::Select, &[])],
     }
 }
 
-/// The locks of a run.
+/// The locks of a run, taken before anything starts.
 pub(super) fn locks_of(spec: &RunSpec) -> Vec<LockKey> {
     match spec {
         RunSpec::Terraform(spec) => vec![LockKey::directory(&spec.git_url, &spec.path, &spec.workspace)],
-        RunSpec::Probe(_) | RunSpec::Orders(_) => Vec::new(),
+        // A sync has a lock of its own.
+        RunSpec::Probe(_) | RunSpec::Orders(_) | RunSpec::Sync(_) => Vec::new(),
     }
 }

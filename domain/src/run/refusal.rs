@@ -41,6 +41,8 @@ pub enum Refusal {
     PlanChanged,
     #[error("another commit is bound to this run")]
     OtherCommit,
+    #[error("what waits behind it is not newer")]
+    NotNewer,
     #[error("nothing has to be done")]
     NothingDue,
 }
@@ -66,6 +68,7 @@ impl Refusal {
             Self::ApprovalExpired => "approval_expired",
             Self::PlanChanged => "plan_changed",
             Self::OtherCommit => "other_commit",
+            Self::NotNewer => "not_newer",
             Self::NothingDue => "nothing_due",
         }
     }

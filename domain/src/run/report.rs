@@ -4,6 +4,7 @@ use super::{
     event::Event,
     refusal::Refusal,
     state::{Attempt, AttemptEnd, Job, JobKind, JobState},
+    syncs,
     turn::Turn,
 };
 use crate::planted::planted;
@@ -63,7 +64,9 @@ fn live_attempt<'j>(job: &'j Job, given: AttemptNo, worker: &WorkerId) -> Result
         JobState::TimedOut if planted!(BelievedAfterWatchdog) => Ok(current),
         JobState::Running | JobState::Unknown => Err(Refusal::NotYours),
         JobState::Queued | JobState::Blocked | JobState::Waiting => Err(Refusal::NotPermitted),
-        JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped => Err(Refusal::AttemptOver),
+        JobState::Succeeded | JobState::Failed | JobState::TimedOut | JobState::Cancelled | JobState::Skipped | JobState::Superseded => {
+            Err(Refusal::AttemptOver)
+        }
     }
 }
 
@@ -112,7 +115,13 @@ fn succeeded(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, result: &JobRes
             if let (JobResult::Plan(plan), None) = (result, &turn.run.commit) {
                 turn.emit(Event::CommitPinned { commit: plan.artifact.commit.clone() });
             }
-            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Succeeded, result: Some(result.clone()) });
+            match result {
+                JobResult::Selection(selection) => return syncs::planned(turn, no, attempt, selection),
+                JobResult::Release(release) => turn.emit(Event::ReleaseMade { release: release.clone() }),
+                JobResult::Sync(result) => turn.emit(Event::ServiceSynced { job: no, result: result.clone() }),
+                JobResult::Nothing | JobResult::Plan(_) | JobResult::Apply(_) | JobResult::Order(_) => {}
+            }
+            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Succeeded, result: kept(result) });
             turn.succeed(no);
         }
         Some(why) if effects => {
@@ -132,6 +141,14 @@ fn succeeded(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, result: &JobRes
     }
 }
 
+/// What is kept of a result beside the event that tells it.
+fn kept(result: &JobResult) -> Option<JobResult> {
+    match result {
+        JobResult::Selection(_) | JobResult::Release(_) | JobResult::Sync(_) => None,
+        JobResult::Nothing | JobResult::Plan(_) | JobResult::Apply(_) | JobResult::Order(_) => Some(result.clone()),
+    }
+}
+
 fn misfit(turn: &Turn<'_>, no: JobNo, result: &JobResult) -> Option<&'static str> {
     let kind = turn.run.job(no)?.kind;
     match (kind, result) {
@@ -144,11 +161,32 @@ fn misfit(turn: &Turn<'_>, no: JobNo, result: &JobResult) -> Option<&'static str
         }
         (JobKind::Probe, JobResult::Nothing) => None,
         (JobKind::Shell, JobResult::Order(_)) => (!has_started_effects(turn, no)).then_some("it never had the word to start its commands"),
-        (JobKind::TerraformPlan, JobResult::Nothing | JobResult::Apply(_) | JobResult::Order(_)) => Some("it brings no plan"),
-        (JobKind::TerraformApply, JobResult::Nothing | JobResult::Plan(_) | JobResult::Order(_)) => Some("it brings no result of an apply"),
+        (JobKind::Select, JobResult::Selection(selection)) => {
+            let other = turn.run.commit.as_ref().is_some_and(|bound| *bound != selection.commit);
+            other.then_some("it looked at another commit than the run's")
+        }
+        (JobKind::Release, JobResult::Release(release)) => {
+            (turn.run.commit.as_ref() != Some(&release.commit)).then_some("it released another commit than the run's")
+        }
+        (JobKind::Sync, JobResult::Sync(_)) => {
+            (!has_started_effects(turn, no)).then_some("it never had the word to start its side effects")
+        }
         (
-            JobKind::Probe | JobKind::Approval | JobKind::Shell,
-            JobResult::Nothing | JobResult::Plan(_) | JobResult::Apply(_) | JobResult::Order(_),
+            JobKind::TerraformPlan
+            | JobKind::TerraformApply
+            | JobKind::Probe
+            | JobKind::Approval
+            | JobKind::Shell
+            | JobKind::Select
+            | JobKind::Release
+            | JobKind::Sync,
+            JobResult::Nothing
+            | JobResult::Plan(_)
+            | JobResult::Apply(_)
+            | JobResult::Order(_)
+            | JobResult::Selection(_)
+            | JobResult::Release(_)
+            | JobResult::Sync(_),
         ) => Some("such a job brings no such result"),
     }
 }
@@ -240,7 +278,14 @@ pub(super) fn worker_lost(turn: &mut Turn<'_>, no: JobNo, given: AttemptNo, seen
     }
     if has_started_effects(turn, no) && !planted!(LostEffectsRetried) {
         // I4: not failed, not retried, its lock stays held.
-        let check = if is_order(turn, no) { CHECK_ORDER } else { CHECK_APPLY };
+        let check = match turn.run.job(no).map(|job| job.kind) {
+            Some(JobKind::Shell) => CHECK_ORDER,
+            Some(JobKind::Sync) => CHECK_SYNC,
+            Some(
+                JobKind::TerraformPlan | JobKind::TerraformApply | JobKind::Approval | JobKind::Probe | JobKind::Select | JobKind::Release,
+            )
+            | None => CHECK_APPLY,
+        };
         let check = check.iter().map(|text| (*text).to_owned()).collect();
         let evidence = Evidence { seen: seen.to_owned(), check, ..Evidence::default() };
         unclear(turn, no, given, AttemptEnd::Lost, evidence);
@@ -255,6 +300,9 @@ const CHECK_APPLY: &[&str] = &[
     "the state's serial and what the last apply changed",
     "whether terraform's own state lock is held; never force it while the tool may still run",
 ];
+
+const CHECK_SYNC: &[&str] =
+    &["whether its command still runs on that worker's machine", "what is deployed where the service runs, and whether it is healthy"];
 
 const CHECK_ORDER: &[&str] = &["whether its commands still run on that worker's machine", "what they had changed by then"];
 

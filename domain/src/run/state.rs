@@ -1,6 +1,9 @@
 //! What is known about a run. Changed only by `evolve`.
 
-use super::orders::{Order, Orders};
+use super::{
+    orders::{Order, Orders},
+    syncs::{ServiceJob, Syncs},
+};
 use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo, PoolName, RunId, WorkerId,
@@ -8,6 +11,7 @@ use proto::{
     lock::LockKey,
     message::{Evidence, Failure, RunSpec},
     orders::OrdersSpec,
+    sync::SyncSpec,
     terraform::{ApplyResult, PlanResult},
 };
 
@@ -34,6 +38,8 @@ pub struct Run {
     pub waiting_gates: u32,
     /// What is counted and kept of a run of orders.
     pub orders: Option<Orders>,
+    /// What is known of a run of syncs.
+    pub syncs: Option<Syncs>,
     /// The commit that every attempt uses, once the reference has been resolved.
     pub commit: Option<CommitId>,
     /// The phase word last reported.
@@ -64,8 +70,21 @@ impl Run {
     pub fn orders_spec(&self) -> Option<&OrdersSpec> {
         match &self.spec {
             RunSpec::Orders(spec) => Some(spec),
-            RunSpec::Terraform(_) | RunSpec::Probe(_) => None,
+            RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => None,
         }
+    }
+
+    /// What a run of syncs was asked to do.
+    pub fn sync_spec(&self) -> Option<&SyncSpec> {
+        match &self.spec {
+            RunSpec::Sync(spec) => Some(spec),
+            RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Orders(_) => None,
+        }
+    }
+
+    /// Whether its jobs stand beside one another: one of them that is lost or waits says nothing about the run.
+    pub fn is_of_many(&self) -> bool {
+        self.orders.is_some() || self.syncs.is_some()
     }
 
     /// Whether nothing further can happen by itself or by anybody.
@@ -128,6 +147,8 @@ pub struct Job {
     pub gate: Option<Gate>,
     /// Only orders have it.
     pub order: Option<Box<Order>>,
+    /// Only syncs have it.
+    pub service: Option<Box<ServiceJob>>,
 }
 
 impl Job {
@@ -151,14 +172,20 @@ pub enum JobKind {
     Approval,
     Probe,
     Shell,
+    /// Looks at the repository: which services a run of syncs is about.
+    Select,
+    /// Makes a release. It changes the repository, but doing it twice is doing it once: the tag names the run.
+    Release,
+    /// Brings one service up to date.
+    Sync,
 }
 
 impl JobKind {
     /// Whether an attempt changes the world outside. Losing its worker after that point leaves an unknown outcome.
     pub fn has_effects(self) -> bool {
         match self {
-            Self::TerraformApply | Self::Shell => true,
-            Self::TerraformPlan | Self::Approval | Self::Probe => false,
+            Self::TerraformApply | Self::Shell | Self::Sync => true,
+            Self::TerraformPlan | Self::Approval | Self::Probe | Self::Select | Self::Release => false,
         }
     }
 
@@ -169,6 +196,7 @@ impl JobKind {
             Self::Approval => "approval",
             Self::Probe => "probe",
             Self::Shell => "shell",
+            Self::Select | Self::Release | Self::Sync => "sync",
         }
     }
 }
@@ -192,6 +220,8 @@ pub enum JobState {
     Cancelled,
     /// A job it needs did not succeed.
     Skipped,
+    /// A sync that a newer run makes needless. What needs it is superseded with it.
+    Superseded,
 }
 
 impl JobState {
@@ -199,7 +229,7 @@ impl JobState {
     pub fn is_over(self) -> bool {
         match self {
             Self::Blocked | Self::Queued | Self::Running | Self::Waiting | Self::Unknown => false,
-            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Skipped => true,
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Skipped | Self::Superseded => true,
         }
     }
 }

@@ -8,7 +8,7 @@ use proto::{JobNo, message::RunSpec, orders::OrderCounts};
 /// The tally of a run that has just been made; `None`: it is no run of orders.
 pub(super) fn of(spec: &RunSpec, jobs: &[Job]) -> Option<Orders> {
     match spec {
-        RunSpec::Terraform(_) | RunSpec::Probe(_) => return None,
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => return None,
         RunSpec::Orders(_) => {}
     }
     let total = jobs.len() as u32;
@@ -75,6 +75,7 @@ fn count_missed(missed: &mut Missed, to: JobState) {
         | JobState::Waiting
         | JobState::Unknown
         | JobState::Succeeded
+        | JobState::Superseded
         | JobState::Cancelled => {}
     }
 }
@@ -90,7 +91,8 @@ fn takes_place(state: JobState) -> bool {
         | JobState::Failed
         | JobState::TimedOut
         | JobState::Cancelled
-        | JobState::Skipped => false,
+        | JobState::Skipped
+        | JobState::Superseded => false,
     }
 }
 
@@ -105,7 +107,7 @@ fn place(counts: &mut OrderCounts, state: JobState) -> Option<&mut u32> {
         JobState::Failed | JobState::Skipped => Some(&mut counts.failed),
         JobState::TimedOut => Some(&mut counts.timed_out),
         JobState::Cancelled => Some(&mut counts.cancelled),
-        // No order is a gate.
-        JobState::Waiting => None,
+        // No order is a gate, or superseded.
+        JobState::Waiting | JobState::Superseded => None,
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Turn<'a> {
         self.run.job(no).is_some_and(|job| job.state == JobState::Blocked && job.unmet == 0)
     }
 
-    fn start(&mut self, no: JobNo) {
+    pub(super) fn start(&mut self, no: JobNo) {
         let Some(job) = self.run.job(no) else { return };
         match job.kind {
             JobKind::Approval => {
@@ -81,14 +81,18 @@ impl<'a> Turn<'a> {
             // An order waits for a place; see `Turn::dispatch`.
             JobKind::Shell => {}
             // I1: nothing of a run goes out before it holds its locks.
-            JobKind::TerraformPlan | JobKind::TerraformApply | JobKind::Probe => match self.run.lock {
-                LockState::NotNeeded | LockState::Held => {
-                    let attempt = job.current().map_or(AttemptNo::FIRST, |attempt| attempt.no.next());
-                    self.emit(Event::JobQueued { job: no, attempt });
+            // A sync has a lock of its own.
+            JobKind::Sync if job.service.as_ref().is_none_or(|service| !service.locked) => {}
+            JobKind::TerraformPlan | JobKind::TerraformApply | JobKind::Probe | JobKind::Select | JobKind::Release | JobKind::Sync => {
+                match self.run.lock {
+                    LockState::NotNeeded | LockState::Held => {
+                        let attempt = job.current().map_or(AttemptNo::FIRST, |attempt| attempt.no.next());
+                        self.emit(Event::JobQueued { job: no, attempt });
+                    }
+                    LockState::Wanted if planted!(QueuedWithoutLocks) => self.emit(Event::JobQueued { job: no, attempt: AttemptNo::FIRST }),
+                    LockState::Wanted => {}
                 }
-                LockState::Wanted if planted!(QueuedWithoutLocks) => self.emit(Event::JobQueued { job: no, attempt: AttemptNo::FIRST }),
-                LockState::Wanted => {}
-            },
+            }
         }
     }
 
@@ -96,7 +100,16 @@ impl<'a> Turn<'a> {
     pub(super) fn queue_again(&mut self, no: JobNo) {
         match self.run.job(no).map(|job| job.kind) {
             Some(JobKind::Shell) => self.queue(no),
-            Some(JobKind::TerraformPlan | JobKind::TerraformApply | JobKind::Approval | JobKind::Probe) | None => self.start(no),
+            Some(
+                JobKind::TerraformPlan
+                | JobKind::TerraformApply
+                | JobKind::Approval
+                | JobKind::Probe
+                | JobKind::Select
+                | JobKind::Release
+                | JobKind::Sync,
+            )
+            | None => self.start(no),
         }
     }
 

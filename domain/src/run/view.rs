@@ -3,11 +3,14 @@
 use super::deadline::job_timeout;
 use super::orders::Orders;
 use super::state::{Attempt, AttemptEnd, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Run};
+use super::syncs::{self, ServiceJob, Syncs};
 use proto::{
     JobNo,
     message::{Failure, RunSpec},
     orders::OrderCounts,
-    view::{ApprovalView, AttemptView, CancelView, JobView, JobsPage, ResolutionView, RunStatus, RunView, WaitingFor},
+    view::{
+        ApprovalView, AttemptView, CancelView, JobView, JobsPage, ResolutionView, RunStatus, RunView, SyncJobView, SyncsView, WaitingFor,
+    },
 };
 
 /// Where a run stands. Derived from its jobs, never stored.
@@ -18,7 +21,7 @@ pub fn status(run: &Run) -> RunStatus {
         Some((_, Ending::Cancelled)) => RunStatus::Cancelled,
         Some((_, Ending::TimedOut)) => RunStatus::TimedOut,
         // Other orders go on, and so does the run.
-        None if run.orders.is_some() && run.unknown_jobs < run.open_jobs => RunStatus::Running,
+        None if run.is_of_many() && run.unknown_jobs < run.open_jobs => RunStatus::Running,
         None if run.unknown_jobs > 0 => RunStatus::Unknown,
         None if run.waiting_gates > 0 => RunStatus::AwaitingApproval,
         None => RunStatus::Running,
@@ -39,7 +42,7 @@ pub fn view(run: &Run, seq: u64) -> RunView {
         waiting_for: waiting_for(run, status),
         spec: match &run.spec {
             RunSpec::Orders(spec) => RunSpec::Orders(spec.without_graph()),
-            RunSpec::Terraform(_) | RunSpec::Probe(_) => run.spec.clone(),
+            RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => run.spec.clone(),
         },
         pool: run.pool.clone(),
         by: run.by.clone(),
@@ -65,6 +68,7 @@ pub fn view(run: &Run, seq: u64) -> RunView {
             None => (0_u32..).zip(&run.jobs).map(|(no, job)| job_view(run, JobNo(no), job)).collect(),
         },
         orders: run.orders.as_ref().map(counts),
+        syncs: run.syncs.as_ref().map(syncs_view),
         traceparent: run.traceparent.clone(),
     }
 }
@@ -113,6 +117,10 @@ fn waiting_for(run: &Run, status: RunStatus) -> Option<WaitingFor> {
             .then(|| WaitingFor::Worker { pool: pool.unwrap_or_else(|| run.pool.clone()), position: None });
     }
     let any = |state| run.jobs.iter().any(|job| job.state == state);
+    let keys: Vec<_> = run.jobs.iter().filter_map(|job| syncs::wanted_lock(run, job).cloned()).collect();
+    if !keys.is_empty() && !any(JobState::Queued) && !any(JobState::Running) {
+        return Some(WaitingFor::Lock { keys, held_by: None, position: None });
+    }
     (any(JobState::Queued) && !any(JobState::Running)).then(|| WaitingFor::Worker { pool: run.pool.clone(), position: None })
 }
 
@@ -148,6 +156,7 @@ fn job_view(run: &Run, n: JobNo, job: &Job) -> JobView {
         // The replaced engine's word; `failure` says why.
         JobState::Skipped if job.order.is_some() => "failed",
         JobState::Skipped => "skipped",
+        JobState::Superseded => "superseded",
     };
     JobView {
         n,
@@ -159,6 +168,32 @@ fn job_view(run: &Run, n: JobNo, job: &Job) -> JobView {
         pool: job.order.as_ref().map(|order| order.pool.clone()),
         optional: job.is_optional(),
         failure: job.order.as_ref().and_then(|order| order.failure.clone()).or_else(|| failure_of_many(run, job)),
+        sync: job.service.as_ref().map(|service| sync_view(run, service)),
+    }
+}
+
+fn sync_view(run: &Run, service: &ServiceJob) -> SyncJobView {
+    let selection = run.syncs.as_ref().and_then(|syncs| syncs.selection.as_ref());
+    let selected = selection.and_then(|selection| selection.services.iter().find(|selected| selected.service == service.service));
+    SyncJobView {
+        service: service.service.clone(),
+        task: selected.map(|selected| selected.task.clone()).unwrap_or_default(),
+        reasons: selected.map(|selected| selected.reasons.clone()).unwrap_or_default(),
+        action: service.result.as_ref().map(|result| result.action),
+        details: service.result.as_ref().map(|result| result.details.clone()).unwrap_or_default(),
+        failure: service.failure.clone(),
+        superseded_by: service.superseded_by,
+    }
+}
+
+fn syncs_view(syncs: &Syncs) -> SyncsView {
+    let selection = syncs.selection.as_ref();
+    SyncsView {
+        compared: selection.map(|selection| selection.compared.clone()),
+        changed_files: selection.map_or(0, |selection| selection.changed_files),
+        skipped: selection.map(|selection| selection.skipped.clone()).unwrap_or_default(),
+        notes: selection.map(|selection| selection.notes.clone()).unwrap_or_default(),
+        release: syncs.release.clone(),
     }
 }
 
@@ -180,6 +215,7 @@ fn failure_of_many(run: &Run, job: &Job) -> Option<Failure> {
         | JobState::Unknown
         | JobState::Succeeded
         | JobState::Failed
+        | JobState::Superseded
         | JobState::Cancelled => None,
     }
 }

@@ -88,8 +88,9 @@ impl Reading {
             let after = self.place.map_or(0, Place::whole_decision);
             self.portion = self.decisions.between(self.run, after, until).await?.into();
         }
-        let (Some(decision), Some(narrator)) = (self.portion.pop_front(), &self.narrator) else { return Ok(false) };
+        let (Some(decision), Some(narrator)) = (self.portion.pop_front(), &mut self.narrator) else { return Ok(false) };
         let entry = read(self.run, &decision)?;
+        narrator.learn(&entry);
         let told = match self.place {
             Some(place) if place.seq == decision.seq => place.told().unwrap_or(usize::MAX),
             // What it tells again was told by the decisions before it, unless they are gone.
@@ -104,9 +105,26 @@ impl Reading {
     async fn meet(&mut self) -> Result<bool, BusError> {
         let Some(first) = self.decisions.first(self.run).await? else { return Ok(false) };
         let narrator = Narrator::of(&read(self.run, &first)?);
-        self.narrator = Some(narrator.ok_or_else(|| corrupt(self.run, first.seq, "the log does not begin with its acceptance"))?);
+        let mut narrator = narrator.ok_or_else(|| corrupt(self.run, first.seq, "the log does not begin with its acceptance"))?;
         self.begins = first.seq;
+        self.catch_up(&mut narrator).await?;
+        self.narrator = Some(narrator);
         Ok(true)
+    }
+
+    /// Whoever reads on from a place has not seen the decision that named the jobs.
+    async fn catch_up(&self, narrator: &mut Narrator) -> Result<(), BusError> {
+        let until = self.place.map_or(0, Place::whole_decision);
+        let mut after = 0;
+        while narrator.awaits_plan() && after < until {
+            let portion = self.decisions.between(self.run, after, until).await?;
+            let Some(last) = portion.last().map(|decision| decision.seq) else { break };
+            for decision in &portion {
+                narrator.learn(&read(self.run, decision)?);
+            }
+            after = last;
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use proto::{
     message::{Failure, RunSpec},
     orders::{OrderCounts, OrdersSpec},
     terraform::PlanSummary,
-    view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, RunView, WaitingFor},
+    view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, RunView, SyncsView, WaitingFor},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -69,6 +69,10 @@ pub(crate) struct RunBody {
     /// timed_out, cancelled}`. Its jobs are read with `GET /v1/runs/{id}/jobs`.
     #[schema(value_type = Option<Object>)]
     orders: Option<OrderCounts>,
+    /// What a run of syncs turned out to be about: `{compared, changed_files, skipped: [{what, reason}], notes, release}`.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    syncs: Option<SyncsView>,
     traceparent: Option<String>,
     /// Not in a list.
     #[schema(value_type = Option<Vec<Object>>)]
@@ -80,7 +84,7 @@ pub(crate) struct RunBody {
 fn shown(spec: RunSpec) -> RunSpec {
     match spec {
         RunSpec::Orders(spec) => RunSpec::Orders(OrdersSpec { callbacks: Vec::new(), ..spec }),
-        RunSpec::Terraform(_) | RunSpec::Probe(_) => spec,
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => spec,
     }
 }
 
@@ -97,7 +101,7 @@ pub(crate) struct RunsBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobsBody {
     /// `{n, name, action, status, needs, attempts: [{n, worker, queued_at, started_at, ended_at, status, effects, phase}],
-    /// pool?, optional?, failure?}`; `n` counts from 0.
+    /// pool?, optional?, failure?, sync?}`; `n` counts from 0.
     #[schema(value_type = Vec<Object>)]
     pub(crate) jobs: Vec<JobView>,
     /// Goes into `from` for the next part; null on the last one.
@@ -129,6 +133,7 @@ impl RunBody {
             evidence: view.evidence.map(EvidenceBody::bare),
             resolution: view.resolution,
             orders: view.orders,
+            syncs: view.syncs,
             traceparent: view.traceparent,
             jobs: Some(view.jobs),
         }

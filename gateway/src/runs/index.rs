@@ -77,6 +77,7 @@ impl Index {
         let repo = match &view.spec {
             RunSpec::Terraform(spec) => spec.git_url.canonical(),
             RunSpec::Orders(spec) => spec.pull_request.as_ref().map(|pr| pr.repo.clone()).unwrap_or_default(),
+            RunSpec::Sync(spec) => spec.git_url.canonical(),
             RunSpec::Probe(_) => String::new(),
         };
         let queued = queued(view);

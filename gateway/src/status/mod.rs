@@ -143,7 +143,7 @@ impl StatusBody {
         let (error, next_action) = (report::error_text(&view), report::next_action(&view));
         let (tool, tool_version) = match view.spec {
             RunSpec::Terraform(spec) => (Some(spec.tool), spec.tool_version),
-            RunSpec::Probe(_) | RunSpec::Orders(_) => (None, None),
+            RunSpec::Probe(_) | RunSpec::Orders(_) | RunSpec::Sync(_) => (None, None),
         };
         Self {
             deployment_id: view.id,

@@ -15,7 +15,7 @@ const SECRET_PREFIX: &str = "whsec_";
 pub(crate) fn completed(view: &RunView, done: &DoneMarker, id: &str, source: &str) -> Value {
     let (trace_id, flow_id) = match &view.spec {
         RunSpec::Orders(spec) => (Some(spec.trace_id.clone()), Some(spec.flow_id())),
-        RunSpec::Terraform(_) | RunSpec::Probe(_) => (None, None),
+        RunSpec::Terraform(_) | RunSpec::Probe(_) | RunSpec::Sync(_) => (None, None),
     };
     json!({
         "specversion": "1.0",

@@ -13,7 +13,8 @@ mod state;
 pub use names::{BadSyncName, Environment, ServiceId};
 pub use release::{Release, ReleaseKind, ReleaseOrder};
 pub use selection::{
-    Compared, ComposeTarget, DataFolder, Domain, DokployTarget, EnsuredSecret, Executor, MappingInForce, Native, Selected, Selection, Skipped,
+    Compared, ComposeTarget, DataFolder, DokployTarget, Domain, EnsuredSecret, Executor, MappingInForce, Native, Selected, Selection,
+    Skipped,
 };
 pub use spec::{Push, ServiceSync, SyncSpec, SyncWanted, deployment_id};
-pub use state::{ServiceState, SyncAction, SyncResult};
+pub use state::{ServiceState, SourceState, SyncAction, SyncResult};

@@ -11,7 +11,9 @@ pub enum BadSyncName {
     #[error("`{0}` is not an environment: 1 to 32 of a-z, 0-9 and _, starting with a letter; `prod` means `production`")]
     Environment(String),
     /// Not a service.
-    #[error("`{0}` is not a service: write project/service, each 1 to 63 of A-Z, a-z, 0-9, `_`, `.` and `-`, starting with a letter or digit")]
+    #[error(
+        "`{0}` is not a service: write project/service, each 1 to 63 of A-Z, a-z, 0-9, `_`, `.` and `-`, starting with a letter or digit"
+    )]
     Service(String),
 }
 

@@ -18,6 +18,9 @@ pub struct Selection {
     /// In the order of their names.
     pub services: Vec<Selected>,
     pub skipped: Vec<Skipped>,
+    /// Every managed service there is at this commit.
+    #[serde(default)]
+    pub known: Vec<ServiceId>,
     pub mapping: MappingInForce,
     /// Worth knowing, such as what is wrong with a mapping that is not in force.
     #[serde(default)]

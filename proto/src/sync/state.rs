@@ -42,6 +42,21 @@ pub struct SyncResult {
     pub hash: Option<String>,
 }
 
+/// What is known of a source, as the last selection of its branch told. Derived from the runs' logs, kept in SERVICES.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    pub source: SourceId,
+    /// The run that told last, and when it did.
+    pub run: RunId,
+    pub at: Timestamp,
+    pub commit: CommitId,
+    /// Every managed service there was.
+    pub services: Vec<ServiceId>,
+    /// The last mapping that could be read; absent: there was none yet.
+    #[serde(default)]
+    pub mapping: Option<String>,
+}
+
 /// How a service stands in an environment, as its last syncs told. Derived from the runs' logs, kept in SERVICES.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceState {

@@ -13,6 +13,10 @@ use super::register::Register;
 
 const ACTIONS: [&str; 8] = ["terraform", "sync", "shell", "ansible", "ssh", "pve", "probe", "gate"];
 const RESULTS: [&str; 8] = ["succeeded", "failed", "cancelled", "timed_out", "unknown", "refused", "expired", "plan_stale"];
+/// As `proto::sync::SyncAction`, and what became of syncs without one.
+const SYNC_ACTIONS: [&str; 5] = ["created", "updated", "skipped", "failed", "superseded"];
+/// As `proto::sync::ReleaseKind`.
+const RELEASE_KINDS: [&str; 4] = ["staging", "production", "hotfix", "rollback"];
 /// Pools come from the configuration of workers.
 const POOLS: usize = 64;
 /// 1 ms to 6 h: permits take milliseconds, queues and locks take as long as a person's lunch.
@@ -46,6 +50,8 @@ pub struct SchedulerMetrics {
     attempts: IntCounterVec,
     lease_losses: IntCounter,
     strangers: IntCounterVec,
+    syncs: IntCounterVec,
+    releases: IntCounterVec,
 }
 
 impl SchedulerMetrics {
@@ -67,7 +73,17 @@ impl SchedulerMetrics {
         for claim in [Claim::Question, Claim::Report] {
             strangers.with_label_values(&[claim.word()]).inc_by(0);
         }
+        let syncs = register.counters("navvy_syncs_total", "Syncs of a service that ended, by what was done.", &["action"]);
+        for action in SYNC_ACTIONS {
+            syncs.with_label_values(&[action]).inc_by(0);
+        }
+        let releases = register.counters("navvy_releases_total", "Releases that were made, by kind.", &["kind"]);
+        for kind in RELEASE_KINDS {
+            releases.with_label_values(&[kind]).inc_by(0);
+        }
         Self {
+            syncs,
+            releases,
             strangers,
             deployments,
             deployment_seconds: register.seconds("iac_runner_deployment_duration_seconds", took, &DEPLOYMENT_SECONDS),
@@ -83,6 +99,16 @@ impl SchedulerMetrics {
             attempts: register.counters("navvy_attempts_total", attempts, &["action", "result"]),
             lease_losses: register.counter("navvy_lease_losses_total", "Attempts whose worker fell silent."),
         }
+    }
+
+    /// A sync of a service ended: what was done, or `failed`, or `superseded`.
+    pub fn synced(&self, action: &str) {
+        self.syncs.with_label_values(&[one_of(action, &SYNC_ACTIONS)]).inc();
+    }
+
+    /// A release of this kind was made.
+    pub fn released(&self, kind: &str) {
+        self.releases.with_label_values(&[one_of(kind, &RELEASE_KINDS)]).inc();
     }
 
     /// A deployment began.

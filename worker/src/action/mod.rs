@@ -5,6 +5,7 @@ mod checkout;
 mod commands;
 mod probe;
 mod shell;
+mod sync;
 mod terraform;
 
 use crate::attempt::stage::Stage;
@@ -13,6 +14,7 @@ use proto::{
     codec::CodecError,
     message::{AttemptOutcome, Failure, JobResult, Work},
     orders::OrderBundle,
+    sync::Executor,
     terraform::{GitAuth, SecretBundle},
 };
 
@@ -32,9 +34,12 @@ impl Secrets {
     pub(crate) fn of(work: &Work, plain: &[u8]) -> Result<Self, CodecError> {
         match work {
             Work::Shell { .. } => proto::codec::decode(plain).map(|bundle| Self::Order(Box::new(bundle))),
-            Work::TerraformPlan { .. } | Work::TerraformApply { .. } | Work::Probe { .. } => {
-                proto::codec::decode(plain).map(|bundle| Self::Run(Box::new(bundle)))
-            }
+            Work::TerraformPlan { .. }
+            | Work::TerraformApply { .. }
+            | Work::Probe { .. }
+            | Work::Select { .. }
+            | Work::Release { .. }
+            | Work::Sync { .. } => proto::codec::decode(plain).map(|bundle| Self::Run(Box::new(bundle))),
         }
     }
 
@@ -67,7 +72,13 @@ fn of_run<'b>(bundle: &'b SecretBundle, public: &[String]) -> Vec<(&'b str, &'b 
 pub(crate) fn without_stage(work: &Work) -> Option<AttemptOutcome> {
     match work {
         Work::Probe { spec } if spec.echo.is_none() => Some(AttemptOutcome::Succeeded { result: JobResult::Nothing }),
-        Work::Probe { .. } | Work::TerraformPlan { .. } | Work::TerraformApply { .. } | Work::Shell { .. } => None,
+        Work::Probe { .. }
+        | Work::TerraformPlan { .. }
+        | Work::TerraformApply { .. }
+        | Work::Shell { .. }
+        | Work::Select { .. }
+        | Work::Release { .. }
+        | Work::Sync { .. } => None,
     }
 }
 
@@ -78,9 +89,19 @@ pub(crate) async fn perform(stage: &mut Stage, work: &Work, secrets: Secrets) ->
         (Work::Shell { spec }, Secrets::Order(bundle)) => shell::perform(stage, spec, *bundle).await,
         (Work::TerraformPlan { spec, commit }, Secrets::Run(secrets)) => terraform::plan(stage, spec, commit.clone(), *secrets).await,
         (Work::TerraformApply { spec, plan }, Secrets::Run(secrets)) => terraform::apply(stage, spec, plan, *secrets).await,
+        (Work::Select { spec, commit, last_good }, Secrets::Run(secrets)) => {
+            sync::select(stage, spec, commit.clone(), last_good.as_deref(), *secrets).await
+        }
+        (Work::Release { spec, commit, run }, Secrets::Run(secrets)) => sync::release(stage, spec, commit, *run, *secrets).await,
+        (Work::Sync { sync, last }, Secrets::Run(secrets)) => sync::perform(stage, sync, last.as_deref(), *secrets).await,
         // Without its key a run can neither seal nor open a plan.
         (
-            Work::TerraformPlan { .. } | Work::TerraformApply { .. } | Work::Shell { .. },
+            Work::TerraformPlan { .. }
+            | Work::TerraformApply { .. }
+            | Work::Shell { .. }
+            | Work::Select { .. }
+            | Work::Release { .. }
+            | Work::Sync { .. },
             Secrets::None | Secrets::Run(_) | Secrets::Order(_),
         ) => AttemptOutcome::Failed {
             failure: Failure {
@@ -100,6 +121,9 @@ pub(crate) fn word(work: &Work) -> &'static str {
         Work::TerraformApply { .. } => "terraform_apply",
         Work::Probe { .. } => "probe",
         Work::Shell { .. } => SHELL,
+        Work::Select { .. } => "select",
+        Work::Release { .. } => "release",
+        Work::Sync { .. } => "sync",
     }
 }
 
@@ -111,6 +135,9 @@ pub(crate) fn effects_phase(work: &Work) -> &'static str {
         Work::TerraformPlan { .. } => "plan",
         Work::Probe { .. } => "initializing",
         Work::Shell { .. } => "run",
+        Work::Select { .. } => "select",
+        Work::Release { .. } => "release",
+        Work::Sync { .. } => "sync",
     }
 }
 
@@ -119,6 +146,12 @@ pub(crate) fn tool_word(work: &Work) -> &'static str {
     match work {
         Work::TerraformPlan { spec, .. } | Work::TerraformApply { spec, .. } => spec.tool.as_str(),
         Work::Probe { .. } | Work::Shell { .. } => "sh",
+        Work::Select { .. } | Work::Release { .. } => "git",
+        Work::Sync { sync, .. } => match &sync.service.executor {
+            Executor::Command => "command",
+            Executor::Compose(_) => "docker",
+            Executor::Dokploy(_) => "dokploy",
+        },
     }
 }
 
@@ -126,7 +159,7 @@ pub(crate) fn tool_word(work: &Work) -> &'static str {
 fn public_env(work: &Work) -> &[String] {
     match work {
         Work::TerraformPlan { spec, .. } | Work::TerraformApply { spec, .. } => &spec.public_env,
-        Work::Probe { .. } | Work::Shell { .. } => &[],
+        Work::Probe { .. } | Work::Shell { .. } | Work::Select { .. } | Work::Release { .. } | Work::Sync { .. } => &[],
     }
 }
 

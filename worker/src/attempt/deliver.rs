@@ -132,10 +132,15 @@ fn shortened(report: &Report) -> Report {
             plan.summary.resources.clear();
         }
         ReportWhat::Ended(AttemptOutcome::Succeeded { result: JobResult::Apply(applied) }) => applied.outputs.clear(),
+        ReportWhat::Ended(AttemptOutcome::Succeeded { result: JobResult::Selection(selection) }) => {
+            selection.skipped.clear();
+            selection.notes = vec!["too much was found for one message: what was skipped is not listed".to_owned()];
+            selection.services.iter_mut().for_each(|selected| selected.reasons.truncate(1));
+        }
         ReportWhat::Ended(AttemptOutcome::Failed { failure }) => failure.message = failure.message.chars().take(4096).collect(),
         ReportWhat::Ended(AttemptOutcome::Unclear { evidence }) => evidence.seen = evidence.seen.chars().take(4096).collect(),
         ReportWhat::Ended(
-            AttemptOutcome::Succeeded { result: JobResult::Nothing | JobResult::Order(_) }
+            AttemptOutcome::Succeeded { result: JobResult::Nothing | JobResult::Order(_) | JobResult::Sync(_) | JobResult::Release(_) }
             | AttemptOutcome::NotStarted { .. }
             | AttemptOutcome::Stopped { .. },
         )

@@ -1,0 +1,96 @@
+//! A run of syncs for people: what was asked for, what it turned out to be about, and what became of each service.
+
+use super::{
+    ansi,
+    run::Picture,
+    style::{Ink, Style},
+};
+use crate::api::Run;
+use proto::{
+    sync::{Compared, SyncSpec, SyncWanted},
+    view::{JobView, SyncJobView},
+};
+
+/// Skipped things that are shown; the API has them all.
+const MAX_SKIPPED: usize = 20;
+
+/// What was asked for, and what it is about.
+pub(super) fn request(picture: &mut Picture, run: &Run, spec: &SyncSpec) {
+    let force = if spec.force { ", also what has not changed" } else { "" };
+    picture.field("request", &format!("sync {} in {}{force}", wanted(&spec.wanted), spec.environment));
+    let url = ansi::plain(&spec.git_url.to_string());
+    picture.field("source", &format!("{} ({url}) @ {}", spec.source, ansi::plain(spec.git_ref.as_str())));
+    if let Some(commit) = &run.commit {
+        picture.field("commit", &commit.to_string());
+    }
+    picture.field("triggered by", &ansi::plain(&spec.triggered_by));
+    let Some(syncs) = &run.syncs else { return };
+    if let Some(release) = &syncs.release {
+        let existed = if release.existed { ", which was there already" } else { "" };
+        picture.field("release", &format!("{} ({}){existed}", ansi::plain(&release.tag), release.kind));
+    }
+    if let Some(compared) = &syncs.compared {
+        picture.field("compared", &from(compared, syncs.changed_files));
+    }
+    for job in &run.jobs {
+        if let Some(sync) = &job.sync {
+            service(picture, job, sync);
+        }
+    }
+    for skipped in syncs.skipped.iter().take(MAX_SKIPPED) {
+        picture.field("skipped", &format!("{}: {}", ansi::plain(&skipped.what), ansi::plain(&skipped.reason)));
+    }
+    if let Some(more) = syncs.skipped.len().checked_sub(MAX_SKIPPED).filter(|more| *more > 0) {
+        picture.field("skipped", &format!("and {more} more"));
+    }
+    for note in &syncs.notes {
+        picture.field("note", &ansi::plain(note));
+    }
+}
+
+fn wanted(wanted: &SyncWanted) -> String {
+    match wanted {
+        SyncWanted::Changed(_) => "what a push changed".to_owned(),
+        SyncWanted::Named { names } => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        SyncWanted::All => "every service".to_owned(),
+    }
+}
+
+fn from(compared: &Compared, files: u32) -> String {
+    match compared {
+        Compared::Diff { before } => format!("with {before}: {files} files changed"),
+        Compared::Payload { why } => format!("the forge's list of {files} files ({})", ansi::plain(why)),
+        Compared::Everything { why } => format!("nothing: everything counts as changed ({})", ansi::plain(why)),
+        Compared::Named => "nothing: the services were named".to_owned(),
+    }
+}
+
+fn service(picture: &mut Picture, job: &JobView, sync: &SyncJobView) {
+    let (word, ink) = outcome(job, sync);
+    let style: Style = picture.style;
+    let mut line = format!("{}  {}", ansi::plain(&sync.service.to_string()), style.paint(ink, &word));
+    if let Some(failure) = &sync.failure {
+        line += &format!(
+            "  {}: {}",
+            ansi::plain(&failure.kind),
+            ansi::plain(ansi::lines(&failure.message).next().unwrap_or_default().as_ref())
+        );
+    } else if let Some(newer) = sync.superseded_by {
+        line += &format!("  left to the newer run {newer}");
+    } else if !sync.details.is_empty() {
+        line += &format!("  {}", ansi::plain(&sync.details));
+    }
+    picture.field("service", &line);
+    if let Some(reason) = sync.reasons.first() {
+        picture.field("", &style.paint(Ink::Dim, &format!("because of {}", ansi::plain(reason))));
+    }
+}
+
+fn outcome(job: &JobView, sync: &SyncJobView) -> (String, Ink) {
+    match (sync.action, job.status.as_str()) {
+        (Some(action), _) => (action.as_str().to_owned(), Ink::Good),
+        (None, "failed") => ("failed".to_owned(), Ink::Bad),
+        (None, "unknown") => ("unknown".to_owned(), Ink::Bad),
+        (None, other) => (ansi::plain(other), Ink::Dim),
+    }
+}

@@ -1,0 +1,286 @@
+//! Runs of syncs: what is known about them besides what every run has, the jobs that a selection becomes, and when a newer
+//! run makes a waiting sync needless.
+//!
+//! Each sync has a lock of its own, taken when it may start and given back when it is over: services that have nothing to do
+//! with one another wait for nothing of one another's. A job holds at most one lock and waits for none while it holds it,
+//! so nobody can wait in a circle.
+
+use super::{
+    event::{Event, JobPlan},
+    refusal::Refusal,
+    state::{AttemptEnd, Job, JobKind, JobState, Run},
+    turn::Turn,
+};
+use proto::{
+    AttemptNo, JobNo, RunId,
+    git::GitRef,
+    lock::LockKey,
+    message::Failure,
+    sync::{Release, Selected, Selection, ServiceId, ServiceSync, SyncResult, SyncSpec, SyncWanted},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is kept of a run of syncs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Syncs {
+    /// What the run is about, once the repository has been looked at.
+    pub selection: Option<Selection>,
+    /// The release that was made.
+    pub release: Option<Release>,
+}
+
+/// What only a sync has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceJob {
+    pub service: ServiceId,
+    pub lock: LockKey,
+    /// Its lock is held, or was.
+    pub locked: bool,
+    pub result: Option<SyncResult>,
+    pub failure: Option<Failure>,
+    pub superseded_by: Option<RunId>,
+}
+
+/// A run that waits behind another one: what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    pub run: RunId,
+    /// Services that it has yet to sync.
+    pub services: BTreeSet<ServiceId>,
+    pub git_ref: GitRef,
+    /// See `proto::sync::Selection::generation`.
+    pub generation: u64,
+    pub force: bool,
+}
+
+impl Newer {
+    /// What a run of syncs says of itself to those that wait before it; `None` before it knows what it is about.
+    pub fn of(run: &Run) -> Option<Self> {
+        let spec = run.sync_spec()?;
+        let selection = run.syncs.as_ref()?.selection.as_ref()?;
+        let ahead = |job: &&Job| job.state == JobState::Blocked && run.cancel.is_none();
+        let services = run.jobs.iter().filter(ahead).filter_map(|job| Some(job.service.as_ref()?.service.clone())).collect();
+        Some(Self { run: run.id, services, git_ref: spec.git_ref.clone(), generation: selection.generation, force: spec.force })
+    }
+}
+
+/// Whether what is asked for is wherever a branch is, and not one version of it.
+fn follows_branch(spec: &SyncSpec) -> bool {
+    spec.git_ref.as_str().starts_with("refs/heads/")
+}
+
+/// The jobs that a selection becomes: the release first, then the services, each after those that it is to be synced after.
+/// The job numbers go on after those that the run has.
+pub(super) fn plan(run: &Run, selection: &Selection) -> Vec<JobPlan> {
+    let Some(spec) = run.sync_spec() else { return Vec::new() };
+    let mut jobs = Vec::new();
+    let first = run.jobs.len() as u32;
+    let of_push = matches!(spec.wanted, SyncWanted::Changed(_));
+    // A push that touches no service is no release.
+    let releases = spec.release.is_some() && !(of_push && selection.services.is_empty());
+    if releases {
+        jobs.push(JobPlan { name: "release".to_owned(), kind: JobKind::Release, needs: vec![JobNo(0)], service: None });
+    }
+    let before = if releases { JobNo(first) } else { JobNo(0) };
+    let start = first + jobs.len() as u32;
+    let numbers: BTreeMap<&ServiceId, JobNo> =
+        (start..).zip(&selection.services).map(|(no, selected)| (&selected.service, JobNo(no))).collect();
+    for selected in &selection.services {
+        let own = numbers.get(&selected.service).copied();
+        let mut needs: BTreeSet<JobNo> = selected.after.iter().filter_map(|after| numbers.get(after).copied()).collect();
+        needs.retain(|need| Some(*need) != own);
+        if needs.is_empty() {
+            needs.insert(before);
+        }
+        let needs = needs.into_iter().collect();
+        jobs.push(JobPlan { name: selected.service.to_string(), kind: JobKind::Sync, needs, service: Some(selected.service.clone()) });
+    }
+    jobs
+}
+
+/// Whether jobs wait for one another in a circle: such a plan would never end.
+pub(super) fn has_circle(jobs: &[JobPlan], first: u32) -> bool {
+    let mut unmet: Vec<usize> = jobs.iter().map(|job| job.needs.iter().filter(|need| need.0 >= first).count()).collect();
+    let mut free: Vec<usize> = (0..jobs.len()).filter(|index| unmet[*index] == 0).collect();
+    let mut done = 0;
+    while let Some(index) = free.pop() {
+        done += 1;
+        let number = JobNo(first + index as u32);
+        for (other, job) in jobs.iter().enumerate().filter(|(_, job)| job.needs.contains(&number)) {
+            let left = unmet[other].saturating_sub(1);
+            unmet[other] = left;
+            if left == 0 && !job.needs.is_empty() {
+                free.push(other);
+            }
+        }
+    }
+    done < jobs.len()
+}
+
+/// A new sync, as it is planned.
+pub(super) fn service_job(spec: &SyncSpec, service: &ServiceId) -> ServiceJob {
+    ServiceJob {
+        service: service.clone(),
+        lock: LockKey::service(&spec.environment, service),
+        locked: false,
+        result: None,
+        failure: None,
+        superseded_by: None,
+    }
+}
+
+/// The lock that a job wants now.
+pub(super) fn wanted_lock<'r>(run: &Run, job: &'r Job) -> Option<&'r LockKey> {
+    let service = job.service.as_ref()?;
+    let wants = job.state == JobState::Blocked && job.unmet == 0 && !service.locked && run.cancel.is_none();
+    wants.then_some(&service.lock)
+}
+
+/// What a sync is to do.
+pub(super) fn sync_of(run: &Run, job: &Job) -> Option<ServiceSync> {
+    let (spec, syncs, service) = (run.sync_spec()?, run.syncs.as_ref()?, job.service.as_ref()?);
+    let selected: &Selected = syncs.selection.as_ref()?.services.iter().find(|selected| selected.service == service.service)?;
+    Some(ServiceSync {
+        run: run.id,
+        source: spec.source.clone(),
+        git_url: spec.git_url.clone(),
+        git_ref: spec.git_ref.clone(),
+        commit: run.commit.clone()?,
+        follows_branch: follows_branch(spec),
+        tag: syncs.release.as_ref().map(|release| release.tag.clone()),
+        environment: spec.environment.clone(),
+        service: selected.clone(),
+        command: spec.command.clone(),
+        timeout_s: spec.timeout_s,
+        force: spec.force,
+        triggered_by: spec.triggered_by.clone(),
+    })
+}
+
+/// The repository has been looked at.
+pub(super) fn planned(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, selection: &Selection) {
+    if turn.run.commit.is_none() {
+        turn.emit(Event::CommitPinned { commit: selection.commit.clone() });
+    }
+    turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Succeeded, result: None });
+    let jobs = plan(turn.run, selection);
+    if has_circle(&jobs, turn.run.jobs.len() as u32) {
+        let failure = Failure {
+            kind: "mapping".to_owned(),
+            phase: turn.run.phase.clone(),
+            message: "the services are to be synced after one another in a circle".to_owned(),
+            next_action: "`navvy mapping check` names the circle; break it in navvy.yaml".to_owned(),
+        };
+        return turn.fail(no, failure);
+    }
+    turn.emit(Event::SyncPlanned { selection: Box::new(selection.clone()), jobs });
+    turn.succeed(no);
+}
+
+/// Locks of single jobs are held now.
+pub(super) fn locked(turn: &mut Turn<'_>, keys: &[LockKey]) -> Result<(), Refusal> {
+    let jobs: Vec<JobNo> = (0_u32..)
+        .zip(&turn.run.jobs)
+        .filter(|(_, job)| wanted_lock(turn.run, job).is_some_and(|key| keys.contains(key)))
+        .map(|(no, _)| JobNo(no))
+        .collect();
+    if jobs.is_empty() {
+        return Err(Refusal::NotWaitingForLocks);
+    }
+    for no in jobs {
+        turn.emit(Event::JobLocked { job: no });
+        turn.start(no);
+    }
+    Ok(())
+}
+
+/// A service whose line is full is not synced, and says so.
+pub(super) fn line_full(turn: &mut Turn<'_>, keys: &[LockKey], failure: &Failure) -> Result<(), Refusal> {
+    let stuck: Vec<JobNo> = (0_u32..)
+        .zip(&turn.run.jobs)
+        .filter(|(_, job)| wanted_lock(turn.run, job).is_some_and(|key| keys.contains(key)))
+        .map(|(no, _)| JobNo(no))
+        .collect();
+    if stuck.is_empty() {
+        return Err(Refusal::NotWaitingForLocks);
+    }
+    for no in stuck {
+        turn.fail(no, failure.clone());
+    }
+    Ok(())
+}
+
+/// The newest wins: what a newer run is going to sync, and no worker has begun here, is left to it. A sync that others here
+/// wait for is left only together with them, so that the order among services holds.
+pub(super) fn superseded(turn: &mut Turn<'_>, newer: &Newer) -> Result<(), Refusal> {
+    if turn.run.is_over() || turn.run.cancel.is_some() || newer.run == turn.run.id {
+        return Err(Refusal::NothingDue);
+    }
+    let Some((spec, selection)) = turn.run.sync_spec().zip(turn.run.syncs.as_ref().and_then(|syncs| syncs.selection.as_ref())) else {
+        return Err(Refusal::NothingDue);
+    };
+    let older = follows_branch(spec) && spec.git_ref == newer.git_ref && newer.generation < selection.generation;
+    // What was forced would not be done by a run that compares.
+    if older || (spec.force && !newer.force) {
+        return Err(Refusal::NotNewer);
+    }
+    let mut any = false;
+    while let Some(no) = next_superseded(turn.run, newer) {
+        if let Some((JobState::Queued, attempt)) = turn.run.job(no).map(|job| (job.state, job.current().map(|attempt| attempt.no))) {
+            let attempt = attempt.unwrap_or(AttemptNo::FIRST);
+            turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::NotStarted, result: None });
+        }
+        turn.emit(Event::JobSuperseded { job: no, by: newer.run });
+        any = true;
+    }
+    if any { Ok(()) } else { Err(Refusal::NothingDue) }
+}
+
+/// A sync that nobody has begun, that is the newer run's too, and that nobody here waits for any more.
+fn next_superseded(run: &Run, newer: &Newer) -> Option<JobNo> {
+    let waits = |job: &Job| matches!(job.state, JobState::Blocked | JobState::Queued);
+    let fed_are_over = |job: &Job| job.feeds.iter().all(|feed| run.job(*feed).is_none_or(|fed| fed.state.is_over()));
+    let theirs = |job: &Job| job.service.as_ref().is_some_and(|service| newer.services.contains(&service.service));
+    let last = run.jobs.iter().rposition(|job| waits(job) && theirs(job) && fed_are_over(job))?;
+    Some(JobNo(last as u32))
+}
+
+impl Run {
+    /// The locks that the run holds by its log.
+    pub fn locks_held(&self) -> Vec<LockKey> {
+        match self.lock {
+            super::state::LockState::Held => self.locks.clone(),
+            super::state::LockState::Wanted | super::state::LockState::NotNeeded => {
+                let held = |job: &&Job| !job.state.is_over() && job.service.as_ref().is_some_and(|service| service.locked);
+                self.jobs.iter().filter(held).filter_map(|job| Some(job.service.as_ref()?.lock.clone())).collect()
+            }
+        }
+    }
+
+    /// Whether the run waits for this lock, or is about to.
+    pub fn wants_lock(&self, key: &LockKey) -> bool {
+        match self.lock {
+            super::state::LockState::Wanted => self.locks.contains(key),
+            super::state::LockState::Held | super::state::LockState::NotNeeded => {
+                self.jobs.iter().any(|job| wanted_lock(self, job) == Some(key))
+            }
+        }
+    }
+
+    /// Whether the run has any further use for this lock.
+    pub fn needs_lock(&self, key: &LockKey) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        let of_jobs: Vec<&Job> = self.jobs.iter().filter(|job| job.service.as_ref().is_some_and(|service| service.lock == *key)).collect();
+        if of_jobs.is_empty() { self.locks.contains(key) } else { of_jobs.iter().any(|job| !job.state.is_over()) }
+    }
+
+    /// The locks that must be held while a job changes the world.
+    pub fn locks_of(&self, no: JobNo) -> Vec<LockKey> {
+        match self.job(no).and_then(|job| job.service.as_ref()) {
+            Some(service) => vec![service.lock.clone()],
+            None => self.locks.clone(),
+        }
+    }
+}
