@@ -52,6 +52,37 @@ impl Entry {
         Store::new(self.dir.join("full.git"), &self.url)
     }
 
+    /// The store with all branches and tags, and the one with single commits.
+    pub(super) fn stores(&self) -> (Store, Store) {
+        (self.full(), self.tip())
+    }
+
+    /// All branches and tags, and the commit alone where none of them leads to it.
+    pub(super) async fn obtain_history(
+        &self,
+        mut with: Exchange<'_, '_>,
+        id: &CommitId,
+        hint: Option<&GitRef>,
+    ) -> Result<(), GitError> {
+        let lock = self.hold(Hold::Change, with.remote.settings()).await?;
+        let existed = self.tip().exists() || self.full().exists();
+        let fetched = match self.fetch(&mut with, &lock, &self.full(), &Want::Everything(hint)).await {
+            Err(error) if existed && may_be_the_cache(&error) => {
+                self.start_afresh(&error, &mut with).await?;
+                self.fetch(&mut with, &lock, &self.full(), &Want::Everything(hint)).await
+            }
+            other => other,
+        };
+        fetched?;
+        self.bring(&mut with, &lock, id, hint).await.map(|_| ())
+    }
+
+    /// All branches and tags as the server has them now.
+    pub(super) async fn refresh(&self, mut with: Exchange<'_, '_>) -> Result<(), GitError> {
+        let lock = self.hold(Hold::Change, with.remote.settings()).await?;
+        self.fetch(&mut with, &lock, &self.full(), &Want::Everything(None)).await.map(|_| ())
+    }
+
     /// Marks a server that does not give commits by id, so that it is not asked each time.
     fn not_by_id(&self) -> PathBuf {
         self.dir.join("not-by-id")
