@@ -2,3 +2,6 @@
 //!
 //! Pure: texts and lists in, decisions with their reasons out. Reading the repository, running commands and speaking with
 //! hosts is the worker's part; which job may start when, the scheduler's.
+
+pub mod hash;
+pub mod release;
