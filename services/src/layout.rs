@@ -71,12 +71,12 @@ impl Layout {
         }
         for (id, mut dirs) in dirs {
             dirs.sort();
-            match dirs.as_slice() {
-                [dir] => drop(layout.services.insert(id.clone(), found(&id, dir, &seen, mapping))),
-                _ => {
-                    layout.notes.push(format!("{id} has {} folders ({}): it is not synced", dirs.len(), folders(&dirs)));
-                    layout.ambiguous.insert(id, dirs);
-                }
+            if let [dir] = dirs.as_slice() {
+                let found = found(&id, dir, &seen, mapping);
+                layout.services.insert(id, found);
+            } else {
+                layout.notes.push(format!("{id} has {} folders ({}): it is not synced", dirs.len(), folders(&dirs)));
+                layout.ambiguous.insert(id, dirs);
             }
         }
         let count = layout.services.len();
@@ -92,7 +92,9 @@ impl Layout {
 /// Some of the folders, for people.
 pub(crate) fn folders(dirs: &[RepoPath]) -> String {
     let mut files = told::Files::default();
-    dirs.iter().for_each(|dir| files.add(dir.as_str()));
+    for dir in dirs {
+        files.add(dir.as_str());
+    }
     files.to_string()
 }
 

@@ -1,5 +1,7 @@
 //! The nearest known name for a misspelt one: insert, delete, replace, swap of neighbours, over short names only.
 
+use proto::sync::ServiceId;
+
 /// Longest name that is compared.
 const LONGEST: usize = 64;
 
@@ -17,6 +19,15 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter(|(far, _)| *far <= limit)
         .min_by_key(|(far, _)| *far)
         .map(|(_, candidate)| candidate)
+}
+
+/// The service that is meant by an unknown one: a similar name in the same project, or the same name in another.
+pub(crate) fn nearest_service<'a>(id: &ServiceId, known: impl IntoIterator<Item = &'a ServiceId>) -> Option<&'a ServiceId> {
+    let known: Vec<&ServiceId> = known.into_iter().collect();
+    let of_project = || known.iter().copied().filter(|known| known.project() == id.project());
+    let name = nearest(id.name(), of_project().map(ServiceId::name));
+    let similar = name.and_then(|name| of_project().find(|known| known.name() == name));
+    similar.or_else(|| known.iter().copied().find(|known| known.name() == id.name()))
 }
 
 fn distance(a: &[u8], b: &[u8]) -> usize {
@@ -40,6 +51,20 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_are_near_by_name_or_by_project() {
+        let known = ["lab/toy", "platform/minio", "platform/postgres"].map(|id| id.parse::<ServiceId>().unwrap());
+        for (id, expected) in [
+            ("platform/postgre", Some("platform/postgres")),
+            ("platform/toy", Some("lab/toy")),
+            ("platform/gone", None),
+            ("lab/minoi", None),
+        ] {
+            let near = nearest_service(&id.parse().unwrap(), &known);
+            assert_eq!(near.map(ToString::to_string).as_deref(), expected, "{id}");
+        }
+    }
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {

@@ -36,7 +36,7 @@ impl fmt::Display for Scheme {
 }
 
 /// What the gate says. That the remote could not be read at all is no case of it: then nothing is deployed (see
-/// `backoff`), because a remote that fails under load must not cause a wave of deployments.
+/// [`crate::backoff`]), because a remote that fails under load must not cause a wave of deployments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
     /// Nothing to do.

@@ -28,9 +28,9 @@ pub struct Identity<'a> {
     pub compose: &'a str,
     /// Variables of the service without secrets. Empty values and [`VARIABLE`] count as not there.
     pub env: &'a BTreeMap<String, String>,
-    /// What the service is built from: `artifacts::built`.
+    /// What the service is built from: [`crate::artifacts::Artifacts::built`].
     pub built: &'a [Artifact],
-    /// What it reads besides: `artifacts::read`. The old hashes do not know of these.
+    /// What it reads besides: [`crate::artifacts::Artifacts::read`]. The old hashes do not know of these.
     pub read: &'a [Artifact],
     /// Files that the dependency manifest or the mapping name.
     pub dependencies: &'a [Artifact],

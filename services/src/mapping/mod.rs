@@ -14,7 +14,7 @@ mod service;
 pub use force::mapping_in_force;
 pub use read::parse;
 
-use crate::{FileProblem, FileProblems, glob::Pattern, yaml::Place};
+use crate::{FileProblem, FileProblems, glob::Pattern, spelling::nearest_service, yaml::Place};
 use proto::{
     path::RepoPath,
     sync::{Executor, ServiceId},
@@ -118,9 +118,8 @@ impl Mapping {
     /// Checks that every service that the file names is one of the repository. Apart from [`parse`], because services are
     /// discovered. Where it is not called, such names count for nothing, and the selection notes them.
     pub fn check_services(&self, known: &BTreeSet<ServiceId>) -> Result<(), FileProblems> {
-        let names: Vec<String> = known.iter().map(ToString::to_string).collect();
         let problem = |mention: &Mention| {
-            let advice = match crate::spelling::nearest(&mention.service.to_string(), names.iter().map(String::as_str)) {
+            let advice = match nearest_service(&mention.service, known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "name one that the repository has, or remove it".to_owned(),
             };

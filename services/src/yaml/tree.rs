@@ -257,11 +257,18 @@ mod tests {
 
     #[test]
     fn bombs_are_refused() {
-        let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..9 {
-            let uses = vec![format!("*a{}", level - 1); 9].join(", ");
-            laughs += &format!("a{level}: &a{level} [{uses}]\n");
-        }
+        let level = |level: usize| {
+            format!(
+                "a{level}: &a{level} [{}]
+",
+                vec![format!("*a{}", level.wrapping_sub(1)); 9].join(", ")
+            )
+        };
+        let laughs = format!(
+            "a0: &a0 [x, x, x, x, x, x, x, x, x]
+{}",
+            (1..9).map(level).collect::<Vec<_>>().concat()
+        );
         for (name, text) in [
             ("aliases", laughs),
             ("depth", "[".repeat(50_000)),
