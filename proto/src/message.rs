@@ -330,6 +330,9 @@ pub enum Work {
         /// The last mapping of this source that could be read.
         #[serde(default)]
         last_good: Option<String>,
+        /// The commit of the last selection of this source.
+        #[serde(default)]
+        since: Option<CommitId>,
     },
     /// Make a release: an annotated tag in the real repository.
     Release {

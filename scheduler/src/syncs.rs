@@ -63,9 +63,10 @@ pub(crate) async fn with_what_is_known(shard: &Shard, work: Work) -> Result<Work
             let known = shard.bus.services().service(&sync.environment, &sync.service.service).await?;
             Work::Sync { sync, last: known.value.map(Box::new) }
         }
-        Work::Select { spec, commit, last_good: _ } => {
-            let known = shard.bus.services().source(&spec.source).await?;
-            Work::Select { spec, commit, last_good: known.value.and_then(|state| state.mapping) }
+        Work::Select { spec, commit, last_good: _, since: _ } => {
+            let known = shard.bus.services().source(&spec.source).await?.value;
+            let since = known.as_ref().map(|state| state.commit.clone());
+            Work::Select { spec, commit, last_good: known.and_then(|state| state.mapping), since }
         }
         work @ (Work::TerraformPlan { .. }
         | Work::TerraformApply { .. }

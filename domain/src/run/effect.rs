@@ -111,7 +111,7 @@ pub fn work_of(run: &Run, no: JobNo, attempt: AttemptNo) -> Option<(Work, u64)> 
             return Some((Work::Shell { spec }, u64::from(timeout_s) * 1000));
         }
         (JobKind::Select, RunSpec::Sync(spec)) => {
-            return Some((Work::Select { spec: spec.clone(), commit: run.commit.clone(), last_good: None }, SELECT_MS));
+            return Some((Work::Select { spec: spec.clone(), commit: run.commit.clone(), last_good: None, since: None }, SELECT_MS));
         }
         (JobKind::Release, RunSpec::Sync(spec)) => {
             return Some((Work::Release { spec: spec.clone(), commit: run.commit.clone()?, run: run.id }, SELECT_MS));

@@ -58,12 +58,7 @@ impl Entry {
     }
 
     /// All branches and tags, and the commit alone where none of them leads to it.
-    pub(super) async fn obtain_history(
-        &self,
-        mut with: Exchange<'_, '_>,
-        id: &CommitId,
-        hint: Option<&GitRef>,
-    ) -> Result<(), GitError> {
+    pub(super) async fn obtain_history(&self, mut with: Exchange<'_, '_>, id: &CommitId, hint: Option<&GitRef>) -> Result<(), GitError> {
         let lock = self.hold(Hold::Change, with.remote.settings()).await?;
         let existed = self.tip().exists() || self.full().exists();
         let fetched = match self.fetch(&mut with, &lock, &self.full(), &Want::Everything(hint)).await {

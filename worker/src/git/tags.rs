@@ -3,9 +3,9 @@
 
 use super::command::{Invocation, git};
 use super::entry::Exchange;
+use super::private_dir::PrivateDir;
 use super::redact::Redactor;
 use super::store::Store;
-use super::private_dir::PrivateDir;
 use super::{Cache, GitError, Sink, Source};
 use crate::file_lock::Hold;
 use proto::git::CommitId;
@@ -45,7 +45,9 @@ pub enum Pushed {
     /// There is one of this name already, whatever it is about.
     Exists,
     /// The server does not want it: a rule about tags, say.
-    Declined { why: String },
+    Declined {
+        why: String,
+    },
 }
 
 impl Cache {

@@ -71,7 +71,8 @@ async fn a_tag_is_made_once_in_the_real_repository() {
     let server = Http::serve(&forge, &[]);
     let reader = Reader::new(server.url(), None);
     let (first, second) = (forge.id("v1"), forge.id("main"));
-    let before: Vec<String> = reader.cache.tags(reader.source(), &mut |_| {}).await.expect("tags").into_iter().map(|tag| tag.name).collect();
+    let before: Vec<String> =
+        reader.cache.tags(reader.source(), &mut |_| {}).await.expect("tags").into_iter().map(|tag| tag.name).collect();
     assert_eq!(before, ["v1", "v1-annotated"]);
     let message = "Staging release v1.0.0\n\nNavvy-Run: abc";
     assert_eq!(push(&reader, new("v1.0.0", &second, message)).await, Pushed::Made);

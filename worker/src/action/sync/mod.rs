@@ -7,4 +7,4 @@ mod select;
 
 pub(super) use perform::perform;
 pub(super) use release::release;
-pub(super) use select::select;
+pub(super) use select::{Known, select};
