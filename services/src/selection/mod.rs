@@ -6,6 +6,7 @@
 
 mod admit;
 mod changed;
+mod globs;
 mod order;
 
 #[cfg(test)]
