@@ -1,7 +1,28 @@
 //! The file `navvy.yaml`: which paths belong to which services, and how a service is synced. Without it the built-in table
 //! decides, which is the layout of the platform that the replaced service knew.
 //!
-//! A section of the file replaces the built-in one; only `projects` is merged by name. Nothing in the file can make a service
+//! ```yaml
+//! version: 1
+//! projects:
+//!   finance_report: {managed: false, reason: its own CI deploys it}
+//! layers:                                     # where `{NN}.{service}` folders are
+//!   - {folder: platform, project: platform}
+//! rules:                                      # the first that matches a changed file counts
+//!   - {paths: ["**/*.md"], then: skip, reason: only documentation}
+//!   - {paths: [libs/**], then: all}
+//!   - {paths: [tools/sso.py], then: {services: [platform/authentik]}}
+//! services:
+//!   platform/authentik:
+//!     after: [platform/postgres]              # synced after it, where both are
+//!     depends_on: [libs/auth/**]              # files outside its folder that it is built from
+//!     requires: [VPS_HOST]
+//!     executor:                               # else the command that the operator configured
+//!       dokploy:
+//!         env: {DATA: "/data/{service}{suffix}"}
+//!         domain: {subdomain: sso, service: server, port: 9000}
+//! ```
+//!
+//! A section of the file replaces the built-in one; only `projects` is merged by name, and the bootstrap's layer stays. Nothing in the file can make a service
 //! of the bootstrap managed: the runner would deploy itself.
 
 mod builtin;

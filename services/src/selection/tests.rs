@@ -143,6 +143,16 @@ fn the_bootstrap_is_never_synced() {
 }
 
 #[test]
+fn a_task_of_the_bootstrap_is_not_run_under_another_name() {
+    let mapping = "version: 1\nlayers: [{folder: platform, project: platform}]\nservices: {platform/redis: {task: iac-runner.sync}, platform/postgres: {task: vault.sync, executor: dokploy}}\n";
+    let why = "its task iac-runner.sync is that of bootstrap/iac-runner, which is deployed by hand: give it a `task` of its own";
+    assert_eq!(
+        Ask { mapping, ..Ask::default() }.named(&["platform/redis", "platform/postgres"]),
+        format!("+ platform/postgres: named\n- platform/redis: {why}\n")
+    );
+}
+
+#[test]
 fn names_that_are_unknown_are_told() {
     let expected = "+ platform/redis: named\n- platform/postgre: no such service: did you mean `platform/postgres`?\n\
         - platform/x: no such service in this commit\n";
