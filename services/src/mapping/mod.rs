@@ -22,8 +22,8 @@
 //!         domain: {subdomain: sso, service: server, port: 9000}
 //! ```
 //!
-//! A section of the file replaces the built-in one; only `projects` is merged by name, and the bootstrap's layer stays. Nothing in the file can make a service
-//! of the bootstrap managed: the runner would deploy itself.
+//! A section of the file replaces the built-in one; only `projects` is merged by name, and the bootstrap's layer stays. Nothing
+//! in the file can make a service of the bootstrap managed: the runner would deploy itself.
 
 mod builtin;
 mod cycle;
@@ -46,6 +46,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const FILE: &str = "navvy.yaml";
 /// The project, and the folder at the root, that is never synced: what the runner itself needs to live.
 pub const BOOTSTRAP: &str = "bootstrap";
+
+/// Problems that are told at once.
+const MOST_TOLD: usize = 20;
 
 /// What a repository says about its services.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,8 +150,13 @@ impl Mapping {
             let message = format!("{} names `{}`, and there is no such service: {advice}", mention.what, mention.service);
             FileProblem { line: mention.place.line, column: mention.place.column, message }
         };
-        let problems: Vec<FileProblem> = self.unknown(known).map(problem).collect();
-        if problems.is_empty() { Ok(()) } else { Err(FileProblems { file: FILE.to_owned(), problems, more: 0 }) }
+        let count = self.unknown(known).count();
+        if count == 0 {
+            return Ok(());
+        }
+        let problems: Vec<FileProblem> = self.unknown(known).take(MOST_TOLD).map(problem).collect();
+        let more = count - problems.len();
+        Err(FileProblems { file: FILE.to_owned(), problems, more })
     }
 
     fn unknown<'a>(&'a self, known: &'a BTreeSet<ServiceId>) -> impl Iterator<Item = &'a Mention> {

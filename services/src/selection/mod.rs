@@ -10,6 +10,8 @@ mod globs;
 mod order;
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::{
