@@ -6,8 +6,11 @@
 
 mod admit;
 mod changed;
+mod globs;
 mod order;
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;
 
