@@ -97,6 +97,8 @@ pub fn due(effects: Vec<Effect>) -> Vec<Due> {
             force: signal.mode == proto::message::StopMode::Kill,
         }),
         Effect::DeleteSecrets { .. } => None,
+        // Of runs of syncs only.
+        Effect::Note(_) => None,
     };
     effects.into_iter().filter_map(word).collect()
 }
