@@ -17,6 +17,16 @@ pub enum Note {
     Source(Box<SourceState>),
 }
 
+impl Note {
+    /// The service it is about; `None`: the source. A run tells of each once.
+    pub fn service(&self) -> Option<ServiceId> {
+        match self {
+            Self::Service(note) => Some(note.service.clone()),
+            Self::Source(_) => None,
+        }
+    }
+}
+
 /// How the sync of a service ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceNote {
