@@ -17,6 +17,7 @@ use proto::{
     orders::OrderNode,
     sync::Selection,
 };
+use std::collections::BTreeMap;
 
 /// The run as it is when it has just been accepted.
 pub(super) fn found(trigger: &Trigger, locks: &[LockKey], plans: &[JobPlan]) -> Run {
@@ -49,7 +50,7 @@ pub(super) fn found(trigger: &Trigger, locks: &[LockKey], plans: &[JobPlan]) -> 
         failure: None,
         plan: None,
         applied: None,
-        evidence: None,
+        evidence: BTreeMap::new(),
         resolution: None,
         ended: None,
     }
@@ -188,7 +189,7 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         Event::OrderTold { .. } => {}
         Event::JobUnknown { job, evidence } => {
             set_state(run, *job, JobState::Unknown);
-            run.evidence = Some(evidence.clone());
+            run.evidence.insert(*job, evidence.clone());
         }
         Event::CancelRequested { by, force } => run.cancel = Some(Cancel { by: by.clone(), at, force: *force }),
         Event::Resolved { by, succeeded, reason, .. } => {

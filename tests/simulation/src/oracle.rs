@@ -196,6 +196,11 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
             oracle.over_at.entry(AttemptId { run: id, job: *job, attempt: *attempt }).or_insert(now);
         }
         Event::LocksGranted
+        | Event::JobLocked { .. }
+        | Event::SyncPlanned { .. }
+        | Event::ReleaseMade { .. }
+        | Event::ServiceSynced { .. }
+        | Event::JobSuperseded { .. }
         | Event::ApprovalOpened { .. }
         | Event::ApprovalRefused { .. }
         | Event::ApprovalExpired { .. }

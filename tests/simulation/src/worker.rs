@@ -211,6 +211,7 @@ impl Worker {
                 self.apply(id, plan).await
             }
             Work::Shell { spec } => self.order(id, nonce, spec, told).await,
+            Work::Select { .. } | Work::Release { .. } | Work::Sync { .. } => failed("no run of syncs is submitted"),
             Work::Probe { .. } => AttemptOutcome::Succeeded { result: JobResult::Nothing },
         }
     }

@@ -43,11 +43,11 @@ async fn begin(shell: &Shell, question: &Question) -> Result<Answer, Away> {
     Ok(work.map_or(Answer::Refused, |(work, _)| Answer::Permit(std::rc::Rc::new(work))))
 }
 
-async fn holds_its_locks(shell: &Shell, run: proto::RunId) -> Result<bool, Away> {
+async fn holds_its_locks(shell: &Shell, run: proto::RunId, job: proto::JobNo) -> Result<bool, Away> {
     let keys = {
         let mut slot = shell.slot(run).await;
         shell.load(&mut slot.state, run).await?;
-        slot.state.run.as_ref().map(|run| run.locks.clone()).unwrap_or_default()
+        slot.state.run.as_ref().map(|run| run.locks_of(job)).unwrap_or_default()
     };
     let held = shell.ctx.read(|store, stale| keys.iter().map(|key| store.lock(key, stale)).collect::<Vec<_>>()).await?;
     Ok(held.iter().all(|held| held.record.holder.as_ref().is_some_and(|holder| holder.run == run)))
@@ -69,7 +69,7 @@ async fn would_refuse(shell: &Shell, question: &Question) -> Result<bool, Away> 
 
 async fn start_effects(shell: &Shell, question: &Question) -> Result<Answer, Away> {
     let AttemptId { run, job, attempt } = question.id;
-    if !holds_its_locks(shell, run).await? {
+    if !holds_its_locks(shell, run, job).await? {
         let over = would_refuse(shell, question).await?;
         return Ok(if over { Answer::Refused } else { Answer::Later });
     }

@@ -16,7 +16,7 @@ use domain::{
     dispatch::Dispatcher,
     run::{self, Event, Input, JobState, Run},
 };
-use proto::{AttemptNo, JobNo, RunId, WorkerId, ids::AttemptId};
+use proto::{AttemptNo, JobNo, RunId, WorkerId, ids::AttemptId, lock::LockKey};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
@@ -68,7 +68,8 @@ pub struct State {
     pub loaded: bool,
     /// The commands that the log's entries follow.
     pub causes: BTreeSet<String>,
-    pub in_line: bool,
+    /// The locks in whose lines the run stands, as far as this process knows.
+    pub in_line: BTreeSet<LockKey>,
     pub orders: BTreeMap<(JobNo, AttemptNo), u64>,
 }
 

@@ -65,8 +65,8 @@ impl Shell {
             Err(None) => (run::outstanding(state), Outcome::Decided),
         };
         let places = matches!(outcome, Outcome::Decided) || !wrong!(PlacesOnlyAfterDecisions);
-        if self.perform(slot, due).await? {
-            return Box::pin(self.turn_in(slot, run, Cause::Input(Input::LocksGranted))).await.map(|_| outcome);
+        for found in self.perform(slot, due).await? {
+            Box::pin(self.turn_in(slot, run, Cause::Input(found))).await?;
         }
         if let Some(state) = slot.state.run.as_ref().filter(|run| run.orders.is_some() && places) {
             places::hand_out(self, state);
@@ -179,8 +179,8 @@ impl Shell {
         Ok(applied)
     }
 
-    /// Performs effects. `true`: the run was just given the locks it wanted.
-    async fn perform(&self, slot: &mut HeldSlot, due: Vec<Effect>) -> Result<bool, Away> {
+    /// Performs effects. What comes back was found out on the way and is to be decided at once.
+    async fn perform(&self, slot: &mut HeldSlot, due: Vec<Effect>) -> Result<Vec<Input>, Away> {
         let orders = due.iter().any(|effect| matches!(effect, Effect::PublishOrder(order) if order.action == "shell"));
         self.memory.publishing.set(self.memory.publishing.get() + u32::from(orders));
         let performed = self.perform_each(slot, due).await;
@@ -188,18 +188,23 @@ impl Shell {
         performed
     }
 
-    async fn perform_each(&self, slot: &mut HeldSlot, due: Vec<Effect>) -> Result<bool, Away> {
-        let mut granted = false;
+    async fn perform_each(&self, slot: &mut HeldSlot, due: Vec<Effect>) -> Result<Vec<Input>, Away> {
+        let mut granted = Vec::new();
         for effect in due {
             let Some(run) = slot.state.run.as_ref().map(|run| run.id) else { break };
             match effect {
-                Effect::WantLocks(_) if slot.state.in_line => {}
+                Effect::WantLocks(keys) if keys.iter().all(|key| slot.state.in_line.contains(key)) => {}
                 Effect::WantLocks(keys) => {
-                    let now = locks::want(self, run, &keys).await?;
-                    slot.state.in_line = !now;
-                    granted |= now;
+                    if locks::want(self, run, &keys).await? {
+                        granted.extend(keys);
+                    } else {
+                        slot.state.in_line.extend(keys);
+                    }
                 }
-                Effect::ReleaseLocks(keys) => locks::release(self, run, &keys).await?,
+                Effect::ReleaseLocks(keys) => {
+                    slot.state.in_line.retain(|key| !keys.contains(key));
+                    locks::release(self, run, &keys).await?;
+                }
                 Effect::PublishOrder(order) => self.publish_order(slot, &order).await?,
                 Effect::Stop { seat, signal } => {
                     self.ctx.step().await;
@@ -209,9 +214,11 @@ impl Shell {
                 }
                 // No run of the simulation has secrets.
                 Effect::DeleteSecrets { .. } => {}
+                Effect::Note(_) => {}
             }
         }
-        Ok(granted)
+        let granted = (!granted.is_empty()).then_some(Input::LocksGranted { keys: granted });
+        Ok(granted.into_iter().collect())
     }
 
     async fn publish_order(&self, slot: &mut HeldSlot, order: &JobOrder) -> Result<(), Away> {
