@@ -158,15 +158,15 @@ impl Cache {
         blocking(move || evict(&root, max_bytes)).await
     }
 
-    fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &Settings {
         &self.shared.settings
     }
 
-    fn entry(&self, source: Source<'_>) -> Entry {
+    pub(super) fn entry(&self, source: Source<'_>) -> Entry {
         Entry::new(&self.settings().dir, &key(&self.shared.salt, source), source.url.as_str())
     }
 
-    async fn remote<'a>(&'a self, source: Source<'a>) -> Result<Remote<'a>, GitError> {
+    pub(super) async fn remote<'a>(&'a self, source: Source<'a>) -> Result<Remote<'a>, GitError> {
         let version = self.shared.version.get_or_try_init(|| version(self.settings())).await?;
         Remote::check(self.settings(), *version, source).await
     }

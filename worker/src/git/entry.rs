@@ -48,7 +48,7 @@ impl Entry {
         Store::new(self.dir.join("tip.git"), &self.url)
     }
 
-    fn full(&self) -> Store {
+    pub(super) fn full(&self) -> Store {
         Store::new(self.dir.join("full.git"), &self.url)
     }
 
@@ -120,6 +120,12 @@ impl Entry {
             }
             other => other,
         }
+    }
+
+    /// All branches and tags of the server with their history, and `hint` if it lies elsewhere.
+    pub(super) async fn bring_everything(&self, mut with: Exchange<'_, '_>, hint: Option<&GitRef>) -> Result<(), GitError> {
+        let lock = self.hold(Hold::Change, with.remote.settings()).await?;
+        self.fetch(&mut with, &lock, &self.full(), &Want::Everything(hint)).await.map(drop)
     }
 
     async fn look_up(&self, with: &mut Exchange<'_, '_>, lock: &FileLock, prefix: &str) -> Result<Vec<CommitId>, GitError> {
