@@ -2,3 +2,21 @@
 //!
 //! Pure: texts and lists in, decisions with their reasons out. Reading the repository, running commands and speaking with
 //! hosts is the worker's part; which job may start when, the scheduler's.
+
+pub mod artifacts;
+pub mod backoff;
+pub mod diagnosis;
+pub mod environment;
+pub mod glob;
+pub mod hash;
+pub mod layout;
+pub mod manifest;
+pub mod mapping;
+pub mod placeholder;
+pub mod release;
+pub mod selection;
+mod spelling;
+mod told;
+mod yaml;
+
+pub use yaml::{FileProblem, FileProblems};
