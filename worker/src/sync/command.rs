@@ -5,7 +5,6 @@
 //! the command says otherwise: a sync that failed and ended with 0 must not look like one that succeeded.
 
 use super::{
-    diagnosis::diagnose,
     environment::{self, Variables},
     told::{self, BadResult, Told},
 };
@@ -17,7 +16,10 @@ use proto::{
     message::{AttemptOutcome, Evidence, Failure, JobResult},
     sync::{ServiceSync, SyncAction, SyncResult},
 };
-use services::placeholder::{Place, Values, fill};
+use services::{
+    diagnosis::{Ended, diagnose},
+    placeholder::{Place, Values, fill},
+};
 use std::{
     fmt, io,
     os::unix::fs::PermissionsExt as _,
@@ -121,7 +123,6 @@ fn find(program: &str, search_path: &str, checkout: &Path) -> Option<PathBuf> {
 pub fn judge(end: &End, scratch: &Path, output: &str, mask: &dyn Fn(&str) -> String) -> AttemptOutcome {
     let told = told::in_file(&scratch.join(RESULT)).and_then(|told| told.map_or_else(|| told::in_last_line(output), |told| Ok(Some(told))));
     let told = told.map(|told| told.map(|told| Told { details: mask(&told.details), ..told }));
-    let timed_out = |limit: &str| failed("invoke_timeout", &format!("the command was stopped at its time limit{limit}"), SLOW);
     if end.leftovers > 0 {
         return unclear(&format!("{} processes of the command withstand SIGKILL and may go on", end.leftovers));
     }
@@ -129,11 +130,11 @@ pub fn judge(end: &End, scratch: &Path, output: &str, mask: &dyn Fn(&str) -> Str
         // Done is done, even if somebody wanted it stopped in the meantime.
         (Some(0), _) => succeeded(told, output),
         (_, Some(over)) => over_limit(over),
-        _ if end.interrupted && end.timed_out => timed_out(""),
+        _ if end.interrupted && end.timed_out => diagnosed(Ended::TimedOut, output, "the command was stopped at its time limit"),
         _ if end.interrupted => AttemptOutcome::Stopped { clean: true, timed_out: false },
         (Some(code), None) => {
             let said = told.ok().flatten().filter(|told| !told.details.is_empty()).map(|told| format!(": {}", told.details));
-            diagnosed(output, &format!("the command ended with exit code {code}{}", said.unwrap_or_default()))
+            diagnosed(Ended::Exited(code), output, &format!("the command ended with exit code {code}{}", said.unwrap_or_default()))
         }
         (None, None) => {
             let signal = end.signal.map(|signal| format!(" by signal {signal}")).unwrap_or_default();
@@ -164,8 +165,6 @@ pub fn end_of(output: &[u8]) -> String {
 }
 
 const UNSEEN: &str = "the worker was restarted meanwhile; what the command says of it stands in its log";
-const SLOW: &str =
-    "Find out what is slow, or raise the time limit of the source's syncs. Run it again: what is deployed already is left alone.";
 
 /// The command could not be started at all.
 pub(crate) fn not_started(reason: &str) -> AttemptOutcome {
@@ -182,7 +181,7 @@ fn succeeded(told: Result<Option<Told>, BadResult>, output: &str) -> AttemptOutc
     let result = match told {
         Ok(Some(Told { action: Some(action), details })) => SyncResult { action, details, hash: None },
         Ok(Some(Told { action: None, details })) => {
-            return diagnosed(output, &format!("the command ended with 0 and says that it failed: {details}"));
+            return diagnosed(Ended::Exited(0), output, &format!("the command ended with 0 and says that it failed: {details}"));
         }
         Ok(None) => SyncResult { action: SyncAction::Updated, details: "the command ended with 0 and told nothing".to_owned(), hash: None },
         Err(bad) => {
@@ -193,9 +192,11 @@ fn succeeded(told: Result<Option<Told>, BadResult>, output: &str) -> AttemptOutc
     AttemptOutcome::Succeeded { result: JobResult::Sync(result) }
 }
 
-fn diagnosed(output: &str, what: &str) -> AttemptOutcome {
-    let found = diagnose(output);
-    failed(&found.kind, &format!("{what}; {}", found.summary), &found.next_action)
+/// A failure with the reason that the output shows, if it shows one.
+fn diagnosed(ended: Ended, output: &str, what: &str) -> AttemptOutcome {
+    let found = diagnose(ended, output.as_bytes());
+    let shown = found.line.map(|line| format!("; {}: {line}", found.summary));
+    failed(found.kind.as_str(), &format!("{what}{}", shown.unwrap_or_default()), found.next_action)
 }
 
 fn over_limit(over: OverLimit) -> AttemptOutcome {

@@ -146,7 +146,7 @@ fn every_end_has_one_meaning() {
         over: None,
     };
     let stopped = |timed_out, code| End { interrupted: true, timed_out, ..end(code) };
-    let table: [(End, Option<&str>, &str, &str); 14] = [
+    let table: [(End, Option<&str>, &str, &str); 15] = [
         (end(Some(0)), None, "done\n", "updated: the command ended with 0 and told nothing"),
         (end(Some(0)), Some(r#"{"action":"skipped","details":"same hash"}"#), "", "skipped: same hash"),
         (end(Some(0)), Some(r#"{"action":"created","details":"with hunter2"}"#), "", "created: with ***"),
@@ -171,6 +171,12 @@ fn every_end_has_one_meaning() {
             Some(r#"{"action":"updated","details":"half"}"#),
             "",
             "unknown_invoke_failure: the command ended with exit code 3: half",
+        ),
+        (
+            end(Some(1)),
+            None,
+            "x\nModuleNotFoundError: No module named 'hvac'\n",
+            "missing_python_dependency: the command ended with exit code 1; the command needs a Python module that this worker does not have: Mod",
         ),
         (end(None), None, "", "killed: the command was killed by signal 9"),
         (stopped(true, None), None, "", "invoke_timeout: the command was stopped at its time limit"),

@@ -1,13 +1,12 @@
 //! One service brought up to date, by one of three executors.
 //!
-//! - `command` runs the configured command, `told` reads what it says of itself, `diagnosis` why it failed;
+//! - `command` runs the configured command, `told` reads what it says of itself;
 //! - `guard` decides whether anything is done at all, `environment` and `secrets_file` what a sync knows.
 //!
 //! Nothing outside is changed before the attempt has had its last word; what happened after it and cannot be read back is
 //! told as unclear, never as failed. Not here: which services are synced, and what identifies one (crate `services`).
 
 pub mod command;
-mod diagnosis;
 pub mod environment;
 pub mod guard;
 pub mod secrets_file;
