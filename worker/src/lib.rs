@@ -2,7 +2,7 @@
 //! while the attempt that it came for runs.
 //!
 //! - `crew` is a worker process, `slot` is one attempt at a time, `attempt` is an attempt's life, `action` is what it does;
-//! - [`git`], [`tools`], [`terraform`], [`shell`] know their programs; [`runner`] is the child process between worker and tool;
+//! - [`git`], [`tools`], [`terraform`], [`shell`], [`sync`] know their programs; [`runner`] is the child process between worker and tool;
 //! - [`mask`], [`attempt_log`] and [`confine`] keep secrets out of logs and jobs inside their folder.
 //!
 //! What may run, and when, is not decided here: an attempt starts only with a permit.
@@ -22,6 +22,7 @@ mod slot;
 pub mod source;
 mod stop;
 mod supplies;
+pub mod sync;
 pub mod terraform;
 pub mod tools;
 

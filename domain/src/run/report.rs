@@ -12,6 +12,7 @@ use proto::{
     AttemptNo, JobNo, WorkerId,
     message::{AttemptOutcome, Evidence, Failure, JobResult, ReportWhat},
     orders::OrderEvent,
+    sync::SyncAction,
 };
 
 /// Attempts that may come back unstarted before the job is given up: a fleet that always says "not now" must not spin.
@@ -171,8 +172,10 @@ fn misfit(turn: &Turn<'_>, no: JobNo, result: &JobResult) -> Option<&'static str
         (JobKind::Release, JobResult::Release(release)) => {
             (turn.run.commit.as_ref() != Some(&release.commit)).then_some("it released another commit than the run's")
         }
-        (JobKind::Sync, JobResult::Sync(_)) => {
-            (!has_started_effects(turn, no)).then_some("it never had the word to start its side effects")
+        (JobKind::Sync, JobResult::Sync(result)) => {
+            // One that leaves everything as it is needs no word.
+            let changed = result.action != SyncAction::Skipped;
+            (changed && !has_started_effects(turn, no)).then_some("it never had the word to start its side effects")
         }
         (
             JobKind::TerraformPlan

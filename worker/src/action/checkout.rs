@@ -2,10 +2,10 @@
 
 use crate::{
     attempt::stage::Stage,
-    git::{GitError, Source},
+    git::{Checkout, GitError, Source},
 };
 use proto::{
-    git::CommitId,
+    git::{CommitId, GitRef},
     message::{AttemptOutcome, Failure},
     terraform::{GitAuth, TerraformSpec},
 };
@@ -35,16 +35,7 @@ pub(super) async fn checkout(
         bind(stage, &commit).await?;
         commit
     };
-    let dest = stage.folder.path.join("checkout");
-    let (to, at) = (&dest, &commit);
-    let written = listening(stage, |says| async move {
-        // The reference helps servers that give no commit by its id.
-        git.fetch(source, at, Some(&spec.git_ref), &mut |line| says(line)).await?;
-        failpoint::failpoint!("worker.fetched");
-        git.checkout(source, at, to, &mut |line| says(line)).await
-    });
-    let checkout = written.await?.map_err(|error| clone_failed(stage, &error))?;
-    stage.narrate(&format!("Checked out {} at {commit} ({} files)", spec.git_ref, checkout.files));
+    let checkout = files_of(stage, source, &spec.git_ref, &commit).await?;
     if let Some(link) = checkout.links_out.iter().find(|link| is_read_by_tool(spec.path.as_str(), link)) {
         return Err(leads_out(stage, link));
     }
@@ -52,6 +43,27 @@ pub(super) async fn checkout(
         stage.narrate(&format!("⚠ {submodule} is a submodule; submodules are not fetched"));
     }
     Ok((commit, checkout.root))
+}
+
+/// The files of a commit, in the attempt's folder, and nothing else of the repository.
+pub(super) async fn files_of(
+    stage: &mut Stage,
+    source: Source<'_>,
+    reference: &GitRef,
+    commit: &CommitId,
+) -> Result<Checkout, AttemptOutcome> {
+    let cache = stage.crew.git.clone();
+    let (git, dest) = (&cache, stage.folder.path.join("checkout"));
+    let to = &dest;
+    let written = listening(stage, |says| async move {
+        // The reference helps servers that give no commit by its id.
+        git.fetch(source, commit, Some(reference), &mut |line| says(line)).await?;
+        failpoint::failpoint!("worker.fetched");
+        git.checkout(source, commit, to, &mut |line| says(line)).await
+    });
+    let checkout = written.await?.map_err(|error| clone_failed(stage, &error))?;
+    stage.narrate(&format!("Checked out {reference} at {commit} ({} files)", checkout.files));
+    Ok(checkout)
 }
 
 /// Does something that speaks, and writes what it says into the log while it does. Stopped, it is dropped half-way.

@@ -47,7 +47,7 @@ impl Commands for Stage {
 
 impl Stage {
     /// The last bytes that came after `before`.
-    fn tail(&self, before: u64) -> io::Result<Vec<u8>> {
+    pub(super) fn tail(&self, before: u64) -> io::Result<Vec<u8>> {
         let len = self.log_len();
         let from = before.max(len.saturating_sub(TAIL_BYTES)).min(len);
         let mut bytes = vec![0; (len - from) as usize];

@@ -20,6 +20,10 @@ use proto::{
 
 /// The word of an order.
 pub(crate) const SHELL: &str = "shell";
+/// The word of a sync.
+pub(crate) const SYNC: &str = "sync";
+/// The tool of a sync that a command does.
+pub(crate) const COMMAND: &str = "command";
 
 /// What a permit brought besides its work.
 #[derive(Debug)]
@@ -124,7 +128,7 @@ pub(crate) fn word(work: &Work) -> &'static str {
         Work::Shell { .. } => SHELL,
         Work::Select { .. } => "select",
         Work::Release { .. } => "release",
-        Work::Sync { .. } => "sync",
+        Work::Sync { .. } => SYNC,
     }
 }
 
@@ -138,7 +142,7 @@ pub(crate) fn effects_phase(work: &Work) -> &'static str {
         Work::Shell { .. } => "run",
         Work::Select { .. } => "select",
         Work::Release { .. } => "release",
-        Work::Sync { .. } => "sync",
+        Work::Sync { .. } => crate::sync::PHASE,
     }
 }
 
@@ -149,7 +153,7 @@ pub(crate) fn tool_word(work: &Work) -> &'static str {
         Work::Probe { .. } | Work::Shell { .. } => "sh",
         Work::Select { .. } | Work::Release { .. } => "git",
         Work::Sync { sync, .. } => match &sync.service.executor {
-            Executor::Command => "command",
+            Executor::Command => COMMAND,
             Executor::Compose(_) => "docker",
             Executor::Dokploy(_) => "dokploy",
         },

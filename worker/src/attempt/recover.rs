@@ -10,6 +10,7 @@ use crate::{
     crew::Crew,
     runner::{ExitRecord, Outcome},
     shell,
+    sync::{self, command},
     terraform::{self, Exit, Streamed, Unfinished},
 };
 use proto::message::{AttemptOutcome, Evidence, Failure, JobResult};
@@ -72,6 +73,7 @@ fn outcome_of(folder: &Folder, record: &Record) -> AttemptOutcome {
         Ok(Some(recorded)) if record.work == crate::action::SHELL => {
             shell::judge_unwatched(&recorded, &folder.path.join("scratch"), &record.effects_phase).of_attempt(JobResult::Order)
         }
+        Ok(Some(recorded)) if is_sync(record) => judged_sync(folder, record, &recorded),
         Ok(Some(Outcome::Exited { code, signal, interrupted, timed_out, leftovers, .. })) => {
             // Processes that even SIGKILL did not end make it unclear, whatever the exit code says (I16).
             let code = code.filter(|_| leftovers == 0);
@@ -85,10 +87,26 @@ fn outcome_of(folder: &Folder, record: &Record) -> AttemptOutcome {
                 next_action: "nothing was changed; submit the request again".to_owned(),
             },
         },
+        // What the worker did by itself, without a runner, died with it.
+        Ok(None) if is_sync(record) && record.tool != crate::action::COMMAND => {
+            AttemptOutcome::Unclear { evidence: unclear("the worker was restarted in the middle of the deployment", record) }
+        }
         Ok(None) => {
             AttemptOutcome::Unclear { evidence: unclear("the worker and the tool's runner died; nobody saw how the tool ended", record) }
         }
         Err(error) => AttemptOutcome::Unclear { evidence: unclear(&error.to_string(), record) },
+    }
+}
+
+fn is_sync(record: &Record) -> bool {
+    record.work == crate::action::SYNC
+}
+
+/// The same judgement as for a sync's command that was watched.
+fn judged_sync(folder: &Folder, record: &Record, recorded: &Outcome) -> AttemptOutcome {
+    match tail(folder) {
+        Ok(tail) => command::judge_unwatched(recorded, &folder.path.join("scratch"), &command::end_of(&tail)),
+        Err(error) => AttemptOutcome::Unclear { evidence: unclear(&format!("the log cannot be read: {error}"), record) },
     }
 }
 
@@ -126,10 +144,10 @@ fn tail(folder: &Folder) -> io::Result<Vec<u8>> {
 }
 
 fn unclear(seen: &str, record: &Record) -> Evidence {
-    Evidence {
-        seen: seen.to_owned(),
-        serial_before: record.serial_before,
-        check: vec!["the state's serial and whether terraform's state lock is held".to_owned(), "the last lines of the log".to_owned()],
-        ..Evidence::default()
-    }
+    let check = if is_sync(record) {
+        sync::checks()
+    } else {
+        vec!["the state's serial and whether terraform's state lock is held".to_owned(), "the last lines of the log".to_owned()]
+    };
+    Evidence { seen: seen.to_owned(), serial_before: record.serial_before, check, ..Evidence::default() }
 }

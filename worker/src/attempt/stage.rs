@@ -124,8 +124,7 @@ impl Stage {
             phase: String::new(),
         };
         for name in unmasked {
-            stage
-                .narrate(&format!("⚠ the value of {name} cannot be masked (too short or too long): it will be seen if the tool prints it"));
+            stage.warn_unmasked(&name);
         }
         Ok(stage)
     }
@@ -181,6 +180,23 @@ impl Stage {
         self.secrets.push(secret);
         self.masker = Masker::new(&self.secrets).map_err(io::Error::other)?;
         Ok(())
+    }
+
+    /// Adds secrets that became known on the way, each with the name to warn by where it cannot be masked.
+    pub(crate) fn learn_secrets(&mut self, named: Vec<(String, String)>) -> io::Result<()> {
+        let (names, secrets): (Vec<_>, Vec<_>) = named.into_iter().filter(|(_, secret)| !secret.is_empty()).unzip();
+        let first = self.secrets.len();
+        self.secrets.extend(secrets);
+        self.masker = Masker::new(&self.secrets).map_err(io::Error::other)?;
+        let unmasked = self.masker.weak().iter().filter(|(at, weakness)| *at >= first && weakness.is_unmasked());
+        for name in unmasked.map(|(at, _)| names[*at - first].clone()).collect::<Vec<_>>() {
+            self.warn_unmasked(&name);
+        }
+        Ok(())
+    }
+
+    fn warn_unmasked(&mut self, name: &str) {
+        self.narrate(&format!("⚠ the value of {name} cannot be masked (too short or too long): it will be seen if the tool prints it"));
     }
 
     /// How long the log is now.

@@ -48,7 +48,7 @@ impl Entry {
         Store::new(self.dir.join("tip.git"), &self.url)
     }
 
-    fn full(&self) -> Store {
+    pub(super) fn full(&self) -> Store {
         Store::new(self.dir.join("full.git"), &self.url)
     }
 
@@ -60,22 +60,8 @@ impl Entry {
     /// All branches and tags, and the commit alone where none of them leads to it.
     pub(super) async fn obtain_history(&self, mut with: Exchange<'_, '_>, id: &CommitId, hint: Option<&GitRef>) -> Result<(), GitError> {
         let lock = self.hold(Hold::Change, with.remote.settings()).await?;
-        let existed = self.tip().exists() || self.full().exists();
-        let fetched = match self.fetch(&mut with, &lock, &self.full(), &Want::Everything(hint)).await {
-            Err(error) if existed && may_be_the_cache(&error) => {
-                self.start_afresh(&error, &mut with).await?;
-                self.fetch(&mut with, &lock, &self.full(), &Want::Everything(hint)).await
-            }
-            other => other,
-        };
-        fetched?;
+        self.everything(&mut with, &lock, hint).await?;
         self.bring(&mut with, &lock, id, hint).await.map(|_| ())
-    }
-
-    /// All branches and tags as the server has them now.
-    pub(super) async fn refresh(&self, mut with: Exchange<'_, '_>) -> Result<(), GitError> {
-        let lock = self.hold(Hold::Change, with.remote.settings()).await?;
-        self.fetch(&mut with, &lock, &self.full(), &Want::Everything(None)).await.map(|_| ())
     }
 
     /// Marks a server that does not give commits by id, so that it is not asked each time.
@@ -145,6 +131,23 @@ impl Entry {
                 self.look_up(&mut with, &lock, prefix).await
             }
             other => other,
+        }
+    }
+
+    /// All branches and tags of the server with their history, and `hint` if it lies elsewhere.
+    pub(super) async fn bring_everything(&self, mut with: Exchange<'_, '_>, hint: Option<&GitRef>) -> Result<(), GitError> {
+        let lock = self.hold(Hold::Change, with.remote.settings()).await?;
+        self.everything(&mut with, &lock, hint).await
+    }
+
+    async fn everything(&self, with: &mut Exchange<'_, '_>, lock: &FileLock, hint: Option<&GitRef>) -> Result<(), GitError> {
+        let existed = self.tip().exists() || self.full().exists();
+        match self.fetch(with, lock, &self.full(), &Want::Everything(hint)).await {
+            Err(error) if existed && may_be_the_cache(&error) => {
+                self.start_afresh(&error, with).await?;
+                self.fetch(with, lock, &self.full(), &Want::Everything(hint)).await.map(drop)
+            }
+            other => other.map(drop),
         }
     }
 

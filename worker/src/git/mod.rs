@@ -6,11 +6,12 @@
 //! Which paths inside a checkout a job may use is decided in [`crate::confine`], not here.
 //!
 //! The map: `address` says which machines may be reached, `login` carries credentials, `command` runs git, `remote` asks
-//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `checkout` writes files, `history` compares commits,
-//! `tags` reads and makes tags. `modules` lends
-//! the credentials to a git that somebody else starts.
+//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `ancestry` says which commit comes after
+//! which, `history` what changed between two, `tags` reads and makes tags, `checkout` writes files. `modules` lends the
+//! credentials to a git that somebody else starts.
 
 mod address;
+mod ancestry;
 pub mod askpass;
 mod cache;
 mod checkout;

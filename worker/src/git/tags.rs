@@ -54,7 +54,7 @@ impl Cache {
     /// All tags as the server has them now.
     pub async fn tags(&self, source: Source<'_>, sink: &mut Sink<'_>) -> Result<Vec<TagFound>, GitError> {
         let (entry, remote) = (self.entry(source), self.remote(source).await?);
-        entry.refresh(Exchange { remote: &remote, sink }).await?;
+        entry.bring_everything(Exchange { remote: &remote, sink }, None).await?;
         let _lock = entry.hold(Hold::Read, self.settings()).await?;
         let (full, _) = entry.stores();
         let mut command = self.in_store(&full);
@@ -74,7 +74,7 @@ impl Cache {
     pub async fn push_tag(&self, source: Source<'_>, tag: NewTag<'_>, sink: &mut Sink<'_>) -> Result<Pushed, GitError> {
         let (entry, remote) = (self.entry(source), self.remote(source).await?);
         if !entry.stores().0.exists() {
-            entry.refresh(Exchange { remote: &remote, sink }).await?;
+            entry.bring_everything(Exchange { remote: &remote, sink }, None).await?;
         }
         let lock = entry.hold(Hold::Change, self.settings()).await?;
         let (full, tip) = entry.stores();

@@ -34,7 +34,7 @@ impl Bounds {
     }
 
     /// Makes a command one that is run, stopped and held to its limits like an order.
-    pub(super) fn apply(&self, spec: &mut RunnerSpec, disk_folders: Vec<PathBuf>) {
+    pub(crate) fn apply(&self, spec: &mut RunnerSpec, disk_folders: Vec<PathBuf>) {
         spec.mode = Mode::Plain;
         spec.stop_by = StopBy::TerminateGroup;
         spec.grace = Some(self.grace);

@@ -66,7 +66,7 @@ pub(super) fn write_commands(folder: &Path, commands: &[String]) -> io::Result<(
 }
 
 /// Makes a folder of mode 0700 that was not there before.
-pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 

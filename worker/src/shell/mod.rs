@@ -14,7 +14,7 @@ mod environment;
 mod events;
 mod outcome;
 mod perform;
-mod small_file;
+pub(crate) mod small_file;
 
 use crate::runner::RunnerSpec;
 use proto::message::Failure;
@@ -27,6 +27,7 @@ use std::{
 
 pub use bounds::Bounds;
 pub use driver::Progress;
+pub(crate) use driver::make_folder;
 pub use events::{Told, read as read_events};
 pub use outcome::{End, Outcome, judge, judge_unwatched};
 pub(crate) use perform::{Performed, perform};

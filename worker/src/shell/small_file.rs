@@ -11,7 +11,7 @@ use std::{
 
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotRead {
+pub(crate) enum NotRead {
     #[error("it is not a plain file")]
     NotPlain,
     #[error("it is larger than {0} bytes")]
@@ -21,7 +21,7 @@ pub(super) enum NotRead {
 }
 
 /// The content of a plain file of at most `most` bytes. A link is not followed, and a pipe is not waited for.
-pub(super) fn read(path: &Path, most: usize) -> Result<Vec<u8>, NotRead> {
+pub(crate) fn read(path: &Path, most: usize) -> Result<Vec<u8>, NotRead> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
         Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => return Err(NotRead::NotPlain),

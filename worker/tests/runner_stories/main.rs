@@ -11,3 +11,4 @@ mod orders_kit;
 mod orders_stopped;
 mod output;
 mod start;
+mod syncs;

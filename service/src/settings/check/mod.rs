@@ -8,6 +8,7 @@ mod edge;
 mod fleet;
 mod forge;
 mod orders;
+mod sync;
 
 use address::UrlFault;
 
@@ -69,6 +70,7 @@ impl Settings {
         fleet::worker(&self.worker, &mut found);
         orders::sources(&self.worker.sources, &mut found);
         orders::credentials(&self.worker.credentials, &mut found);
+        sync::sync(&self.worker.sync, &mut found);
         fleet::git(&self.git, &mut found);
         edge::ops(self, &mut found);
         if found.0.is_empty() { Ok(()) } else { Err(found.0) }

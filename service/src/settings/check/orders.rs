@@ -45,7 +45,7 @@ fn callbacks(gateway: &Gateway, found: &mut Findings) {
     found.require(gateway.callback_secret.as_ref().is_none_or(long), "gateway.callback_secret", what, why);
 }
 
-fn hosts(key: &str, hosts: &[String], found: &mut Findings) {
+pub(super) fn hosts(key: &str, hosts: &[String], found: &mut Findings) {
     for host in hosts {
         let rest = ("hosts are compared exactly, without patterns", "write host or host:port in lower case");
         found.require(address::is_host_and_port(host), key, format!("{host:?} is no host"), rest);
@@ -58,7 +58,7 @@ pub(super) fn sources(sources: &Sources, found: &mut Findings) {
     found.positive("worker.sources.archive_bytes", sources.archive_bytes);
 }
 
-fn folders(key: &str, folders: &[String], found: &mut Findings) {
+pub(super) fn folders(key: &str, folders: &[String], found: &mut Findings) {
     for folder in folders {
         let shape = ("a path that depends on where the worker was started leads anywhere", "write the absolute path of a folder, not `/`");
         let legal = folder.starts_with('/') && !folder.trim_matches('/').is_empty();

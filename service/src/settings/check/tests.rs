@@ -38,6 +38,8 @@ git.allowed_hosts=github.com,127.0.0.1:8443,[::1]:3000,git.example:22
 worker.name=Node_1-a; worker.pool=gpu-2; worker.pass_env=AWS_REGION,http_proxy
 worker.registry_host=https://registry.example; worker.registry_token_required=true
 worker.registry_host=http://127.0.0.1:3000
+worker.sync.ssh_hosts=vps.example,10.0.0.7:2222; worker.sync.ssh_key_file=/run/key; worker.sync.ssh_known_hosts_file=/run/hosts
+worker.sync.dokploy_url=http://127.0.0.1:3000/api; worker.sync.pass_env=INTERNAL_DOMAIN
 worker.limits.memory_bytes=0; worker.limits.processes=0; worker.limits.cgroup=/sys/fs/cgroup/navvy
 worker.tools.mirror_tofu=http://127.0.0.1:9/tofu; worker.tools.default_tofu=1.11.1
 ops.otlp_endpoint=http://collector:4318; ops.listen=0.0.0.0:9100
@@ -76,6 +78,11 @@ worker.credentials.variables=NAVVY_TOKEN | secrets
 worker.credentials.aws_ssm_endpoint=http://aws.example | https
 worker.credentials.vault_url=https://vault.example | who asks
 worker.credentials.vault_token_file=/run/token | nowhere
+worker.sync.ssh_hosts=vps.example; worker.sync.ssh_key_file=/run/key | checked
+worker.sync.ssh_user=-oProxyCommand | argument
+worker.sync.dokploy_url=http://cloud.example/api | https
+worker.sync.pass_env=NAVVY__X | passed on
+worker.sync.compose_dir=services | absolute
 gateway.public_url=https://u:p@navvy.example | user
 gateway.body_limit_bytes=0 | 1024
 gateway.body_limit_bytes=67108865 | 64 MiB

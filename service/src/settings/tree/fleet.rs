@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::settings::describe::section;
 use crate::settings::period::Period;
 use crate::settings::secret::Secret;
+use crate::settings::tree::sync::Sync;
 
 section! {
     /// How every role reaches NATS.
@@ -91,6 +92,7 @@ section! {
         limits: Limits = Limits::default(),
         sources: Sources = Sources::default(),
         credentials: Credentials = Credentials::default(),
+        sync: Sync = Sync::default(),
     }
 }
 
