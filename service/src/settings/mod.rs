@@ -33,4 +33,7 @@ pub use period::{Period, PeriodError};
 pub use problem::{Problem, SettingsError};
 pub use reference::reference_markdown;
 pub use secret::Secret;
-pub use tree::{Credentials, Gateway, Git, GitHub, Limits, Log, LogFormat, Nats, Ops, Orders, Scheduler, Settings, Sources, Tools, Worker};
+pub use tree::{
+    Credentials, Followed, ForgeKind, Gateway, Git, GitHub, Limits, Log, LogFormat, Nats, Ops, Orders, Scheduler, Settings, Sources, Sync,
+    Tools, Worker,
+};

@@ -8,6 +8,7 @@ mod edge;
 mod fleet;
 mod forge;
 mod orders;
+mod syncs;
 
 use address::UrlFault;
 
@@ -71,6 +72,7 @@ impl Settings {
         orders::credentials(&self.worker.credentials, &mut found);
         fleet::git(&self.git, &mut found);
         edge::ops(self, &mut found);
+        syncs::syncs(self, &mut found);
         if found.0.is_empty() { Ok(()) } else { Err(found.0) }
     }
 }

@@ -5,6 +5,7 @@
 
 mod fleet;
 mod gateway;
+mod sync;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use super::listen::Listen;
 
 pub use fleet::{Credentials, Git, Limits, Nats, Scheduler, Sources, Tools, Worker};
 pub use gateway::{Gateway, GitHub, Orders};
+pub use sync::{Followed, ForgeKind, Sync};
 
 section! {
     /// Keys that stand outside any section.
@@ -28,6 +30,8 @@ section! {
         worker: Worker = Worker::default(),
         git: Git = Git::default(),
         ops: Ops = Ops::default(),
+        sync: Sync = Sync::default(),
+        sources: Vec<Followed> = Vec::new(),
     }
 }
 
