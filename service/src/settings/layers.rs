@@ -104,7 +104,7 @@ fn strongest<'a>(layers: &'a [Layer], key: &str) -> Option<&'a Origin> {
 
 /// The value at a dotted key of the serialised tree, as one line of text.
 pub(super) fn text_at(tree: &serde_json::Value, key: &str) -> String {
-    let found = tree.pointer(&format!("/{}", key.replace('.', "/").replace('[', "/").replace(']', "")));
+    let found = tree.pointer(&format!("/{}", key.replace(['.', '['], "/").replace(']', "")));
     match found {
         None | Some(serde_json::Value::Null) => String::new(),
         Some(serde_json::Value::String(text)) => text.clone(),

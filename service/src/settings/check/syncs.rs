@@ -32,7 +32,7 @@ fn sync(sync: &Sync, found: &mut Findings) {
     let first = sync.command.first().is_some_and(|program| !program.contains('{'));
     let rest = ("which program runs must not depend on what is pushed", "write the program first, such as [\"invoke\", \"{task}\"]");
     found.require(first, "sync.command", "does not begin with a program", rest);
-    let whole_seconds = sync.timeout.subsec_nanos() == 0 && sync.timeout.as_secs() <= u64::from(u32::MAX);
+    let whole_seconds = sync.timeout.subsec_nanos() == 0 && u32::try_from(sync.timeout.as_secs()).is_ok();
     let rest = ("workers count in seconds", "write such as 10m");
     found.require(whole_seconds, "sync.timeout", format!("{} is not a number of seconds", sync.timeout), rest);
     let rest = ("nonces are not remembered longer", "write 30m or less");

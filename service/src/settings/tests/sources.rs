@@ -104,10 +104,10 @@ fn the_variables_of_the_replaced_service_make_a_source_where_there_is_none() {
 #[test]
 fn a_source_keeps_the_rules() {
     let source = |change: &str| {
-        let lines = "[[sources]]\nid = 'a'\nrepository = 'https://h.example/r.git'\nwebhook_secret = '0123456789abcdef0123456789abcdef'\n";
+        let before = "[[sources]]\nid = 'a'\nrepository = 'https://h.example/r.git'\nwebhook_secret = '0123456789abcdef0123456789abcdef'\n";
         let key = change.split(' ').next().unwrap_or_default();
-        let kept: String = lines.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
-        format!("{kept}{change}\n")
+        let kept: Vec<&str> = before.lines().filter(|line| !line.starts_with(key)).collect();
+        format!("{}\n{change}\n", kept.join("\n"))
     };
     let (_dir, layers) = file(&source("branch = 'main'"));
     assert_eq!(layers.load().unwrap().settings.check(), Ok(()));
