@@ -26,6 +26,7 @@ mod logs;
 mod orders;
 mod routes;
 mod runs;
+mod sources;
 mod start;
 mod status;
 mod telling;
@@ -33,4 +34,5 @@ mod telling;
 #[cfg(test)]
 mod fixtures;
 
+pub use sources::{FileFault, SourceFault};
 pub use start::{GatewayDeps, GatewayError, router, run};
