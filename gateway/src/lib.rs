@@ -21,6 +21,7 @@ mod events;
 mod fleet;
 pub mod forge;
 mod health;
+mod hooks;
 mod keys;
 mod logs;
 mod orders;
