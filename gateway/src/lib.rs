@@ -30,6 +30,7 @@ mod runs;
 mod sources;
 mod start;
 mod status;
+mod syncs;
 mod telling;
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ pub(crate) fn foresee(push: &Push, projects: &[String], known: Option<&SourceSta
     for path in &push.files {
         let mut parts = path.split('/');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("libs"), Some(_), _) => services.extend(known.iter().flat_map(|known| known.services.iter().cloned())),
+            (Some("libs"), Some(_), _) => {
+                services.extend(known.iter().flat_map(|known| known.services.iter().cloned()));
+            }
             // finance_report/finance_report/NN.service/…
             (Some(project), Some(twice), Some(dir)) if project == twice => {
                 services.extend(parts.next().and_then(|_| service(project, dir)))

@@ -44,6 +44,16 @@ pub(crate) enum Ignored {
     Empty,
 }
 
+impl Ignored {
+    /// The event, where it is the reason.
+    pub(crate) fn event(&self) -> Option<&str> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Repository(_) | Self::Tag | Self::Branch { .. } | Self::Deleted | Self::Empty => None,
+        }
+    }
+}
+
 impl fmt::Display for Ignored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

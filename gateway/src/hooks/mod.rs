@@ -5,11 +5,22 @@
 //! [`judge`]; [`accept`] stores the run and the record; [`door`] answers. Which secrets are tried, and which repository is meant,
 //! is the source's matter (`sources`): nothing of it comes from the request but the address.
 
+mod accept;
+mod door;
 mod foresee;
+mod heading;
 mod judge;
 mod payload;
 mod proof;
+mod reading;
+mod record;
 mod skim;
+mod trace;
+
+pub(crate) use door::{HookBody, deliver, hook};
+pub(crate) use heading::is_delivery;
+pub(crate) use reading::Room;
+pub(crate) use trace::Trace;
 
 #[cfg(test)]
 mod fixtures;
