@@ -34,6 +34,7 @@ async fn begin(shell: &Shell, question: &Question) -> Result<Answer, Away> {
             match refusal {
                 Refusal::AlreadyPermitted => shell.ctx.core.met(Case::PermitRefused),
                 Refusal::StaleAttempt { .. } => shell.ctx.core.met(Case::StaleBegin),
+                Refusal::Cancelling => shell.wake(run, Input::Tick),
                 _ => {}
             }
             return Ok(Answer::Refused);
