@@ -167,7 +167,7 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
             1 if !closing && truth.run.plan.is_some() => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
             2 | 6 | 7 => Some(CommandVerb::Approve { plan_sha256: None }),
             3 => Some(CommandVerb::Reject),
-            4 if !closing => Some(CommandVerb::Resolve { succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
+            4 if !closing => Some(CommandVerb::Resolve { job: None, succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
             _ => None,
         },
         RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
@@ -187,7 +187,7 @@ fn wish_about_orders(ctx: &Ctx, truth: &crate::oracle::Truth) -> Option<CommandV
         RunStatus::Running => match core.draw(30) {
             0..=9 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
             0 if !closing => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
-            1 if !closing => Some(CommandVerb::Resolve { succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
+            1 if !closing => Some(CommandVerb::Resolve { job: None, succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
             2 => Some(CommandVerb::Approve { plan_sha256: None }),
             _ => None,
         },
@@ -207,7 +207,7 @@ fn wish_about_syncs(ctx: &Ctx, truth: &crate::oracle::Truth) -> Option<CommandVe
         RunStatus::Running => match core.draw(30) {
             0..=9 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
             0 if !closing => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
-            1 if !closing => Some(CommandVerb::Resolve { succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
+            1 if !closing => Some(CommandVerb::Resolve { job: None, succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
             2 => Some(CommandVerb::Approve { plan_sha256: None }),
             3..=8 if truth.run.unknown_jobs > 0 => settle(ctx, truth),
             _ => None,
@@ -232,7 +232,7 @@ fn settle(ctx: &Ctx, truth: &crate::oracle::Truth) -> Option<CommandVerb> {
         return None;
     }
     let succeeded = tool.is_some_and(|tool| tool.succeeded(now));
-    Some(CommandVerb::Resolve { succeeded, reason: "looked".to_owned() })
+    Some(CommandVerb::Resolve { job: Some(id.job), succeeded, reason: "looked".to_owned() })
 }
 
 async fn command(ctx: &Ctx, run: RunId, verb: CommandVerb) {
