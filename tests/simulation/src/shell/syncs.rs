@@ -82,9 +82,10 @@ pub(super) async fn with_what_is_known(shell: &Shell, work: Work) -> Result<Work
             sync_rules::known(&shell.ctx.core, &key, known.as_ref());
             Work::Sync { sync, last: known.map(Box::new) }
         }
-        Work::Select { spec, commit, last_good: _ } => {
+        Work::Select { spec, commit, last_good: _, since: _ } => {
             let (_, known) = shell.ctx.read(|store, stale| store.source(&spec.source, stale)).await?;
-            Work::Select { spec, commit, last_good: known.and_then(|state| state.mapping) }
+            let since = known.as_ref().map(|state| state.commit.clone());
+            Work::Select { spec, commit, last_good: known.and_then(|state| state.mapping), since }
         }
         work @ (Work::TerraformPlan { .. }
         | Work::TerraformApply { .. }
