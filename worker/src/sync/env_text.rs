@@ -1,20 +1,21 @@
 //! The variables of a compose service as they are kept: one text, a line each, read by a dotenv parser (Dokploy, docker compose).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// What stood in it: names, and the lines as they were written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Lines(BTreeMap<String, String>);
+
+/// Names only: values may be secret.
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Lines {
     pub(super) fn parse(text: &str) -> Self {
-        let named = text.lines().filter_map(|line| {
-            let line = line.trim();
-            let (name, _) = line.trim_start_matches("export ").split_once('=')?;
-            let name = name.trim();
-            (!line.starts_with('#') && !name.is_empty()).then(|| (name.to_owned(), line.to_owned()))
-        });
-        Self(named.collect())
+        Self(text.lines().filter_map(|line| Some((name_of(line)?.to_owned(), line.trim().to_owned()))).collect())
     }
 
     /// The value of a variable, quotes taken off.
@@ -29,6 +30,23 @@ impl Lines {
     pub(super) fn lines_of<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = &'a str> {
         names.iter().filter_map(|name| self.0.get(*name)).map(String::as_str)
     }
+}
+
+/// The name that a line gives a value to.
+fn name_of(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let (name, _) = line.trim_start_matches("export ").split_once('=')?;
+    let name = name.trim();
+    Some(name).filter(|name| !line.starts_with('#') && !name.is_empty())
+}
+
+/// A text with these variables set, and everything else in it as it was. The values are plain words.
+pub(super) fn with(text: &str, set: &[(&str, &str)]) -> String {
+    let other = text.lines().filter(|line| name_of(line).is_none_or(|name| set.iter().all(|(set, _)| *set != name)));
+    let mut all: Vec<String> = other.map(str::to_owned).collect();
+    all.extend(set.iter().map(|(name, value)| format!("{name}={value}")));
+    all.push(String::new());
+    all.join("\n")
 }
 
 /// A line that is read as it is meant.
@@ -78,6 +96,13 @@ mod tests {
                 assert_eq!(Lines::parse(&found).value("A"), Some(value));
             }
         }
+    }
+
+    #[test]
+    fn setting_some_leaves_the_others() {
+        let text = "# note\nA=1\n export B='2' \nC=3";
+        assert_eq!(with(text, &[("B", "x"), ("D", "y")]), "# note\nA=1\nC=3\nB=x\nD=y\n");
+        assert_eq!(with("", &[("A", "x")]), "A=x\n");
     }
 
     #[test]

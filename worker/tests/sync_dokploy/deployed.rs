@@ -117,11 +117,20 @@ async fn a_deployment_that_failed_is_not_taken_for_one_the_next_time() {
 }
 
 #[tokio::test]
-async fn a_deployment_cannot_be_called_back_and_whoever_kills_it_does_not_know() {
-    let mut rig = Rig::with("").await;
-    rig.dokploy.state().deploying = Deploying::Done(1_000_000);
-    rig.pressing = Pressing::Not;
-    // The wish comes while it deploys: the rig's attempt is pressed from the start, so the last word is asked first.
-    rig.pressing = Pressing::Kill { timed_out: false };
-    assert!(matches!(rig.sync().await, AttemptOutcome::Stopped { clean: true, .. }), "before it, nothing is left half-done");
+async fn a_deployment_cannot_be_called_back_and_whoever_does_not_wait_for_it_does_not_know() {
+    for (pressing, known) in [
+        (Pressing::Stop { timed_out: false }, true),
+        (Pressing::Stop { timed_out: true }, false),
+        (Pressing::Kill { timed_out: false }, false),
+    ] {
+        let mut rig = Rig::with("IAC_CONFIG_HASH=000000000000\n").await;
+        rig.dokploy.state().deploying = Deploying::Done(50);
+        rig.pressing_then = Some(pressing);
+        let outcome = rig.sync().await;
+        if known {
+            assert_eq!(action(&outcome), SyncAction::Updated, "it is waited for its own end");
+        } else {
+            assert!(matches!(&outcome, AttemptOutcome::Unclear { evidence } if evidence.seen.contains("had to end")), "{outcome:?}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A Dokploy that is not well: what is asked again, what is given up, and what nobody knows.
 
-use crate::rig::{Rig, action, brought, count, failure};
+use crate::rig::{COMPOSE, Rig, action, brought, count, failure};
 use crate::stand_in::Fault;
 use proto::message::AttemptOutcome;
 use proto::sync::SyncAction;
@@ -94,8 +94,6 @@ async fn a_lost_answer_to_a_deployment_is_settled_by_reading_back() {
 async fn a_deployment_that_may_or_may_not_have_begun_is_unclear_and_not_asked_for_again() {
     for fault in [BUSY, Fault::Hangup, Fault::Status(500), Fault::Garbage] {
         let rig = Rig::with("IAC_CONFIG_HASH=000000000000\n").await;
-        // Somebody else's deployment is none of ours.
-        rig.dokploy.state().titles = true;
         rig.dokploy.fails("compose.deploy", &[fault]);
         let outcome = rig.sync().await;
         let AttemptOutcome::Unclear { evidence } = &outcome else { panic!("{fault:?}: {outcome:?}") };
@@ -116,25 +114,17 @@ async fn a_deployment_that_is_refused_was_none() {
 
 #[tokio::test]
 async fn what_cannot_be_read_back_is_unclear() {
-    let rig = Rig::with("IAC_CONFIG_HASH=000000000000\n").await;
-    // One look before the deployment, then none that succeeds.
-    let mut faults = vec![Fault::Status(500); 1000];
-    faults.insert(0, Fault::Garbage);
-    let outcome = {
-        rig.dokploy.fails("deployment.allByCompose", &faults[..1]);
-        rig.sync().await
-    };
-    assert!(failure(&outcome).1.starts_with("nothing was deployed"), "before the deployment it is a failure: {outcome:?}");
-    rig.dokploy.state().deploying = crate::stand_in::Deploying::Done(1);
-    let before = rig.dokploy.service().deployments.len();
-    rig.dokploy.state().lie = None;
-    rig.dokploy.fails("compose.one", &[]);
-    let rig_faults: Vec<Fault> = std::iter::repeat_n(Fault::Status(500), 1000).collect();
-    // `compose.one` is asked once before the deployment; the first look after it fails for good.
-    rig.dokploy.fails_after("compose.one", 1, &rig_faults);
-    let outcome = rig.sync().await;
-    assert!(matches!(&outcome, AttemptOutcome::Unclear { evidence } if evidence.seen.contains("cannot be read")), "{outcome:?}");
-    assert_eq!(rig.dokploy.service().deployments.len(), before + 1);
+    let mut rig = Rig::with("IAC_CONFIG_HASH=000000000000\n").await;
+    // Deployments are listed once before the deployment.
+    for operation in ["compose.one", "deployment.allByCompose"] {
+        rig.dokploy.fails_after(operation, 1, &[Fault::Status(500); 1000]);
+        rig.compose = format!("{COMPOSE}# {operation}\n");
+        let outcome = rig.sync().await;
+        assert!(matches!(&outcome, AttemptOutcome::Unclear { evidence } if evidence.seen.contains("cannot be read")), "{outcome:?}");
+        assert_eq!(count(&rig.operations(), "compose.deploy"), 1);
+        rig.clock.passes(Duration::from_mins(10));
+        rig.dokploy.fails(operation, &[]);
+    }
 }
 
 #[tokio::test]

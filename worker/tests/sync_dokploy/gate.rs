@@ -1,21 +1,36 @@
 //! Whether something is deployed at all.
 
 use crate::rig::{Rig, action, brought, count, failure};
+use crate::stand_in::Fault;
 use proto::message::AttemptOutcome;
 use proto::sync::SyncAction;
 use worker::sync::floor::Pressing;
 
 #[tokio::test]
-async fn an_equal_old_hash_of_either_kind_is_left_alone() {
+async fn an_equal_old_hash_of_either_kind_deploys_nothing_and_is_replaced_by_ours() {
     for hash in ["43e65c10865d", "564d81fed17c", "\"564d81fed17c\""] {
-        let rig = Rig::with(&format!("ENV=staging\nIAC_CONFIG_HASH={hash}\n")).await;
+        let rig = Rig::with(&format!("ENV=staging\nOWN='x y'\nIAC_CONFIG_HASH={hash}\n")).await;
         let outcome = rig.sync().await;
         let result = brought(&outcome);
         assert!(result.action == SyncAction::Skipped && result.details.contains("old hash"), "{result:?}");
-        assert!(result.hash.as_ref().is_some_and(|hash| hash.starts_with("v2:")));
         // The list has no variables: without reading the service itself every sync would deploy.
+        assert_eq!(rig.operations(), ["project.all", "compose.one", "compose.update"]);
+        let (service, ours) = (rig.dokploy.service(), result.hash.clone().expect("an identity"));
+        assert_eq!(service.text("env"), format!("ENV=staging\nOWN='x y'\nIAC_CONFIG_HASH={ours}\nNAVVY_DEPLOYED_HASH={ours}\n"));
+        assert!(ours.starts_with("v2:") && service.text("sourceType") == "github" && service.deployments.is_empty());
+        assert_eq!(action(&rig.sync().await), SyncAction::Skipped);
         assert_eq!((rig.operations(), rig.words()), (vec!["project.all".to_owned(), "compose.one".to_owned()], 0));
     }
+}
+
+#[tokio::test]
+async fn an_old_hash_that_cannot_be_replaced_is_left_alone_all_the_same() {
+    let mut rig = Rig::with("IAC_CONFIG_HASH=43e65c10865d\n").await;
+    rig.dokploy.fails("compose.update", &[Fault::Status(502); 3]);
+    assert_eq!(action(&rig.sync().await), SyncAction::Skipped);
+    rig.refusal = Some("no".to_owned());
+    assert_eq!(action(&rig.sync().await), SyncAction::Skipped);
+    assert_eq!(rig.dokploy.service().text("env"), "IAC_CONFIG_HASH=43e65c10865d\n");
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ impl Floor for Attempt<'_> {
     }
 
     fn pressing(&self) -> Pressing {
-        self.rig.pressing
+        let begun = self.rig.words() > 0;
+        self.rig.pressing_then.filter(|_| begun).unwrap_or(self.rig.pressing)
     }
 
     async fn start_effects(&mut self) -> Result<(), String> {
@@ -78,6 +79,8 @@ pub(crate) struct Rig {
     pub(crate) clock: Arc<QuickClock>,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) pressing: Pressing,
+    /// The same once the last word was asked for.
+    pub(crate) pressing_then: Option<Pressing>,
     /// Why the last word is not given.
     pub(crate) refusal: Option<String>,
     /// How often the last word was asked for, in the current sync.
@@ -97,6 +100,7 @@ impl Rig {
             clock: Arc::default(),
             breakers: Arc::default(),
             pressing: Pressing::Not,
+            pressing_then: None,
             refusal: None,
             words: Mutex::default(),
             key: KEY,

@@ -8,10 +8,10 @@ use super::{
     wire::{ComposeMade, EnvironmentMade, Ignored},
 };
 use crate::sync::{
-    env_text::Lines,
+    env_text::{self, Lines},
     environment::Variables,
     floor::{Clock, Floor, failed, unless_pressed},
-    kept,
+    kept::{self, DEPLOYED},
     made::Made,
     secrets::Secrets,
     ssh::Host,
@@ -21,7 +21,10 @@ use proto::{
     sync::{DokployTarget, Domain, ServiceSync, SyncAction, SyncResult},
 };
 use serde_json::json;
-use services::{backoff::REMOTE_UNREADABLE, hash::Gate};
+use services::{
+    backoff::REMOTE_UNREADABLE,
+    hash::{Gate, VARIABLE},
+};
 use std::collections::BTreeSet;
 
 /// One service to bring up to date.
@@ -62,9 +65,13 @@ impl<'a, 'o> Sequence<'a, 'o> {
         // A secret that is missing gets its next version, which is known before it is made.
         let expected = order.secrets.look(floor, order.made).await?;
         let local = order.made.hashes(&expected);
-        let (place, before) = read(floor, order, &names).await?;
+        let (place, env) = read(floor, order, &names).await?;
+        let before = Lines::parse(&env);
         let gate = kept::gate(&before, &local);
         if let (Gate::Unchanged { by }, false) = (&gate, order.sync.force) {
+            if by.is_legacy() {
+                adopt(floor, order, &place, &env, &local.v2).await;
+            }
             let details = format!("nothing has changed: {} is deployed already, as {by} says", order.sync.service.service);
             return Ok(SyncResult { action: SyncAction::Skipped, details, hash: Some(local.v2) });
         }
@@ -202,20 +209,37 @@ impl<'a, 'o> Sequence<'a, 'o> {
 
 /// Reads what is there. What cannot be read is not deployed over: a Dokploy that fails under load must not be given more
 /// to do. Who forces it takes that on himself, unless something would be lost.
-async fn read(floor: &mut impl Floor, order: &Order<'_>, names: &Names) -> Result<(Place, Lines), AttemptOutcome> {
+async fn read(floor: &mut impl Floor, order: &Order<'_>, names: &Names) -> Result<(Place, String), AttemptOutcome> {
     let place = remote::find(order.api, names).await.map_err(|error| no_place(floor, &error))?;
-    let Some(compose_id) = &place.compose_id else { return Ok((place, Lines::default())) };
+    let Some(compose_id) = &place.compose_id else { return Ok((place, String::new())) };
     match remote::read(order.api, compose_id).await {
-        Ok(compose) => Ok((place, Lines::parse(compose.env.as_deref().unwrap_or_default()))),
+        Ok(compose) => Ok((place, compose.env.unwrap_or_default())),
         Err(error) if order.sync.force && kind(&error) == REMOTE_UNREADABLE => {
             floor.narrate(&format!(
                 "⚠ what is deployed cannot be read ({}); going on, because it is forced",
                 floor.mask(&error.to_string())
             ));
-            Ok((place, Lines::default()))
+            Ok((place, String::new()))
         }
         Err(error) => Err(unreadable(floor, &error)),
     }
+}
+
+/// Stores our identity beside a service that the replaced one has deployed as it would be now. Its old hash sees less than ours:
+/// no secret's version and few files. Nothing is deployed; if it cannot be stored, the next sync tries again.
+async fn adopt(floor: &mut impl Floor, order: &Order<'_>, place: &Place, env: &str, identity: &str) {
+    let Some(compose_id) = &place.compose_id else { return };
+    let why = match floor.start_effects().await {
+        Ok(()) => {
+            let env = env_text::with(env, &[(VARIABLE, identity), (DEPLOYED, identity)]);
+            match order.api.put::<Ignored>("compose.update", &json!({ "composeId": compose_id, "env": env })).await {
+                Ok(_) => return floor.narrate("Stored the full identity beside the service, in place of its old hash"),
+                Err(error) => error.to_string(),
+            }
+        }
+        Err(reason) => reason,
+    };
+    floor.narrate(&format!("⚠ the full identity is not stored beside the service yet: {}", floor.mask(&why)));
 }
 
 fn only_its_compose_file(floor: &impl Floor, made: &Made) -> Result<(), AttemptOutcome> {
