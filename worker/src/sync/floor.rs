@@ -40,6 +40,15 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn pause(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
+/// How long one looks for what came of a deployment.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long it may take to show, and its identity to be the wanted one.
+    pub timeout: Duration,
+    /// How often one looks.
+    pub interval: Duration,
+}
+
 /// The machine's time.
 #[derive(Debug)]
 pub struct RealClock(tokio::time::Instant);

@@ -12,9 +12,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use worker::mask::Masker;
-use worker::sync::dokploy::{Api, Breakers, Order, Patience, perform};
+use worker::sync::dokploy::{Api, Breakers, Order, perform};
 use worker::sync::environment::Variables;
-use worker::sync::floor::{Clock, Floor, Pressing};
+use worker::sync::floor::{Clock, Floor, Patience, Pressing};
 use worker::sync::made;
 use worker::sync::secrets::Secrets;
 

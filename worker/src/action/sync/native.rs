@@ -5,9 +5,9 @@ use crate::{
     attempt::stage::Stage,
     sync::{
         PHASE, compose,
-        dokploy::{self, Api, Patience},
+        dokploy::{self, Api},
         environment::{DOKPLOY_API_KEY, DOKPLOY_URL, INTERNAL_DOMAIN, Variables, missing},
-        floor::{Floor, Pressing},
+        floor::{Floor, Patience, Pressing},
         made::{self, Made},
         secrets::Secrets,
         ssh::Host,
@@ -18,6 +18,7 @@ use proto::{
     message::{AttemptOutcome, Failure, StopMode},
     sync::{ComposeTarget, DokployTarget, Native, ServiceSync},
 };
+use service::settings;
 use std::path::Path;
 
 impl Floor for Stage {
@@ -72,7 +73,7 @@ pub(super) async fn by_dokploy(
         variables,
         api: &api,
         clock: &*crew.clock,
-        patience: Patience { timeout: settings.verify_timeout.duration(), interval: settings.verify_interval.duration() },
+        patience: patience(settings),
         secrets: Secrets { keeper: &crew.supplies.keeper, mount: &settings.vault_mount },
         host: host.as_ref(),
     };
@@ -107,9 +108,15 @@ pub(super) async fn by_compose(
         host: &host,
         dir: &settings.compose_dir,
         secrets: Secrets { keeper: &crew.supplies.keeper, mount: &settings.vault_mount },
+        clock: &*crew.clock,
+        patience: patience(settings),
     };
     let outcome = compose::perform(stage, &order).await;
     told(stage, outcome)
+}
+
+fn patience(settings: &settings::Sync) -> Patience {
+    Patience { timeout: settings.verify_timeout.duration(), interval: settings.verify_interval.duration() }
 }
 
 fn api(stage: &mut Stage, variables: &Variables) -> Result<Api, AttemptOutcome> {

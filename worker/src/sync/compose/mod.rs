@@ -8,7 +8,7 @@ mod tar;
 use super::{
     env_text::Lines,
     environment::Variables,
-    floor::{Floor, failed, unclear, unless_pressed},
+    floor::{Clock, Floor, Patience, failed, unclear, unless_pressed},
     kept::{self, DEPLOYED},
     made::{self, Made},
     secrets::Secrets,
@@ -43,6 +43,9 @@ pub struct Order<'a> {
     /// Folder on the host below which services have theirs.
     pub dir: &'a str,
     pub secrets: Secrets<'a>,
+    pub clock: &'a dyn Clock,
+    /// How long a lost connection is looked behind.
+    pub patience: Patience,
 }
 
 /// Does all of it.
@@ -189,10 +192,31 @@ async fn up(floor: &mut impl Floor, order: &Order<'_>, places: &Places, identity
             Err(failed(floor, "host", &format!("nothing was deployed: {error}"), "Install an SSH client on the worker."))
         }
         Err(error @ (SshError::TimedOut { .. } | SshError::Pressed)) => Err(lost(floor, &error)),
-        Err(error @ SshError::Failed { .. }) => match read(floor, order, places).await {
-            Ok(now) if now.value(DEPLOYED) == Some(identity) && now.value(VARIABLE) == Some(identity) => Ok(()),
-            Ok(_) | Err(_) => Err(lost(floor, &error)),
-        },
+        Err(error @ SshError::Failed { .. }) => settled(floor, order, places, identity, &error).await,
+    }
+}
+
+/// Reads back what came of it when the connection was lost: the host goes on by itself.
+async fn settled(
+    floor: &mut impl Floor,
+    order: &Order<'_>,
+    places: &Places,
+    identity: &str,
+    error: &SshError,
+) -> Result<(), AttemptOutcome> {
+    floor.narrate("⚠ the connection was lost; looking what came of it");
+    let begun = order.clock.now();
+    loop {
+        if let Ok(now) = read(floor, order, places).await
+            && now.value(DEPLOYED) == Some(identity)
+            && now.value(VARIABLE) == Some(identity)
+        {
+            return Ok(());
+        }
+        if order.clock.now().saturating_sub(begun) >= order.patience.timeout || unless_pressed(floor).is_err() {
+            return Err(lost(floor, error));
+        }
+        order.clock.pause(order.patience.interval).await;
     }
 }
 

@@ -19,4 +19,3 @@ mod wire;
 pub use breaker::{Breakers, FAILURES, OPEN};
 pub use client::{Api, ApiError, BadApi};
 pub use perform::{Order, perform};
-pub use verify::Patience;

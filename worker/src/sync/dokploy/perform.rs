@@ -4,13 +4,13 @@ use super::{
     client::{Api, ApiError},
     plan::{self, Names},
     remote::{self, NoPlace, Place},
-    verify::{Asked, Patience, verify},
+    verify::{Asked, verify},
     wire::{ComposeMade, EnvironmentMade, Ignored},
 };
 use crate::sync::{
     env_text::{self, Lines},
     environment::Variables,
-    floor::{Clock, Floor, failed, unless_pressed},
+    floor::{Clock, Floor, Patience, failed, unless_pressed},
     kept::{self, DEPLOYED},
     made::Made,
     secrets::Secrets,

@@ -4,21 +4,12 @@
 use super::{client::Api, remote, wire::Deployment};
 use crate::sync::{
     env_text::Lines,
-    floor::{Clock, Floor, Pressing, failed, unclear},
+    floor::{Clock, Floor, Patience, Pressing, failed, unclear},
     made::Made,
 };
 use proto::message::AttemptOutcome;
 use services::hash::VARIABLE;
-use std::{collections::BTreeSet, time::Duration};
-
-/// How patient one is with Dokploy.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// How long a deployment may take to show, and its identity to be the wanted one.
-    pub timeout: Duration,
-    /// How often one looks.
-    pub interval: Duration,
-}
+use std::collections::BTreeSet;
 
 /// A deployment that was asked for.
 pub(super) struct Asked<'a> {
