@@ -23,7 +23,7 @@ use tokio::{
 /// What ssh ends with when it is ssh that failed.
 const SSH_FAILED: i32 = 255;
 /// How long making a folder may take.
-const SHORT: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_mins(1);
 /// Most bytes of an answer that are kept.
 const MAX_ANSWER: usize = 1 << 20;
 /// Longest line that is shown, in characters.
@@ -158,7 +158,7 @@ impl Host {
             Ok(())
         };
         let (mut answer, mut last) = (Vec::new(), String::new());
-        let mut told = |floor: &mut _, line: String| show(floor, line, &mut last);
+        let mut told = |floor: &mut _, line: &[u8]| show(floor, line, &mut last);
         let output = async {
             let mut errors = BufReader::new(stderr).split(b'\n');
             let mut lines = BufReader::new(stdout);
@@ -172,17 +172,17 @@ impl Host {
                             out_open = false;
                             // What was read when something else came first, and no line break after it.
                             if !remote.keep && !bytes.is_empty() {
-                                told(floor, String::from_utf8_lossy(&std::mem::take(&mut bytes)).into_owned());
+                                told(floor, &std::mem::take(&mut bytes));
                             }
                         }
                         Ok(_) if remote.keep => {
                             let room = MAX_ANSWER.saturating_sub(answer.len());
                             answer.extend(bytes.drain(..).take(room));
                         }
-                        Ok(_) => told(floor, String::from_utf8_lossy(&std::mem::take(&mut bytes)).into_owned()),
+                        Ok(_) => told(floor, &std::mem::take(&mut bytes)),
                     },
                     line = errors.next_segment(), if err_open => match line {
-                        Ok(Some(line)) => told(floor, String::from_utf8_lossy(&line).into_owned()),
+                        Ok(Some(line)) => told(floor, &line),
                         Ok(None) | Err(_) => err_open = false,
                     },
                     () = tokio::time::sleep(LOOK_EVERY) => look = true,
@@ -267,8 +267,8 @@ async fn read_piece(lines: &mut BufReader<tokio::process::ChildStdout>, bytes: &
     if whatever { lines.read_buf(bytes).await } else { lines.read_until(b'\n', bytes).await }
 }
 
-fn show(floor: &mut impl Floor, line: String, last: &mut String) {
-    let line: String = line.trim_end().chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
+fn show(floor: &mut impl Floor, line: &[u8], last: &mut String) {
+    let line: String = String::from_utf8_lossy(line).trim_end().chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
     if !line.is_empty() {
         floor.narrate(&line);
         *last = line;

@@ -17,10 +17,20 @@ echo "a stand-in for docker was called"
 [ ! -e "$here/end" ] || . "$here/end"
 "#;
 
+/// A child process that ends with the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 pub(crate) struct Host {
     pub(crate) dir: TempDir,
     port: u16,
-    sshd: Child,
+    _sshd: Process,
 }
 
 impl Host {
@@ -41,7 +51,7 @@ impl Host {
         for _ in 0..20 {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
             if let Some(sshd) = listen(dir.path(), free.port()) {
-                return Self { dir, port: free.port(), sshd };
+                return Self { dir, port: free.port(), _sshd: sshd };
             }
         }
         panic!("sshd does not start");
@@ -78,15 +88,8 @@ impl Host {
     }
 }
 
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.sshd.kill();
-        let _ = self.sshd.wait();
-    }
-}
-
 /// Starts sshd; nothing when it ended at once, as it does when the port is taken.
-fn listen(dir: &Path, port: u16) -> Option<Child> {
+fn listen(dir: &Path, port: u16) -> Option<Process> {
     let here = dir.display();
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {here}/host_key\nAuthorizedKeysFile {here}/authorized_keys\n\
@@ -94,16 +97,17 @@ fn listen(dir: &Path, port: u16) -> Option<Child> {
          PermitRootLogin prohibit-password\nMaxStartups 100\nSetEnv PATH={here}/stand-in-for-docker:/usr/bin:/bin\n"
     );
     fs::write(dir.join("sshd_config"), config).expect("written");
-    let mut sshd = Command::new(program())
+    let child = Command::new(program())
         .args(["-D", "-e", "-f"])
         .arg(dir.join("sshd_config"))
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("sshd can be started");
+    let mut sshd = Process(child);
     let deadline = Instant::now() + Duration::from_mins(1);
     while Instant::now() < deadline {
-        if sshd.try_wait().expect("asked").is_some() {
+        if sshd.0.try_wait().expect("asked").is_some() {
             return None;
         }
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -111,7 +115,6 @@ fn listen(dir: &Path, port: u16) -> Option<Child> {
         }
         std::thread::yield_now();
     }
-    let _ = sshd.kill();
     None
 }
 

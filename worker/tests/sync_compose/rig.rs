@@ -144,7 +144,7 @@ impl Rig {
             dir: &self.settings.compose_dir,
             secrets: Secrets { keeper: &keeper, mount: "secret" },
             clock: &clock,
-            patience: Patience { timeout: Duration::from_secs(60), interval: Duration::from_secs(3) },
+            patience: Patience { timeout: Duration::from_mins(1), interval: Duration::from_secs(3) },
         };
         let mut attempt = Attempt { rig: self, masker: Masker::new(&[CANARY]).expect("a masker"), lines: Vec::new() };
         let outcome = perform(&mut attempt, &order).await;

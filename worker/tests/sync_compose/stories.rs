@@ -62,7 +62,7 @@ async fn a_change_is_deployed_and_what_is_gone_from_the_commit_is_gone_from_the_
     assert!(!rig.place("files/platform/02.redis/redis.conf").exists() && rig.place("files/platform/02.redis/compose.yaml").exists());
     let (env, calls) = (rig.env(), rig.host.docker_calls());
     assert!(credentials.iter().all(|line| env.contains(line)) && !env.contains("OLD"), "{env}");
-    assert_eq!(calls.last().map(|call| call.len()), Some(10), "without files nothing is built or mounted: {calls:?}");
+    assert_eq!(calls.last().map(Vec::len), Some(10), "without files nothing is built or mounted: {calls:?}");
     assert!(!calls.concat().concat().contains("c4nary"), "no variable is an argument");
     rig.force = true;
     let forced = rig.sync().await;

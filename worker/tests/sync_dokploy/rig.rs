@@ -184,7 +184,7 @@ impl Rig {
             variables: &variables,
             api: &api,
             clock: &*self.clock,
-            patience: Patience { timeout: Duration::from_secs(60), interval: Duration::from_secs(3) },
+            patience: Patience { timeout: Duration::from_mins(1), interval: Duration::from_secs(3) },
             secrets: Secrets { keeper: &keeper, mount: "secret" },
             host: None,
         };

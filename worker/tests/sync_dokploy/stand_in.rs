@@ -64,10 +64,12 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
+/// Names of compose services with their ids, by the environment they are in.
+type Environments = BTreeMap<String, Vec<(String, String)>>;
+
 #[derive(Debug)]
 pub(crate) struct State {
-    /// Project, environments, names of compose services with their ids.
-    pub(crate) projects: Vec<(String, BTreeMap<String, Vec<(String, String)>>)>,
+    pub(crate) projects: Vec<(String, Environments)>,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) faults: BTreeMap<String, VecDeque<Option<Fault>>>,
     pub(crate) deploying: Deploying,

@@ -70,8 +70,8 @@ fn split(path: &str) -> Option<(&str, &str)> {
     if path.len() <= 100 {
         return Some(("", path));
     }
-    let cuts = path.match_indices('/').map(|(at, _)| (&path[..at], &path[at + 1..]));
-    cuts.filter(|(prefix, name)| prefix.len() <= 155 && (1..=100).contains(&name.len())).next_back()
+    let mut cuts = path.match_indices('/').map(|(at, _)| (&path[..at], &path[at + 1..]));
+    cuts.rfind(|(prefix, name)| prefix.len() <= 155 && (1..=100).contains(&name.len()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 /// Failures in a row after which a remote is left alone.
 pub const FAILURES: u32 = 5;
 /// For how long. Then one may try.
-pub const OPEN: Duration = Duration::from_secs(60);
+pub const OPEN: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
@@ -28,7 +28,7 @@ impl Breakers {
     pub(super) fn may_ask(&self, address: &str, now: Duration) -> Result<(), Duration> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(address) {
-            Some(seen) if seen.failures >= FAILURES && now < seen.closed_at => Err(seen.closed_at - now),
+            Some(seen) if seen.failures >= FAILURES && now < seen.closed_at => Err(seen.closed_at.saturating_sub(now)),
             Some(seen) if seen.failures >= FAILURES => {
                 // One tries; the others wait for what comes of it.
                 seen.closed_at = now + OPEN;

@@ -94,26 +94,26 @@ impl<'a, 'o> Sequence<'a, 'o> {
 
     /// The compose service, made with all that it stands in if it is not there.
     async fn make_place(&mut self, floor: &mut impl Floor) -> Result<String, AttemptOutcome> {
-        if let Some(compose_id) = &self.place.compose_id {
+        if let Some(compose_id) = &self.place.compose {
             return Ok(compose_id.clone());
         }
         let (api, names) = (self.order.api, &self.names);
-        if self.place.project_id.is_none() {
+        if self.place.project.is_none() {
             floor.narrate(&format!("Making the project {} in Dokploy", names.project));
             let made = api.post::<Ignored>("project.create", &json!({ "name": names.project })).await;
             made.map_err(|error| nothing_deployed(floor, &error))?;
             // It brings an environment along, which may be ours.
             self.place = remote::find(api, names).await.map_err(|error| no_place(floor, &error))?;
         }
-        let project_id = self.place.project_id.clone().ok_or_else(|| vanished(floor, "project"))?;
-        if self.place.environment_id.is_none() {
+        let project_id = self.place.project.clone().ok_or_else(|| vanished(floor, "project"))?;
+        if self.place.environment.is_none() {
             let body = json!({ "projectId": project_id, "name": names.environment });
             let made = api.post::<EnvironmentMade>("environment.create", &body).await.map_err(|error| nothing_deployed(floor, &error))?;
-            self.place.environment_id = Some(made.environment_id);
+            self.place.environment = Some(made.environment_id);
         }
         let body = json!({
             "name": names.compose,
-            "environmentId": self.place.environment_id,
+            "environmentId": self.place.environment,
             "composeType": "docker-compose",
             "appName": names.app,
         });
@@ -165,7 +165,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
     ) -> Result<(), AttemptOutcome> {
         let Order { api, sync, .. } = self.order;
         let known = remote::deployments(api, compose_id).await.map_err(|error| nothing_deployed(floor, &error))?;
-        let before: BTreeSet<String> = known.into_iter().map(|deployment| deployment.deployment_id).collect();
+        let before: BTreeSet<String> = known.into_iter().map(|deployment| deployment.id).collect();
         let title = format!("Navvy run {} {operation} {}", sync.run, sync.commit);
         let body = json!({ "composeId": compose_id, "title": title, "description": format!("identity {identity}") });
         floor.narrate(&format!("Deploying {} at {}", sync.service.service, sync.commit));
@@ -211,7 +211,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
 /// to do. Who forces it takes that on himself, unless something would be lost.
 async fn read(floor: &mut impl Floor, order: &Order<'_>, names: &Names) -> Result<(Place, String), AttemptOutcome> {
     let place = remote::find(order.api, names).await.map_err(|error| no_place(floor, &error))?;
-    let Some(compose_id) = &place.compose_id else { return Ok((place, String::new())) };
+    let Some(compose_id) = &place.compose else { return Ok((place, String::new())) };
     match remote::read(order.api, compose_id).await {
         Ok(compose) => Ok((place, compose.env.unwrap_or_default())),
         Err(error) if order.sync.force && kind(&error) == REMOTE_UNREADABLE => {
@@ -228,7 +228,7 @@ async fn read(floor: &mut impl Floor, order: &Order<'_>, names: &Names) -> Resul
 /// Stores our identity beside a service that the replaced one has deployed as it would be now. Its old hash sees less than ours:
 /// no secret's version and few files. Nothing is deployed; if it cannot be stored, the next sync tries again.
 async fn adopt(floor: &mut impl Floor, order: &Order<'_>, place: &Place, env: &str, identity: &str) {
-    let Some(compose_id) = &place.compose_id else { return };
+    let Some(compose_id) = &place.compose else { return };
     let why = match floor.start_effects().await {
         Ok(()) => {
             let env = env_text::with(env, &[(VARIABLE, identity), (DEPLOYED, identity)]);

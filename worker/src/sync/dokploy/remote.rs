@@ -6,12 +6,12 @@ use super::{
     wire::{Compose, Deployment, Project},
 };
 
-/// Where a service stands.
+/// Where a service stands: ids, as far as they are there.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
-    pub(super) project_id: Option<String>,
-    pub(super) environment_id: Option<String>,
-    pub(super) compose_id: Option<String>,
+    pub(super) project: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) compose: Option<String>,
 }
 
 /// Why a place cannot be told.
@@ -27,11 +27,11 @@ pub(super) enum NoPlace {
 pub(super) async fn find(api: &Api, names: &Names) -> Result<Place, NoPlace> {
     let projects: Vec<Project> = api.get("project.all", &[]).await?;
     let Some(project) = one("projects", &names.project, projects, |project| &project.name)? else { return Ok(Place::default()) };
-    let mut place = Place { project_id: Some(project.project_id), ..Place::default() };
+    let mut place = Place { project: Some(project.id), ..Place::default() };
     let environment = one("environments", &names.environment, project.environments, |environment| &environment.name)?;
     let Some(environment) = environment else { return Ok(place) };
-    place.environment_id = Some(environment.environment_id);
-    place.compose_id = one("compose services", &names.compose, environment.compose, |compose| &compose.name)?.map(|found| found.compose_id);
+    place.environment = Some(environment.environment_id);
+    place.compose = one("compose services", &names.compose, environment.compose, |compose| &compose.name)?.map(|found| found.compose_id);
     Ok(place)
 }
 

@@ -75,18 +75,11 @@ pub(super) async fn verify(
 }
 
 fn stale(floor: &impl Floor, asked: &Asked<'_>, why: &str) -> AttemptOutcome {
-    match &asked.lost {
-        Some(lost) => unclear(floor, &format!("a deployment was asked for without an answer ({lost}), and {why}")),
-        None => {
-            let message = format!("Dokploy said that it deploys, but {why}");
-            failed(
-                floor,
-                "deploy_not_effective",
-                &message,
-                "Look at the service in Dokploy: is its queue stuck? The next sync deploys again.",
-            )
-        }
+    if let Some(lost) = &asked.lost {
+        return unclear(floor, &format!("a deployment was asked for without an answer ({lost}), and {why}"));
     }
+    let message = format!("Dokploy said that it deploys, but {why}");
+    failed(floor, "deploy_not_effective", &message, "Look at the service in Dokploy: is its queue stuck? The next sync deploys again.")
 }
 
 async fn look(api: &Api, asked: &Asked<'_>) -> Look {
@@ -109,12 +102,12 @@ async fn look(api: &Api, asked: &Asked<'_>) -> Look {
     if env.value(VARIABLE) != Some(asked.identity) {
         return Look::Stale("the identity of what is deployed is not the wanted one");
     }
-    let as_sent = compose.source_type.as_deref() == Some("raw") && compose.compose_file.as_deref() == Some(&asked.made.compose);
+    let as_sent = compose.source_type.as_deref() == Some("raw") && compose.file.as_deref() == Some(&asked.made.compose);
     if as_sent { Look::Effective } else { Look::Stale("its compose file is not the one of this commit") }
 }
 
 /// Ours by its title. A Dokploy that keeps no titles calls all alike: then, if it said yes, a new one is ours.
 fn ours<'d>(deployments: &'d [Deployment], asked: &Asked<'_>) -> Option<&'d Deployment> {
-    let new = || deployments.iter().filter(|deployment| !asked.before.contains(&deployment.deployment_id));
+    let new = || deployments.iter().filter(|deployment| !asked.before.contains(&deployment.id));
     new().find(|deployment| deployment.title == asked.title).or_else(|| new().next().filter(|_| asked.lost.is_none()))
 }

@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 /// One of `project.all`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Project {
-    pub(super) project_id: String,
+    #[serde(rename = "projectId")]
+    pub(super) id: String,
     pub(super) name: String,
     pub(super) environments: Vec<ProjectEnvironment>,
 }
@@ -36,8 +36,8 @@ pub(super) struct Compose {
     /// The variables. Holds secrets. Absent: never set.
     #[serde(default)]
     pub(super) env: Option<String>,
-    #[serde(default)]
-    pub(super) compose_file: Option<String>,
+    #[serde(default, rename = "composeFile")]
+    pub(super) file: Option<String>,
     #[serde(default)]
     pub(super) source_type: Option<String>,
     #[serde(default)]
@@ -53,7 +53,8 @@ pub(super) struct DomainName {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Deployment {
-    pub(super) deployment_id: String,
+    #[serde(rename = "deploymentId")]
+    pub(super) id: String,
     #[serde(default)]
     pub(super) title: String,
     #[serde(default)]
