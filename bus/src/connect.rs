@@ -5,9 +5,9 @@ use crate::link::Link;
 use crate::signs::Signs;
 use crate::users::Role;
 use crate::{
-    artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, dead_letters::DeadLetters, decisions::Decisions, fleet::Fleet,
-    inbox::Inbox, keys::Keys, locks::Locks, logs::Logs, notices::Notices, run_log::RunLog, sealed::SealedSecrets, services::Services,
-    views::Views, work::WorkQueue,
+    artifacts::Artifacts, asks::Asks, commit::Committer, control::Control, dead_letters::DeadLetters, decisions::Decisions,
+    deliveries::Deliveries, deployments::Deployments, fleet::Fleet, inbox::Inbox, keys::Keys, locks::Locks, logs::Logs, nonces::Nonces,
+    notices::Notices, run_log::RunLog, sealed::SealedSecrets, services::Services, views::Views, work::WorkQueue,
 };
 use async_nats::ConnectErrorKind;
 use async_nats::jetstream::context::ContextBuilder;
@@ -192,6 +192,21 @@ impl Bus {
     /// How services and sources stand.
     pub fn services(&self) -> Services {
         Services::new(self.link.clone())
+    }
+
+    /// What webhooks brought.
+    pub fn deliveries(&self) -> Deliveries {
+        Deliveries::new(self.link.clone())
+    }
+
+    /// Which run a deployment of a version is.
+    pub fn deployments(&self) -> Deployments {
+        Deployments::new(self.link.clone())
+    }
+
+    /// Nonces of stamped signatures.
+    pub fn nonces(&self) -> Nonces {
+        Nonces::new(self.link.clone())
     }
 
     /// API keys and the scheduler's public key.

@@ -39,6 +39,7 @@ pub(crate) fn view() -> RunView {
         resolution: None,
         orders: None,
         jobs: Vec::new(),
+        syncs: None,
         traceparent: None,
     }
 }
@@ -64,6 +65,7 @@ pub(crate) fn job(n: u32, action: &str, attempts: u32) -> JobView {
         pool: None,
         optional: false,
         failure: None,
+        sync: None,
         attempts: (1..=attempts).map(attempt).collect(),
     }
 }

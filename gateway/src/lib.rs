@@ -21,16 +21,20 @@ mod events;
 mod fleet;
 pub mod forge;
 mod health;
+mod hooks;
 mod keys;
 mod logs;
 mod orders;
 mod routes;
 mod runs;
+mod sources;
 mod start;
 mod status;
+mod syncs;
 mod telling;
 
 #[cfg(test)]
 mod fixtures;
 
+pub use sources::{FileFault, SourceFault};
 pub use start::{GatewayDeps, GatewayError, router, run};

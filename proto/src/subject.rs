@@ -30,6 +30,15 @@ pub const NOTICES: &str = "NOTICES";
 /// Bucket of how services and sources stand; derived from the runs' logs.
 pub const SERVICES: &str = "SERVICES";
 
+/// Bucket of what webhooks brought.
+pub const DELIVERIES: &str = "DELIVERIES";
+
+/// Bucket of which run a deployment of a version is.
+pub const DEPLOYMENTS: &str = "DEPLOYMENTS";
+
+/// Bucket of the nonces of stamped signatures.
+pub const NONCES: &str = "NONCES";
+
 /// Object store of a pool's plans and archived logs. One for each pool, because NATS cannot permit a part of a store.
 pub fn artifacts(pool: &PoolName) -> String {
     format!("ARTIFACTS_{pool}")

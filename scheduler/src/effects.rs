@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Performs effects. What comes back was found out on the way and is to be decided at once.
 pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) -> Result<Vec<Input>, TurnError> {
-    let (mut granted, mut full) = (Vec::new(), Vec::new());
+    let (mut granted, mut full, mut waits) = (Vec::new(), Vec::new(), Vec::new());
     for effect in due {
         let Some(run) = slot.run.as_ref().map(|run| run.id) else { break };
         match effect {
@@ -31,15 +31,17 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
                     Asked::Granted => granted.extend(keys),
                     Asked::LineFull => full.extend(keys),
                     Asked::InLine => {
-                        syncs::tell_the_older(shard, slot.run.as_ref(), &keys).await?;
+                        waits.extend(keys.iter().cloned());
                         slot.in_line.extend(keys);
                     }
                     Asked::NotNow => {}
                 }
             }
+            Effect::ReleaseLocks(keys) if keys.iter().all(|key| slot.returned.contains(key)) => {}
             Effect::ReleaseLocks(keys) => {
                 slot.in_line.retain(|key| !keys.contains(key));
                 locks::release(shard, run, &keys).await?;
+                slot.returned.extend(keys);
             }
             Effect::PublishOrder(order) => publish_order(shard, slot, &order).await?,
             Effect::Stop { seat, signal } => {
@@ -50,9 +52,14 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
             }
             Effect::DeleteSecrets { pages: 0 } => shard.bus.sealed().delete(run).await?,
             Effect::DeleteSecrets { pages } => delete_pages(shard, run, pages).await?,
-            Effect::Note(note) => syncs::keep(shard, &note).await?,
+            Effect::Note(note) if slot.noted.contains(&note.service()) => {}
+            Effect::Note(note) => {
+                syncs::keep(shard, &note).await?;
+                slot.noted.insert(note.service());
+            }
         }
     }
+    syncs::tell_the_older(shard, slot.run.as_ref(), &waits).await?;
     let granted = (!granted.is_empty()).then_some(Input::LocksGranted { keys: granted });
     let full = (!full.is_empty()).then_some(Input::LockLineFull { keys: full });
     Ok(granted.into_iter().chain(full).collect())

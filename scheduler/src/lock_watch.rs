@@ -84,14 +84,21 @@ pub(crate) async fn may_grant(shard: &Shard, run: RunId, keys: &[LockKey]) -> Re
         keys.iter().filter_map(|key| index.holders.get(key)).copied().filter(|holder| *holder != run).collect()
     };
     for holder in holders {
-        let held = held_in_log(shard, holder).await?;
-        if held.iter().any(|key| keys.contains(key)) {
+        let mut held = held_in_log(shard, holder).await?;
+        held.retain(|key| keys.contains(key));
+        // One that was handed to it since the records were read names it now; the write of those finds out.
+        let stored = shard.bus.locks().read(&held).await?;
+        if stored.iter().any(|record| !names(&record.value, holder)) {
             tracing::error!(%run, %holder, "a lock looks free, but an open run holds it: the bucket LOCKS has lost records. Nothing is granted");
             shard.lock_watch.note_unnamed(holder, held);
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn names(record: &LockRecord, run: RunId) -> bool {
+    record.holder.as_ref().is_some_and(|holder| holder.run == run)
 }
 
 /// The locks that a run holds by its log, as the store has it now; none, if it is over.
@@ -114,14 +121,18 @@ pub(crate) async fn look(shard: &Shard, records: &[LockRecord]) -> Result<(), Tu
     for run in suspects {
         let keys = shard.index().held.get(&run).cloned().unwrap_or_default();
         let stored = shard.bus.locks().read(&keys).await?;
-        if stored.iter().all(|record| record.value.holder.as_ref().is_some_and(|holder| holder.run == run)) {
+        let missing: Vec<LockKey> =
+            stored.into_iter().map(|record| record.value).filter(|record| !names(record, run)).map(|record| record.key).collect();
+        if missing.is_empty() {
             continue;
         }
-        // The run may have ended before its record was read: its log, read after it, knows.
+        // The run, or a sync of it, may have ended before the record was read: its log, read after it, knows. Only what it
+        // held before the record was read and holds after it was lost; what it has taken since, no record could name yet.
         let held = held_in_log(shard, run).await?;
-        if !held.is_empty() {
-            tracing::error!(%run, ?held, "an open run holds locks that no record names it for: the bucket LOCKS has lost records");
-            unnamed.insert(run, held);
+        let lost: Vec<LockKey> = missing.into_iter().filter(|key| held.contains(key)).collect();
+        if !lost.is_empty() {
+            tracing::error!(%run, ?lost, "an open run holds locks that no record names it for: the bucket LOCKS has lost records");
+            unnamed.insert(run, lost);
         }
     }
     let well = unnamed.is_empty();

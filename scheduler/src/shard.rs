@@ -7,7 +7,7 @@ use domain::{
     run::{self, Entry, Event, Input, Policy, Run},
 };
 use jiff::Timestamp;
-use proto::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, codec, ids::AttemptId, lock::LockKey};
+use proto::{AttemptNo, JobNo, PoolName, RunId, Seat, ShardNo, codec, ids::AttemptId, lock::LockKey, sync::ServiceId};
 use service::metrics::{Metrics, SchedulerMetrics};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -65,6 +65,10 @@ pub(crate) struct Slot {
     pub(crate) shown: u64,
     /// The locks in whose lines the run stands, as far as this process knows.
     pub(crate) in_line: BTreeSet<LockKey>,
+    /// Locks that this process gave back for the run, and whose state it kept: of a service, `None` of the source. A run of
+    /// many syncs is looked at often, and these are not done again each time.
+    pub(crate) returned: BTreeSet<LockKey>,
+    pub(crate) noted: BTreeSet<Option<ServiceId>>,
     /// Where in WORK the orders of queued attempts lie, as far as this process published them.
     pub(crate) orders: BTreeMap<(JobNo, AttemptNo), u64>,
     /// Commands that had their effect.

@@ -195,6 +195,8 @@ async fn sweep_place(shard: &Shard, record: &LockRecord, run: RunId) -> Result<(
         (!state.needs_lock(&record.key), state.wants_lock(&record.key))
     };
     if needless {
+        // What its syncs told is kept before a lock goes on.
+        shard.turn(run, Cause::Again).await?;
         locks::release(shard, run, std::slice::from_ref(&record.key)).await
     } else {
         let holds = record.holder.as_ref().is_some_and(|holder| holder.run == run);

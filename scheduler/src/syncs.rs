@@ -5,6 +5,7 @@ use crate::{shard::Shard, turn::TurnError};
 use bus::BusError;
 use domain::run::{Input, Newer, Note, Run, ServiceNote, noted_service, noted_source};
 use proto::{RunId, lock::LockKey, message::Work, sync::SourceState};
+use std::collections::BTreeSet;
 
 /// Lost races in a row that are not normal any more.
 const MAX_RACES: u32 = 16;
@@ -45,13 +46,15 @@ async fn keep_source(shard: &Shard, note: &SourceState) -> Result<(), BusError> 
 /// Tells those that hold these locks, or stand before this run in their lines, that something newer waits: what nobody has
 /// begun is left to it. Only a hint: where it is lost, the older one does its work, and then the newer.
 pub(crate) async fn tell_the_older(shard: &Shard, run: Option<&Run>, keys: &[LockKey]) -> Result<(), TurnError> {
-    let Some((run, newer)) = run.and_then(|run| Some((run.id, Newer::of(run)?))) else { return Ok(()) };
+    let Some((run, newer)) = run.filter(|_| !keys.is_empty()).and_then(|run| Some((run.id, Newer::of(run)?))) else { return Ok(()) };
+    let mut older: BTreeSet<RunId> = BTreeSet::new();
     for held in shard.bus.locks().read(keys).await? {
         let ahead = held.value.queue.iter().map(|waiter| waiter.run).take_while(|waiter| *waiter != run);
-        let older: Vec<RunId> = held.value.holder.iter().map(|holder| holder.run).chain(ahead).filter(|other| *other != run).collect();
-        for older in older {
-            shard.wake(older, Input::Newer(newer.clone()));
-        }
+        older.extend(held.value.holder.iter().map(|holder| holder.run).chain(ahead).filter(|other| *other != run));
+    }
+    // Each once, whatever number of lines it stands in.
+    for older in older {
+        shard.wake(older, Input::Newer(newer.clone()));
     }
     Ok(())
 }
@@ -63,9 +66,10 @@ pub(crate) async fn with_what_is_known(shard: &Shard, work: Work) -> Result<Work
             let known = shard.bus.services().service(&sync.environment, &sync.service.service).await?;
             Work::Sync { sync, last: known.value.map(Box::new) }
         }
-        Work::Select { spec, commit, last_good: _ } => {
-            let known = shard.bus.services().source(&spec.source).await?;
-            Work::Select { spec, commit, last_good: known.value.and_then(|state| state.mapping) }
+        Work::Select { spec, commit, last_good: _, since: _ } => {
+            let known = shard.bus.services().source(&spec.source).await?.value;
+            let since = known.as_ref().map(|state| state.commit.clone());
+            Work::Select { spec, commit, last_good: known.and_then(|state| state.mapping), since }
         }
         work @ (Work::TerraformPlan { .. }
         | Work::TerraformApply { .. }

@@ -83,6 +83,10 @@ impl Shard {
     /// Makes a turn of a run whose slot is held.
     pub(crate) async fn turn_in(&self, slot: &mut Slot, run: RunId, cause: Cause) -> Result<Outcome, TurnError> {
         slot.load(self, run).await?;
+        if let Cause::Input(Input::LocksGranted { keys }) = &cause {
+            // Whoever handed them on did not know yet that the run had done with them: they are to be given back again.
+            slot.returned.retain(|key| !keys.contains(key));
+        }
         let decided = self.decide_and_commit(slot, run, &cause).await?;
         let Some(state) = slot.run.as_ref() else { return Ok(Outcome::NoSuchRun) };
         let (due, outcome) = match decided {
@@ -91,6 +95,11 @@ impl Shard {
                 self.note(state, &events);
                 self.count(state, &events);
                 (run::due_after(state, &events), Outcome::Decided)
+            }
+            // A hint, and no word of anything that was done before.
+            Err(Some(refusal)) if matches!(cause, Cause::Input(Input::Newer(_))) => {
+                let status = run::status(state);
+                (Vec::new(), Outcome::Refused { refusal, status })
             }
             // A redelivery of what was decided before: the process may have died before it performed it.
             Err(Some(refusal)) => {

@@ -95,7 +95,7 @@ async fn what_was_decided_and_not_done_is_done_by_the_next_scheduler() {
     let ground = Ground::new().await;
     let (waits, queued) = (terraform("a"), terraform("b"));
     ground.wrote(&waits, &[]).await;
-    ground.wrote(&queued, &[Input::LocksGranted]).await;
+    ground.wrote(&queued, &[Input::LocksGranted { keys: Vec::new() }]).await;
     ground.hold(&queued, queued.run, &[]).await;
     let _scheduler = ground.scheduler(CALM);
     for trigger in [&waits, &queued] {
@@ -108,7 +108,7 @@ async fn what_was_decided_and_not_done_is_done_by_the_next_scheduler() {
 async fn a_lock_whose_hand_over_was_cut_short_goes_on_to_the_next() {
     let ground = Ground::new().await;
     let (over, next, last) = (terraform("a"), terraform("a"), terraform("a"));
-    ground.wrote(&over, &[Input::LocksGranted, cancel()]).await;
+    ground.wrote(&over, &[Input::LocksGranted { keys: Vec::new() }, cancel()]).await;
     ground.wrote(&next, &[]).await;
     ground.wrote(&last, &[]).await;
     ground.hold(&over, over.run, &[&next, &last]).await;
@@ -118,7 +118,7 @@ async fn a_lock_whose_hand_over_was_cut_short_goes_on_to_the_next() {
     scheduler.kill();
     // And cut short one step later: the record names the next holder, whose log does not know yet.
     let (over, next) = (terraform("b"), terraform("b"));
-    ground.wrote(&over, &[Input::LocksGranted, cancel()]).await;
+    ground.wrote(&over, &[Input::LocksGranted { keys: Vec::new() }, cancel()]).await;
     ground.wrote(&next, &[]).await;
     ground.hold(&over, next.run, &[]).await;
     let _again = ground.scheduler(CALM);
@@ -261,7 +261,7 @@ async fn a_run_whose_log_cannot_be_read_does_not_keep_the_sweep_from_the_others(
     ground.bus.run_log().commit(broken.run, last, b"of another version".to_vec(), true).await.unwrap();
     // The lock of a run that is over, which only the sweep can find.
     let over = terraform("over");
-    ground.wrote(&over, &[Input::LocksGranted, cancel()]).await;
+    ground.wrote(&over, &[Input::LocksGranted { keys: Vec::new() }, cancel()]).await;
     ground.hold(&over, over.run, &[]).await;
     eventually("a free lock", || async { lock_of(&ground, &over).await.value.holder.is_none().then_some(()) }).await;
 }

@@ -6,6 +6,8 @@ use std::fmt;
 const EXAMPLES: usize = 3;
 /// Characters of a path that are shown.
 const SHOWN: usize = 120;
+/// Characters of a message that are shown.
+const LINE: usize = 500;
 
 /// Files that led to the same decision, in the order in which they were added.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,8 +38,27 @@ impl fmt::Display for Files {
 
 /// A path that may be shown: on one line, and not longer than a line.
 pub(crate) fn path(path: &str) -> String {
-    let shown: String = path.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if path.chars().nth(SHOWN).is_some() { format!("{shown}…") } else { shown }
+    shown(path, SHOWN)
+}
+
+/// A text that may be shown on one line.
+pub(crate) fn line(text: &str) -> String {
+    shown(text, LINE)
+}
+
+/// The first characters, with those that would break a line or reorder it written out.
+fn shown(text: &str, most: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(most));
+    for c in text.chars().take(most) {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    if text.chars().nth(most).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Cuts a list, and says in its last entry how many were cut.
@@ -63,6 +84,7 @@ mod tests {
             files.add(path);
             assert_eq!(files.to_string(), expected);
         }
+        assert_eq!(path("it's \"a\\b\"\u{202e}"), "it's \"a\\b\"\\u{202e}");
         assert_eq!(path(&"ü".repeat(200)), format!("{}…", "ü".repeat(120)));
         assert_eq!(capped(vec![1, 2, 3], 2, |more| more * 10), [1, 2, 10]);
         assert_eq!(capped(vec![1, 2], 2, |more| more * 10), [1, 2]);

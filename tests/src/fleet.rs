@@ -23,6 +23,7 @@ pub struct Fleet {
     hosts: Vec<String>,
     settings: Vec<(String, String)>,
     program: &'static str,
+    config: Option<PathBuf>,
     nats: Option<bus::Server>,
     processes: BTreeMap<String, Child>,
 }
@@ -34,6 +35,8 @@ pub struct Wishes {
     pub git_hosts: Vec<String>,
     /// Settings as environment variables, such as `NAVVY__WORKER__SLOTS`.
     pub settings: Vec<(&'static str, String)>,
+    /// A configuration file.
+    pub config: Option<PathBuf>,
     /// Another build of `navvy`.
     pub program: Option<&'static str>,
 }
@@ -41,6 +44,12 @@ pub struct Wishes {
 impl Wishes {
     pub fn git(host: &str) -> Self {
         Self { git_hosts: vec![host.to_owned()], ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn config(mut self, file: impl Into<PathBuf>) -> Self {
+        self.config = Some(file.into());
+        self
     }
 
     #[must_use]
@@ -97,7 +106,7 @@ impl Fleet {
         }
         let client = Client::new("", token);
         let program = wishes.program.unwrap_or("navvy");
-        Ok(Self { dir, client, hosts: wishes.git_hosts, settings, program, nats, processes: BTreeMap::new() })
+        Ok(Self { dir, client, hosts: wishes.git_hosts, settings, program, config: wishes.config, nats, processes: BTreeMap::new() })
     }
 
     /// `navvy` with this fleet's settings and nothing else of the test's environment.
@@ -158,6 +167,9 @@ impl Fleet {
             worker => vec!["worker", "--name", worker],
         };
         args.extend(["--data-dir", &data]);
+        if let Some(config) = &self.config {
+            args.extend(["--config", config.to_str().context("a readable path")?]);
+        }
         let mut command = self.navvy(&args);
         self.log_in(&mut command, role_of(name)?);
         command.envs(env.iter().copied());

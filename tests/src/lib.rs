@@ -1,6 +1,7 @@
 //! The harness of the system tests: real processes, a real nats-server, real git over HTTP, real terraform.
 //!
 //! - [`fleet`]: `navvy up`, or each role as a process of its own that can be killed and started again;
+//! - [`forge`]: a forge that signs what it says;
 //! - [`git`]: repositories behind `git http-backend`; [`ssh`]: the same behind an sshd;
 //! - [`listener`]: a stranger who writes down what he is told;
 //! - [`client`]: the HTTP API as a user sees it;
@@ -11,6 +12,7 @@
 pub mod client;
 pub mod fixture;
 pub mod fleet;
+pub mod forge;
 pub mod git;
 pub mod listener;
 pub mod ssh;

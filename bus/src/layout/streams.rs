@@ -19,6 +19,11 @@ const MAX_WAITING: i64 = 20_000;
 const INBOX_DUPLICATES: Duration = DAY;
 const WORK_DUPLICATES: Duration = HOUR;
 
+/// How long what webhooks brought can be looked at, and a delivery that comes again is known. INBOX forgets it after a day.
+const DELIVERIES_MAX_AGE: Duration = Duration::from_hours(30 * 24);
+/// How long a nonce is remembered: twice as long as the longest `sync.signature_ttl`, because a time may be off both ways.
+const NONCES_MAX_AGE: Duration = HOUR;
+
 /// More dead letters than anybody reads; older ones make room.
 const MOST_DEAD: i64 = 10_000;
 
@@ -63,6 +68,9 @@ impl Layout {
             self.keys(),
             self.notices(),
             self.services(),
+            self.deliveries(),
+            self.deployments(),
+            self.nonces(),
         ];
         wanted.extend(self.pools.iter().map(|pool| self.artifacts(pool)));
         wanted.push(self.dead());
@@ -223,6 +231,33 @@ impl Layout {
             consumers: Vec::new(),
             writer: "scheduler",
             why: "how each service stands in each environment, and the last mapping of each source that could be read; derived",
+        }
+    }
+
+    fn deliveries(&self) -> Wanted {
+        Wanted {
+            config: self.bucket(subject::DELIVERIES, DELIVERIES_MAX_AGE),
+            consumers: Vec::new(),
+            writer: "gateway",
+            why: "what webhooks brought and what became of it; a delivery is accepted once, however often and wherever it comes",
+        }
+    }
+
+    fn deployments(&self) -> Wanted {
+        Wanted {
+            config: self.bucket(subject::DEPLOYMENTS, self.run_max_age),
+            consumers: Vec::new(),
+            writer: "gateway",
+            why: "which run a deployment of a version is: gateways agree on one, whoever is asked",
+        }
+    }
+
+    fn nonces(&self) -> Wanted {
+        Wanted {
+            config: self.bucket(subject::NONCES, NONCES_MAX_AGE),
+            consumers: Vec::new(),
+            writer: "gateway",
+            why: "nonces of stamped signatures: each is good once, at one gateway",
         }
     }
 

@@ -65,22 +65,43 @@ pub(super) fn admin() -> Permissions {
 
 pub(super) fn gateway(pools: &[PoolName]) -> Permissions {
     let streams = [subject::INBOX, subject::RUNS, subject::WORK, subject::LOGS, subject::DEAD].map(str::to_owned).to_vec();
-    let kept =
+    let own = buckets([subject::DELIVERIES, subject::DEPLOYMENTS, subject::NONCES]);
+    let shared =
         buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES, subject::SERVICES]);
-    let read = buckets([subject::LOCKS, subject::VIEWS, subject::SECRETS, subject::KEYS, subject::NOTICES, subject::SERVICES]);
+    let kept = joined(&[shared, own]);
+    let read = buckets([
+        subject::LOCKS,
+        subject::VIEWS,
+        subject::SECRETS,
+        subject::KEYS,
+        subject::NOTICES,
+        subject::SERVICES,
+        subject::DELIVERIES,
+        subject::DEPLOYMENTS,
+    ]);
     let read_from = [subject::INBOX, subject::RUNS, subject::LOGS].map(str::to_owned).to_vec();
     Permissions {
         publish: vec![
             group("triggers and commands", ["inbox.*.*"]),
             group("sealed secrets, API keys and their last use", ["$KV.SECRETS.run.*", "$KV.KEYS.api.*", "$KV.KEYS.used.*"]),
             group("what was told outside", ["$KV.NOTICES.*.*"]),
+            group(
+                "what webhooks brought, which run a deployment is, nonces",
+                ["$KV.DELIVERIES.*.*.*", "$KV.DEPLOYMENTS.*.*", "$KV.NONCES.nonce.*"],
+            ),
             group("is NATS there", ["$JS.API.INFO"]),
             api("look at the layout", "STREAM.INFO", &joined(&[streams, kept, stores(pools)])),
             group("how long are the queues", ["$JS.API.CONSUMER.INFO.INBOX.*", "$JS.API.CONSUMER.INFO.WORK.*"]),
             api("read", "STREAM.MSG.GET", &joined(&[read_from, read, stores(pools)])),
             group(
-                "read output, decisions, and what nobody could handle",
-                ["$JS.API.DIRECT.GET.LOGS", "$JS.API.DIRECT.GET.RUNS", "$JS.API.DIRECT.GET.DEAD"],
+                "read output, decisions, what nobody could handle, and lists of what is its own",
+                [
+                    "$JS.API.DIRECT.GET.LOGS",
+                    "$JS.API.DIRECT.GET.RUNS",
+                    "$JS.API.DIRECT.GET.DEAD",
+                    "$JS.API.DIRECT.GET.KV_DELIVERIES",
+                    "$JS.API.DIRECT.GET.KV_DEPLOYMENTS",
+                ],
             ),
             listing_buckets("list and follow", &[subject::VIEWS, subject::FLEET, subject::LOCKS, subject::NOTICES, subject::SERVICES]),
         ],
@@ -96,6 +117,7 @@ pub(super) fn scheduler(pools: &[PoolName]) -> Permissions {
     let streams = joined(&[
         [subject::INBOX, subject::RUNS, subject::WORK, subject::LOGS, subject::DEAD].map(str::to_owned).to_vec(),
         buckets([subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS, subject::KEYS, subject::NOTICES, subject::SERVICES]),
+        buckets([subject::DELIVERIES, subject::DEPLOYMENTS, subject::NONCES]),
         stores(pools),
     ]);
     let mut list = listing_buckets("list and follow", &[subject::LOCKS, subject::VIEWS, subject::FLEET, subject::SECRETS]);

@@ -17,10 +17,10 @@ fn problems(result: Result<(), BusError>) -> Vec<String> {
 async fn a_second_migration_does_nothing_and_the_layout_checks_out() {
     let ground = Ground::bare().await;
     let missing = problems(ground.bus.check_layout(&Layout::default()).await);
-    assert_eq!(missing.len(), 12, "{missing:?}");
+    assert_eq!(missing.len(), 16, "{missing:?}");
     assert!(missing.iter().all(|p| p.contains("is missing")), "{missing:?}");
     let done = ground.bus.migrate(&Layout::default()).await.unwrap();
-    assert_eq!(done.iter().filter(|d| d.starts_with("created stream")).count(), 12, "{done:?}");
+    assert_eq!(done.iter().filter(|d| d.starts_with("created stream")).count(), 16, "{done:?}");
     assert_eq!(done.iter().filter(|d| d.starts_with("created consumer")).count(), 2, "{done:?}");
     assert_eq!(ground.bus.migrate(&Layout::default()).await.unwrap(), Vec::<String>::new());
     ground.bus.check_layout(&Layout::default()).await.unwrap();

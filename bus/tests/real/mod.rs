@@ -6,6 +6,7 @@ mod buckets;
 mod cas;
 mod cluster;
 mod decisions;
+mod deliveries;
 mod inbox;
 mod layout;
 mod locks;

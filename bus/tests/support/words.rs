@@ -99,6 +99,7 @@ pub(crate) fn view(run: RunId, seq: u64) -> RunView {
         resolution: None,
         orders: None,
         jobs: Vec::new(),
+        syncs: None,
         traceparent: None,
     }
 }

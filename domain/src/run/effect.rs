@@ -38,7 +38,10 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
     // Before any lock is given back: whoever takes it next is told how the service stands.
     let mut effects: Vec<Effect> = notes::all(run).into_iter().map(Effect::Note).collect();
     if run.is_over() {
-        if !run.locks.is_empty() {
+        if run.syncs.is_some() {
+            // Each by itself: nobody waits for two of them at once, and there may be more than one write can hold.
+            effects.extend(run.jobs.iter().filter_map(|job| lock_due(run, job)));
+        } else if !run.locks.is_empty() {
             effects.push(Effect::ReleaseLocks(run.locks.clone()));
         }
         if run.has_secrets {
@@ -62,13 +65,22 @@ pub fn outstanding(run: &Run) -> Vec<Effect> {
     effects
 }
 
+/// The lock that a job wants now.
+fn lock_wanted(run: &Run, job: &Job) -> Option<Effect> {
+    syncs::wanted_lock(run, job).map(|key| Effect::WantLocks(vec![key.clone()]))
+}
+
 /// What is due about a job's own lock.
 fn lock_due(run: &Run, job: &Job) -> Option<Effect> {
-    if let Some(key) = syncs::wanted_lock(run, job) {
-        return Some(Effect::WantLocks(vec![key.clone()]));
+    if let Some(wanted) = lock_wanted(run, job) {
+        return Some(wanted);
+    }
+    if planted!(SyncLockKept) && !run.is_over() {
+        return None;
     }
     // Also one that was never held: it may stand in line.
-    let service = job.service.as_ref().filter(|_| job.state.is_over())?;
+    let done = job.state.is_over() || (job.state == JobState::Unknown && planted!(UnknownSyncReturnsLock));
+    let service = job.service.as_ref().filter(|_| done)?;
     Some(Effect::ReleaseLocks(vec![service.lock.clone()]))
 }
 
@@ -111,7 +123,7 @@ pub fn work_of(run: &Run, no: JobNo, attempt: AttemptNo) -> Option<(Work, u64)> 
             return Some((Work::Shell { spec }, u64::from(timeout_s) * 1000));
         }
         (JobKind::Select, RunSpec::Sync(spec)) => {
-            return Some((Work::Select { spec: spec.clone(), commit: run.commit.clone(), last_good: None }, SELECT_MS));
+            return Some((Work::Select { spec: spec.clone(), commit: run.commit.clone(), last_good: None, since: None }, SELECT_MS));
         }
         (JobKind::Release, RunSpec::Sync(spec)) => {
             return Some((Work::Release { spec: spec.clone(), commit: run.commit.clone()?, run: run.id }, SELECT_MS));
@@ -163,18 +175,17 @@ pub fn due_after(run: &Run, events: &[Event]) -> Vec<Effect> {
     effects
 }
 
-/// What a run of syncs is to do besides, after an event: each touches the job it names, and those that need it.
+/// What a run of syncs is to do besides, after an event: each touches the job it names, and a success those that need it.
 fn due_of_syncs(run: &Run, event: &Event) -> Vec<Effect> {
     let over = match event {
-        Event::SyncPlanned { .. } => {
-            let note = notes::of_source(run).map(Effect::Note);
-            return note.into_iter().chain(run.jobs.iter().filter_map(|job| lock_due(run, job))).collect();
+        // The jobs need the selection, which succeeds in the same decision.
+        Event::SyncPlanned { .. } => return notes::of_source(run).map(Effect::Note).into_iter().collect(),
+        Event::JobSucceeded { job } => {
+            let fed = run.job(*job).map(|job| job.feeds.as_slice()).unwrap_or_default();
+            let wanted = fed.iter().filter_map(|feed| lock_wanted(run, run.job(*feed)?));
+            return due_of_over(run, *job).chain(wanted).collect();
         }
-        Event::JobSucceeded { job }
-        | Event::JobFailed { job, .. }
-        | Event::JobCancelled { job }
-        | Event::JobSkipped { job }
-        | Event::JobSuperseded { job, .. } => *job,
+        Event::JobFailed { job, .. } | Event::JobCancelled { job } | Event::JobSkipped { job } | Event::JobSuperseded { job, .. } => *job,
         Event::Accepted { .. }
         | Event::LocksGranted
         | Event::JobLocked { .. }
@@ -200,8 +211,12 @@ fn due_of_syncs(run: &Run, event: &Event) -> Vec<Effect> {
         | Event::Resolved { .. }
         | Event::RunEnded { .. } => return Vec::new(),
     };
-    let Some(job) = run.job(over) else { return Vec::new() };
-    let note = notes::of_service(run, job).map(Effect::Note);
-    let fed = job.feeds.iter().filter_map(|feed| lock_due(run, run.job(*feed)?));
-    note.into_iter().chain(lock_due(run, job)).chain(fed).collect()
+    due_of_over(run, over).collect()
+}
+
+/// Of a job that is over: first what it told, then its lock.
+fn due_of_over(run: &Run, no: JobNo) -> impl Iterator<Item = Effect> {
+    let job = run.job(no);
+    let note = job.and_then(|job| notes::of_service(run, job)).map(Effect::Note);
+    note.into_iter().chain(job.and_then(|job| lock_due(run, job)))
 }

@@ -11,12 +11,13 @@ use super::{
 use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo,
+    AttemptNo, JobNo, WorkerId,
     lock::LockKey,
     message::{Failure, JobResult, RunSpec, Trigger},
     orders::OrderNode,
     sync::Selection,
 };
+use std::collections::BTreeMap;
 
 /// The run as it is when it has just been accepted.
 pub(super) fn found(trigger: &Trigger, locks: &[LockKey], plans: &[JobPlan]) -> Run {
@@ -49,7 +50,7 @@ pub(super) fn found(trigger: &Trigger, locks: &[LockKey], plans: &[JobPlan]) -> 
         failure: None,
         plan: None,
         applied: None,
-        evidence: None,
+        evidence: BTreeMap::new(),
         resolution: None,
         ended: None,
     }
@@ -152,25 +153,12 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         Event::ApprovalGiven { job, by } => answered(run, *job, GateState::Approved, Some(by), at),
         Event::ApprovalRefused { job, by } => answered(run, *job, GateState::Rejected, Some(by), at),
         Event::ApprovalExpired { job } => answered(run, *job, GateState::Expired, None, at),
-        Event::Permitted { job, attempt, worker, nonce } => {
-            set_state(run, *job, JobState::Running);
-            with_attempt(run, *job, *attempt, |attempt| {
-                attempt.worker = Some(worker.clone());
-                attempt.nonce = Some(nonce.clone());
-                attempt.permitted_at = Some(at);
-            });
-        }
+        Event::Permitted { job, attempt, worker, nonce } => permitted(run, (*job, *attempt), worker, nonce, at),
         Event::EffectsStarted { job, attempt, serial_before } => with_attempt(run, *job, *attempt, |attempt| {
             attempt.effects_at = Some(at);
             attempt.serial_before = *serial_before;
         }),
-        Event::PhaseEntered { job, attempt, phase } => {
-            // Of many orders, each has a phase of its own, and the run none.
-            if !run.is_of_many() {
-                run.phase.clone_from(phase);
-            }
-            with_attempt(run, *job, *attempt, |attempt| attempt.phase = Some(phase.clone()));
-        }
+        Event::PhaseEntered { job, attempt, phase } => phase_entered(run, *job, *attempt, phase),
         Event::CommitPinned { commit } => run.commit = Some(commit.clone()),
         Event::AttemptEnded { job, attempt, end, result } => attempt_ended(run, *job, *attempt, (*end, result.as_ref()), at),
         Event::JobSucceeded { job } => set_state(run, *job, JobState::Succeeded),
@@ -188,7 +176,7 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         Event::OrderTold { .. } => {}
         Event::JobUnknown { job, evidence } => {
             set_state(run, *job, JobState::Unknown);
-            run.evidence = Some(evidence.clone());
+            run.evidence.insert(*job, evidence.clone());
         }
         Event::CancelRequested { by, force } => run.cancel = Some(Cancel { by: by.clone(), at, force: *force }),
         Event::Resolved { by, succeeded, reason, .. } => {
@@ -199,6 +187,23 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
             "completed".clone_into(&mut run.phase);
         }
     }
+}
+
+fn permitted(run: &mut Run, (job, attempt): (JobNo, AttemptNo), worker: &WorkerId, nonce: &str, at: Timestamp) {
+    set_state(run, job, JobState::Running);
+    with_attempt(run, job, attempt, |attempt| {
+        attempt.worker = Some(worker.clone());
+        attempt.nonce = Some(nonce.to_owned());
+        attempt.permitted_at = Some(at);
+    });
+}
+
+fn phase_entered(run: &mut Run, job: JobNo, attempt: AttemptNo, phase: &str) {
+    // Of many jobs, each has a phase of its own, and the run none.
+    if !run.is_of_many() {
+        phase.clone_into(&mut run.phase);
+    }
+    with_attempt(run, job, attempt, |attempt| attempt.phase = Some(phase.to_owned()));
 }
 
 fn opened(run: &mut Run, job: JobNo, expires_at: Timestamp, at: Timestamp) {

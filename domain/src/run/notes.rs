@@ -1,7 +1,8 @@
 //! What is kept of a run of syncs for whoever looks later: how each service stands, and what its source says. Derived from
 //! the run's log; writing it twice, or late, changes nothing.
 
-use super::state::{Attempt, Job, JobState, Run};
+use super::state::{Job, JobState, Run};
+use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
     RunId, SourceId,
@@ -15,6 +16,16 @@ use proto::{
 pub enum Note {
     Service(Box<ServiceNote>),
     Source(Box<SourceState>),
+}
+
+impl Note {
+    /// The service it is about; `None`: the source. A run tells of each once.
+    pub fn service(&self) -> Option<ServiceId> {
+        match self {
+            Self::Service(note) => Some(note.service.clone()),
+            Self::Source(_) => None,
+        }
+    }
 }
 
 /// How the sync of a service ended.
@@ -31,8 +42,18 @@ pub struct ServiceNote {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceOutcome {
-    Synced { commit: CommitId, git_ref: GitRef, tag: Option<String>, result: SyncResult },
-    Failed(Failure),
+    Synced {
+        commit: CommitId,
+        git_ref: GitRef,
+        tag: Option<String>,
+        /// Absent where a person said so: what exactly was deployed nobody knows.
+        result: Option<SyncResult>,
+    },
+    Failed {
+        failure: Failure,
+        /// Its side effects had begun: what is deployed now is not what was.
+        begun: bool,
+    },
 }
 
 /// Everything that a run has told.
@@ -67,15 +88,19 @@ pub(super) fn of_source(run: &Run) -> Option<Note> {
 /// What the end of a sync told of its service. A sync that nobody began told nothing.
 pub(super) fn of_service(run: &Run, job: &Job) -> Option<Note> {
     let (spec, service) = (run.sync_spec()?, job.service.as_ref()?);
-    let (at, _) = job.current().filter(began)?.ended?;
+    let attempt = job.current().filter(|attempt| attempt.permitted_at.is_some())?;
+    let (at, _) = attempt.ended?;
+    let begun = attempt.effects_at.is_some();
     let outcome = match job.state {
         JobState::Succeeded => ServiceOutcome::Synced {
             commit: run.commit.clone()?,
             git_ref: spec.git_ref.clone(),
             tag: run.syncs.as_ref().and_then(|syncs| syncs.release.as_ref()).map(|release| release.tag.clone()),
-            result: service.result.clone()?,
+            result: service.result.clone(),
         },
-        JobState::Failed => ServiceOutcome::Failed(service.failure.clone()?),
+        JobState::Failed => ServiceOutcome::Failed { failure: service.failure.clone()?, begun },
+        // Stopped half-way: the next one must not take the service for what it was before.
+        JobState::Cancelled if begun => ServiceOutcome::Failed { failure: stopped(run), begun },
         JobState::Blocked
         | JobState::Queued
         | JobState::Running
@@ -96,15 +121,30 @@ pub(super) fn of_service(run: &Run, job: &Job) -> Option<Note> {
     })))
 }
 
-fn began(attempt: &&Attempt) -> bool {
-    attempt.permitted_at.is_some()
+fn stopped(run: &Run) -> Failure {
+    Failure {
+        kind: "cancelled".to_owned(),
+        phase: "sync".to_owned(),
+        message: "its run was cancelled, and it was stopped half-way".to_owned(),
+        next_action: format!("sync it again; {} says what it had done", run.id),
+    }
 }
 
-/// How a service stands after a note; `None`: it says nothing new, because it was told before or something later was.
+/// Tellings that are remembered. A run repeats its own for as long as it is open: so many others of one service do not come in
+/// the meantime.
+const MOST_TOLD: usize = 32;
+
+/// How a service stands after a note; `None`: it was told before.
+///
+/// A run tells for the first time while it holds the service's lock, so the order of first tellings is the order of the syncs.
+/// Clocks have no say in it: those of two schedulers differ.
 pub fn noted_service(before: Option<&ServiceState>, note: &ServiceNote) -> Option<ServiceState> {
-    if before.is_some_and(|before| before.run == note.run || before.at > note.at) {
+    let mut told = before.map(|before| before.told.clone()).unwrap_or_default();
+    if told.contains(&note.run) && !(planted!(NoteGoesBack) && before.is_some_and(|before| before.run != note.run)) {
         return None;
     }
+    told.push(note.run);
+    told.drain(..told.len().saturating_sub(MOST_TOLD));
     let new = ServiceState {
         service: note.service.clone(),
         environment: note.environment.clone(),
@@ -117,6 +157,7 @@ pub fn noted_service(before: Option<&ServiceState>, note: &ServiceNote) -> Optio
         synced_at: None,
         run: note.run,
         at: note.at,
+        told,
         failures: 0,
         error_kind: None,
         error: None,
@@ -126,17 +167,19 @@ pub fn noted_service(before: Option<&ServiceState>, note: &ServiceNote) -> Optio
             commit: Some(commit.clone()),
             git_ref: Some(git_ref.clone()),
             tag: tag.clone(),
-            action: Some(result.action),
-            hash: result.hash.clone(),
+            action: result.as_ref().map(|result| result.action),
+            hash: result.as_ref().and_then(|result| result.hash.clone()),
             synced_at: Some(note.at),
             ..new
         },
-        ServiceOutcome::Failed(failure) => {
+        ServiceOutcome::Failed { failure, begun } => {
             let before = before.cloned().unwrap_or_else(|| new.clone());
             ServiceState {
                 run: note.run,
                 at: note.at,
+                told: new.told,
                 source: note.source.clone(),
+                hash: before.hash.filter(|_| !begun),
                 failures: before.failures.saturating_add(1),
                 error_kind: Some(failure.kind.clone()),
                 error: Some(failure.message.clone()),
@@ -148,7 +191,8 @@ pub fn noted_service(before: Option<&ServiceState>, note: &ServiceNote) -> Optio
 
 /// What is known of a source after a selection; `None`: something later was told. A mapping that was once good is kept.
 pub fn noted_source(before: Option<&SourceState>, note: &SourceState) -> Option<SourceState> {
-    if before.is_some_and(|before| before.run == note.run || before.at > note.at) {
+    // Which of two told at the same moment is the later does not matter, as long as it is always the same one.
+    if before.is_some_and(|before| before.run == note.run || (before.at, before.run) > (note.at, note.run)) {
         return None;
     }
     Some(note.clone())

@@ -82,7 +82,7 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
         }
         // Only a genuine result settles what is unknown; what its worker saw helps whoever has to find out.
         AttemptOutcome::Unclear { evidence } if was_unknown => {
-            let known = turn.run.evidence.clone().unwrap_or_default();
+            let known = turn.run.evidence.get(&no).cloned().unwrap_or_default();
             let evidence = with_more(known, evidence).ok_or(Refusal::AlreadySo)?;
             turn.emit(Event::JobUnknown { job: no, evidence });
         }
@@ -164,6 +164,9 @@ fn misfit(turn: &Turn<'_>, no: JobNo, result: &JobResult) -> Option<&'static str
         (JobKind::Shell, JobResult::Order(_)) => (!has_started_effects(turn, no)).then_some("it never had the word to start its commands"),
         (JobKind::Select, JobResult::Selection(selection)) => {
             let other = turn.run.commit.as_ref().is_some_and(|bound| *bound != selection.commit);
+            if syncs::names_one_twice(selection) {
+                return Some("it names a service twice");
+            }
             other.then_some("it looked at another commit than the run's")
         }
         (JobKind::Release, JobResult::Release(release)) => {

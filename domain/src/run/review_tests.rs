@@ -76,7 +76,7 @@ fn planning() -> Run {
         traceparent: None,
     };
     let (mut run, _) = accept(&trigger, now(), &Policy::default());
-    feed(&mut run, &Input::LocksGranted).expect("waiting for locks");
+    feed(&mut run, &Input::LocksGranted { keys: Vec::new() }).expect("waiting for locks");
     feed(&mut run, &begin(PLAN)).expect("queued");
     run
 }
@@ -167,7 +167,7 @@ fn a_lost_preparation_that_comes_back_may_not_start_its_side_effects() {
 #[test]
 fn the_serial_that_came_with_the_last_word_is_shown_when_the_worker_is_lost() {
     let run = unknown();
-    assert_eq!(run.evidence.as_ref().and_then(|evidence| evidence.serial_before), Some(7));
+    assert_eq!(run.evidence.values().next().and_then(|evidence| evidence.serial_before), Some(7));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_worker_that_comes_back_and_cannot_say_either_adds_what_it_saw() {
     let told = Evidence { seen: "the runner died".to_owned(), errored_state: Some("errored-state/x".to_owned()), ..Evidence::default() };
     let unclear = AttemptOutcome::Unclear { evidence: told };
     feed(&mut run, &ended(APPLY, unclear.clone())).expect("something new");
-    let evidence = run.evidence.clone().expect("still unknown");
+    let evidence = run.evidence.values().next().expect("still unknown");
     assert_eq!(status(&run), RunStatus::Unknown);
     assert!(evidence.seen.contains("silent") && evidence.seen.contains("the runner died"), "{evidence:?}");
     assert_eq!((evidence.serial_before, evidence.errored_state.as_deref()), (Some(7), Some("errored-state/x")));

@@ -14,6 +14,7 @@ use proto::{
     sync::SyncSpec,
     terraform::{ApplyResult, PlanResult},
 };
+use std::collections::BTreeMap;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +51,8 @@ pub struct Run {
     pub failure: Option<Failure>,
     pub plan: Option<PlanResult>,
     pub applied: Option<ApplyResult>,
-    pub evidence: Option<Evidence>,
+    /// What was seen of each job that is unknown, or once was.
+    pub evidence: BTreeMap<JobNo, Evidence>,
     pub resolution: Option<Resolution>,
     pub ended: Option<(Timestamp, Ending)>,
 }
@@ -85,6 +87,11 @@ impl Run {
     /// Whether its jobs stand beside one another: one of them that is lost or waits says nothing about the run.
     pub fn is_of_many(&self) -> bool {
         self.orders.is_some() || self.syncs.is_some()
+    }
+
+    /// The job that a person settles next: the first whose outcome is unknown.
+    pub fn first_unknown(&self) -> Option<JobNo> {
+        self.jobs.iter().position(|job| job.state == JobState::Unknown).map(|no| JobNo(no as u32))
     }
 
     /// Whether nothing further can happen by itself or by anybody.

@@ -11,8 +11,10 @@ use super::{
     state::{AttemptEnd, Job, JobKind, JobState, Run},
     turn::Turn,
 };
+use crate::planted::planted;
+use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo, RunId,
+    AttemptNo, JobNo, RunId, SourceId,
     git::GitRef,
     lock::LockKey,
     message::Failure,
@@ -45,6 +47,10 @@ pub struct ServiceJob {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Newer {
     pub run: RunId,
+    /// When it was accepted. Only who came later is newer: were each of two runs newer than the other in some way, each would
+    /// leave its work to the other, and nobody would do it.
+    pub accepted_at: Timestamp,
+    pub source: SourceId,
     /// Services that it has yet to sync.
     pub services: BTreeSet<ServiceId>,
     pub git_ref: GitRef,
@@ -60,7 +66,15 @@ impl Newer {
         let selection = run.syncs.as_ref()?.selection.as_ref()?;
         let ahead = |job: &&Job| job.state == JobState::Blocked && run.cancel.is_none();
         let services = run.jobs.iter().filter(ahead).filter_map(|job| Some(job.service.as_ref()?.service.clone())).collect();
-        Some(Self { run: run.id, services, git_ref: spec.git_ref.clone(), generation: selection.generation, force: spec.force })
+        Some(Self {
+            run: run.id,
+            accepted_at: run.accepted_at,
+            source: spec.source.clone(),
+            services,
+            git_ref: spec.git_ref.clone(),
+            generation: selection.generation,
+            force: spec.force,
+        })
     }
 }
 
@@ -98,6 +112,12 @@ pub(super) fn plan(run: &Run, selection: &Selection) -> Vec<JobPlan> {
     jobs
 }
 
+/// Whether a selection names a service twice: two jobs would want one lock, and do the same at the same time.
+pub(super) fn names_one_twice(selection: &Selection) -> bool {
+    let mut seen = BTreeSet::new();
+    !selection.services.iter().all(|selected| seen.insert(&selected.service))
+}
+
 /// Whether jobs wait for one another in a circle: such a plan would never end.
 pub(super) fn has_circle(jobs: &[JobPlan], first: u32) -> bool {
     let mut unmet: Vec<usize> = jobs.iter().map(|job| job.needs.iter().filter(|need| need.0 >= first).count()).collect();
@@ -106,10 +126,10 @@ pub(super) fn has_circle(jobs: &[JobPlan], first: u32) -> bool {
     while let Some(index) = free.pop() {
         done += 1;
         let number = JobNo(first + index as u32);
-        for (other, job) in jobs.iter().enumerate().filter(|(_, job)| job.needs.contains(&number)) {
+        for (other, _) in jobs.iter().enumerate().filter(|(_, job)| job.needs.contains(&number)) {
             let left = unmet[other].saturating_sub(1);
             unmet[other] = left;
-            if left == 0 && !job.needs.is_empty() {
+            if left == 0 {
                 free.push(other);
             }
         }
@@ -162,9 +182,9 @@ pub(super) fn planned(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, select
     if turn.run.commit.is_none() {
         turn.emit(Event::CommitPinned { commit: selection.commit.clone() });
     }
-    turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Succeeded, result: None });
     let jobs = plan(turn.run, selection);
     if has_circle(&jobs, turn.run.jobs.len() as u32) {
+        turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Failed, result: None });
         let failure = Failure {
             kind: "mapping".to_owned(),
             phase: turn.run.phase.clone(),
@@ -173,6 +193,7 @@ pub(super) fn planned(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, select
         };
         return turn.fail(no, failure);
     }
+    turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Succeeded, result: None });
     turn.emit(Event::SyncPlanned { selection: Box::new(selection.clone()), jobs });
     turn.succeed(no);
 }
@@ -219,7 +240,9 @@ pub(super) fn superseded(turn: &mut Turn<'_>, newer: &Newer) -> Result<(), Refus
     let Some((spec, selection)) = turn.run.sync_spec().zip(turn.run.syncs.as_ref().and_then(|syncs| syncs.selection.as_ref())) else {
         return Err(Refusal::NothingDue);
     };
-    let older = follows_branch(spec) && spec.git_ref == newer.git_ref && newer.generation < selection.generation;
+    let came_later = (newer.accepted_at, newer.run) > (turn.run.accepted_at, turn.run.id) || planted!(EarlierIsNewer);
+    let same_branch = follows_branch(spec) && spec.source == newer.source && spec.git_ref == newer.git_ref;
+    let older = !came_later || (same_branch && newer.generation < selection.generation);
     // What was forced would not be done by a run that compares.
     if older || (spec.force && !newer.force) {
         return Err(Refusal::NotNewer);
@@ -238,8 +261,20 @@ pub(super) fn superseded(turn: &mut Turn<'_>, newer: &Newer) -> Result<(), Refus
 
 /// A sync that nobody has begun, that is the newer run's too, and that nobody here waits for any more.
 fn next_superseded(run: &Run, newer: &Newer) -> Option<JobNo> {
-    let waits = |job: &Job| matches!(job.state, JobState::Blocked | JobState::Queued);
-    let fed_are_over = |job: &Job| job.feeds.iter().all(|feed| run.job(*feed).is_none_or(|fed| fed.state.is_over()));
+    let waits = |job: &Job| match job.state {
+        JobState::Blocked | JobState::Queued => true,
+        JobState::Running => planted!(SupersedesRunning),
+        JobState::Waiting
+        | JobState::Unknown
+        | JobState::Succeeded
+        | JobState::Failed
+        | JobState::TimedOut
+        | JobState::Cancelled
+        | JobState::Skipped
+        | JobState::Superseded => false,
+    };
+    let fed_are_over =
+        |job: &Job| planted!(SupersedesNeeded) || job.feeds.iter().all(|feed| run.job(*feed).is_none_or(|fed| fed.state.is_over()));
     let theirs = |job: &Job| job.service.as_ref().is_some_and(|service| newer.services.contains(&service.service));
     let last = run.jobs.iter().rposition(|job| waits(job) && theirs(job) && fed_are_over(job))?;
     Some(JobNo(last as u32))
@@ -273,7 +308,7 @@ impl Run {
             return false;
         }
         let of_jobs: Vec<&Job> = self.jobs.iter().filter(|job| job.service.as_ref().is_some_and(|service| service.lock == *key)).collect();
-        if of_jobs.is_empty() { self.locks.contains(key) } else { of_jobs.iter().any(|job| !job.state.is_over()) }
+        if of_jobs.is_empty() { self.locks.contains(key) } else { of_jobs.iter().any(|job| !job.state.is_over() || planted!(SyncLockKept)) }
     }
 
     /// The locks that must be held while a job changes the world.

@@ -90,7 +90,7 @@ impl Story {
 
     fn planned(auto_approve: bool) -> Self {
         let mut story = Self::new(&trigger(auto_approve, false));
-        story.feed(Input::LocksGranted).expect("waiting for locks");
+        story.feed(Input::LocksGranted { keys: Vec::new() }).expect("waiting for locks");
         story.begin(PLAN, 1, "w1").expect("queued");
         story.end(PLAN, 1, "w1", AttemptOutcome::Succeeded { result: plan() }).expect("running");
         story
@@ -136,7 +136,7 @@ fn a_run_goes_through_plan_approval_and_apply_on_two_workers() {
     let mut story = Story::new(&trigger(false, false));
     assert!(matches!(view(&story.run, 1).waiting_for, Some(WaitingFor::Lock { .. })));
     assert!(matches!(outstanding(&story.run)[..], [Effect::WantLocks(_)]));
-    story.feed(Input::LocksGranted).expect("waiting for locks");
+    story.feed(Input::LocksGranted { keys: Vec::new() }).expect("waiting for locks");
     assert!(matches!(view(&story.run, 1).waiting_for, Some(WaitingFor::Worker { .. })));
     story.begin(PLAN, 1, "w1").expect("queued");
     assert_eq!(view(&story.run, 1).waiting_for, None);
@@ -164,7 +164,7 @@ fn destroy_is_always_shown_to_a_person_and_auto_approve_is_not() {
 fn a_permit_is_given_once_and_only_its_holder_may_ask_again() {
     let mut story = Story::new(&trigger(false, false));
     assert_eq!(story.begin(PLAN, 1, "w1"), Err(Refusal::NotQueued), "no permit before the locks");
-    story.feed(Input::LocksGranted).expect("waiting for locks");
+    story.feed(Input::LocksGranted { keys: Vec::new() }).expect("waiting for locks");
     story.begin(PLAN, 1, "w1").expect("queued");
     assert_eq!(story.begin(PLAN, 1, "w1"), Err(Refusal::AlreadySo));
     assert_eq!(story.begin(PLAN, 1, "w2"), Err(Refusal::AlreadyPermitted));
@@ -175,7 +175,7 @@ fn a_permit_is_given_once_and_only_its_holder_may_ask_again() {
 #[test]
 fn a_straggler_is_refused() {
     let mut story = Story::new(&trigger(false, false));
-    story.feed(Input::LocksGranted).expect("waiting for locks");
+    story.feed(Input::LocksGranted { keys: Vec::new() }).expect("waiting for locks");
     story.begin(PLAN, 1, "w1").expect("queued");
     story.feed(Input::WorkerLost { job: PLAN, attempt: AttemptNo(1), seen: "silent".to_owned() }).expect("running");
     let stale = Err(Refusal::StaleAttempt { given: AttemptNo(1), current: AttemptNo(2) });
@@ -188,7 +188,7 @@ fn a_straggler_is_refused() {
 #[test]
 fn a_plan_that_loses_its_worker_is_retried_three_times_and_then_given_up() {
     let mut story = Story::new(&trigger(false, false));
-    story.feed(Input::LocksGranted).expect("waiting for locks");
+    story.feed(Input::LocksGranted { keys: Vec::new() }).expect("waiting for locks");
     for attempt in 1..=3 {
         story.begin(PLAN, attempt, "w1").expect("queued");
         story.feed(Input::WorkerLost { job: PLAN, attempt: AttemptNo(attempt), seen: "silent".to_owned() }).expect("running");
@@ -225,7 +225,7 @@ fn an_unknown_outcome_is_settled_by_a_late_report_or_by_a_person() {
     for (succeeded, expected) in [(true, RunStatus::Success), (false, RunStatus::Failed)] {
         let mut resolved = Story::applying();
         resolved.feed(Input::WorkerLost { job: APPLY, attempt: AttemptNo(1), seen: "silent".to_owned() }).expect("running");
-        let resolve = Input::Resolve { by: "bob".to_owned(), succeeded, reason: "looked".to_owned() };
+        let resolve = Input::Resolve { by: "bob".to_owned(), job: None, succeeded, reason: "looked".to_owned() };
         assert_eq!(resolved.feed(resolve.clone()), Err(Refusal::TooSoon), "its worker may still start what it had the word for");
         resolved.now += 10;
         resolved.feed(resolve).expect("unknown");
@@ -313,7 +313,7 @@ fn an_approval_is_for_one_plan_expires_and_cannot_be_taken_back() {
 #[test]
 fn a_failed_plan_skips_the_rest_and_names_its_phase() {
     let mut story = Story::new(&trigger(false, false));
-    story.feed(Input::LocksGranted).expect("waiting for locks");
+    story.feed(Input::LocksGranted { keys: Vec::new() }).expect("waiting for locks");
     story.begin(PLAN, 1, "w1").expect("queued");
     story.end(PLAN, 1, "w1", failed()).expect("running");
     assert_eq!(story.status(), RunStatus::Failed);
@@ -325,7 +325,7 @@ fn a_failed_plan_skips_the_rest_and_names_its_phase() {
 #[test]
 fn the_first_resolved_commit_binds_the_run() {
     let mut story = Story::new(&trigger(false, false));
-    story.feed(Input::LocksGranted).expect("waiting for locks");
+    story.feed(Input::LocksGranted { keys: Vec::new() }).expect("waiting for locks");
     story.begin(PLAN, 1, "w1").expect("queued");
     let pin = |digit: &str| ReportWhat::CommitResolved { commit: digit.repeat(40).parse().expect("a commit") };
     let report = |what| Input::Report { job: PLAN, attempt: AttemptNo(1), worker: worker("w1"), what };
@@ -358,7 +358,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     ];
     let by = || "ada".to_owned();
     prop_oneof![
-        2 => Just(Input::LocksGranted),
+        2 => Just(Input::LocksGranted { keys: Vec::new() }),
         6 => place.clone().prop_map(|(j, a, w)| Input::Begin { job: JobNo(j), attempt: AttemptNo(a), worker: worker(w), nonce: w.to_owned() }),
         4 => place.clone().prop_map(|(j, a, w)| Input::StartEffects { job: JobNo(j), attempt: AttemptNo(a), worker: worker(w), nonce: w.to_owned(), serial_before: Some(7) }),
         6 => (place.clone(), outcome).prop_map(|((j, a, w), outcome)| Input::Report { job: JobNo(j), attempt: AttemptNo(a), worker: worker(w), what: ReportWhat::Ended(outcome) }),
@@ -366,7 +366,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         2 => Just(Input::Approve { by: by(), plan_sha256: None }),
         1 => Just(Input::Reject { by: by() }),
         1 => any::<bool>().prop_map(move |force| Input::Cancel { by: "ada".to_owned(), force }),
-        1 => any::<bool>().prop_map(move |succeeded| Input::Resolve { by: "ada".to_owned(), succeeded, reason: String::new() }),
+        1 => any::<bool>().prop_map(move |succeeded| Input::Resolve { by: "ada".to_owned(), job: None, succeeded, reason: String::new() }),
         1 => Just(Input::Tick),
     ]
 }

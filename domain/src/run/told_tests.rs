@@ -111,7 +111,12 @@ fn the_end_of_its_time_is_told_of_every_order_that_it_ended() {
 
 /// Every other event, by hand: the log of a terraform run that went through everything that a log may tell.
 fn log_of_a_terraform_run() -> Vec<Entry> {
-    let plan = |name: &str, kind, needs: &[u32]| JobPlan { name: name.into(), kind, needs: needs.iter().copied().map(JobNo).collect() };
+    let plan = |name: &str, kind, needs: &[u32]| JobPlan {
+        name: name.into(),
+        kind,
+        needs: needs.iter().copied().map(JobNo).collect(),
+        service: None,
+    };
     let jobs = vec![
         plan("plan", JobKind::TerraformPlan, &[]),
         plan("approval", JobKind::Approval, &[0]),

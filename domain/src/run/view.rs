@@ -56,7 +56,9 @@ pub fn view(run: &Run, seq: u64) -> RunView {
         plan: run.plan.as_ref().map(|plan| plan.summary.clone()),
         plan_sha256: run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.clone()),
         outputs: run.applied.as_ref().map(|applied| applied.outputs.clone()).unwrap_or_default(),
-        evidence: run.evidence.clone().filter(|_| status == RunStatus::Unknown),
+        evidence: Some(status)
+            .filter(|status| *status == RunStatus::Unknown)
+            .and_then(|_| run.evidence.get(&run.first_unknown()?).cloned()),
         resolution: run.resolution.as_ref().map(|resolution| ResolutionView {
             by: resolution.by.clone(),
             at: resolution.at,

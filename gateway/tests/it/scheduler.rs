@@ -76,6 +76,7 @@ pub(crate) fn view(id: RunId) -> RunView {
         resolution: None,
         orders: None,
         jobs: Vec::new(),
+        syncs: None,
         traceparent: None,
     }
 }
@@ -91,6 +92,7 @@ pub(crate) fn job(n: u32, action: &str, status: &str) -> JobView {
         pool: None,
         optional: false,
         failure: None,
+        sync: None,
     }
 }
 

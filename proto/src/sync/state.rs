@@ -72,6 +72,7 @@ pub struct ServiceState {
     pub tag: Option<String>,
     #[serde(default)]
     pub action: Option<SyncAction>,
+    /// The identity of what is deployed; absent also after a sync that broke off half-way, or that a person settled.
     #[serde(default)]
     pub hash: Option<String>,
     /// When the last success was told.
@@ -80,6 +81,9 @@ pub struct ServiceState {
     /// The run that told last, and when it did.
     pub run: RunId,
     pub at: Timestamp,
+    /// The runs that told last, the latest at the end: one that tells again is known by it.
+    #[serde(default)]
+    pub told: Vec<RunId>,
     /// Syncs that failed since the last success.
     #[serde(default)]
     pub failures: u32,

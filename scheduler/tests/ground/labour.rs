@@ -1,6 +1,6 @@
 //! A worker that works without a break, and a rival at its elbow.
 
-use super::{Ground, eventually, plan};
+use super::{Ground, eventually, plan, syncs};
 use proto::{
     PoolName,
     ids::AttemptId,
@@ -69,6 +69,13 @@ impl Ground {
                 let go = || async { matches!(self.start_effects(id, who).await, Some(AskAnswer::Go)).then_some(()) };
                 eventually("the word to start", go).await;
                 JobResult::Order(OrderResult { commands: 1 })
+            }
+            Work::Select { spec, .. } => syncs::selected(spec, 1),
+            Work::Release { .. } => panic!("no run here makes a release"),
+            Work::Sync { .. } => {
+                let go = || async { matches!(self.start_effects(id, who).await, Some(AskAnswer::Go)).then_some(()) };
+                eventually("the word to start", go).await;
+                syncs::synced("v2:1")
             }
         };
         self.ended(id, who, result).await;

@@ -2,6 +2,7 @@
 //! and the words of gateways and workers.
 
 mod labour;
+pub mod syncs;
 
 use bus::{Bus, ConnectOptions, Held, KeyPair, Layout, Role, Server, ServerOptions};
 use domain::run::{Entry, Event, Input, Policy, Run, accept, decide};

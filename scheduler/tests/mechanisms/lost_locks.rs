@@ -42,7 +42,7 @@ async fn applying(ground: &Ground) -> Trigger {
 async fn a_scheduler_that_starts_without_the_records_of_open_runs_grants_nothing_until_they_have_ended() {
     let ground = Ground::new().await;
     let holder = terraform("a");
-    ground.wrote(&holder, &[Input::LocksGranted]).await;
+    ground.wrote(&holder, &[Input::LocksGranted { keys: Vec::new() }]).await;
     let scheduler = ground.scheduler(CALM);
     until_ready(&scheduler, false).await;
     let (same, other) = (terraform("a"), terraform("b"));

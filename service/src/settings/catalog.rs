@@ -1,10 +1,11 @@
 //! Every key there is, looked up by its dotted name and by the name of its variable.
 //!
-//! Built from the description of the tree, once per load. A secret key `x` also has the door `x_file`.
+//! Built from the description of the tree, once per load. A secret key `x` also has the door `x_file`, unless it stands in a
+//! section that may repeat; such sections have no variables either.
 
 use std::collections::BTreeMap;
 
-use super::describe::{Described, Entry};
+use super::describe::{Described, EACH, Entry};
 use super::kind::Kind;
 use super::spelling;
 use super::tree::Settings;
@@ -18,6 +19,8 @@ pub(super) enum Meaning {
     FileOfSecret,
     /// A section, which takes no value.
     Section,
+    /// A section that may repeat.
+    Sections,
 }
 
 /// The known keys.
@@ -37,10 +40,13 @@ impl Catalog {
         for entry in entries() {
             match entry {
                 Entry::Section { key, .. } => {
+                    if let Some(of) = key.strip_suffix(EACH) {
+                        keys.insert(of.to_owned(), Meaning::Sections);
+                    }
                     keys.insert(key, Meaning::Section);
                 }
                 Entry::Key { key, kind, .. } => {
-                    if kind == Kind::Secret {
+                    if kind == Kind::Secret && !key.contains(EACH) {
                         keys.insert(format!("{key}_file"), Meaning::FileOfSecret);
                     }
                     keys.insert(key, Meaning::Value(kind));
@@ -48,14 +54,14 @@ impl Catalog {
             }
         }
         keys.remove("");
-        let settable = keys.iter().filter(|(_, meaning)| **meaning != Meaning::Section);
+        let settable = keys.iter().filter(|(key, meaning)| is_value(**meaning) && !key.contains(EACH));
         let variables = settable.map(|(key, _)| (variable(key), key.clone())).collect();
         Self { keys, variables }
     }
 
-    /// What `key` stands for; `None` when nobody knows it.
+    /// What `key` stands for; `None` when nobody knows it. A key of an item is that of every item: `sources[3].id`.
     pub(super) fn meaning(&self, key: &str) -> Option<Meaning> {
-        self.keys.get(key).copied()
+        self.keys.get(&of_each(key)).copied()
     }
 
     /// The key that a variable sets.
@@ -65,9 +71,13 @@ impl Catalog {
 
     /// The known key that `key` is probably meant to be: near in spelling, or the same name in another section.
     pub(super) fn suggest_key(&self, key: &str) -> Option<&str> {
-        let settable = || self.variables.values().map(String::as_str);
-        let last = key.rsplit('.').next().unwrap_or(key);
-        spelling::nearest(key, settable()).or_else(|| settable().find(|known| known.rsplit('.').next() == Some(last)))
+        let key = of_each(key);
+        // In a section that may repeat only its own keys are meant.
+        let section = key.split_once(EACH).map(|(section, _)| format!("{section}{EACH}"));
+        let fits = |known: &str| section.as_ref().map_or(!known.contains(EACH), |section| known.starts_with(section.as_str()));
+        let settable = || self.keys.iter().filter(|(known, meaning)| is_value(**meaning) && fits(known)).map(|(known, _)| known.as_str());
+        let last = key.rsplit('.').next().unwrap_or(&key);
+        spelling::nearest(&key, settable()).or_else(|| settable().find(|known| known.rsplit('.').next() == Some(last)))
     }
 
     /// The known variable that `name` is probably meant to be.
@@ -75,6 +85,21 @@ impl Catalog {
         let upper = name.to_ascii_uppercase();
         let exact = self.variables.get_key_value(&upper).map(|(known, _)| known.as_str());
         exact.or_else(|| spelling::nearest(&upper, self.variables.keys().map(String::as_str)))
+    }
+}
+
+fn is_value(meaning: Meaning) -> bool {
+    match meaning {
+        Meaning::Value(_) | Meaning::FileOfSecret => true,
+        Meaning::Section | Meaning::Sections => false,
+    }
+}
+
+/// The key with the number of each item taken out: `sources[3].id` → `sources[].id`.
+fn of_each(key: &str) -> String {
+    match key.split_once('[').and_then(|(before, rest)| Some((before, rest.split_once(']')?))) {
+        Some((before, (number, after))) if number.bytes().all(|b| b.is_ascii_digit()) => format!("{before}{EACH}{after}"),
+        Some(_) | None => key.to_owned(),
     }
 }
 
@@ -105,6 +130,11 @@ mod tests {
             ("nats.password_file", Some(Meaning::FileOfSecret)),
             ("nats.creds_file", Some(Meaning::Value(Kind::Path))),
             ("nats.url_file", None),
+            ("sources", Some(Meaning::Sections)),
+            ("sources[12].id", Some(Meaning::Value(Kind::Text))),
+            ("sources[0].webhook_secret_file", None),
+            ("sources[x].id", None),
+            ("sources.id", None),
             ("", None),
         ];
         for (key, expected) in table {
@@ -115,7 +145,7 @@ mod tests {
     #[test]
     fn every_variable_names_one_key() {
         let catalog = Catalog::new();
-        let settable = catalog.keys.values().filter(|m| **m != Meaning::Section).count();
+        let settable = catalog.keys.iter().filter(|(key, meaning)| is_value(**meaning) && !key.contains(EACH)).count();
         assert_eq!(catalog.variables.len(), settable);
         assert_eq!(catalog.key_of_variable("NAVVY__GIT__ALLOWED_HOSTS"), Some("git.allowed_hosts"));
         assert_eq!(catalog.key_of_variable("NAVVY__git__ALLOWED_HOSTS"), None);
@@ -129,6 +159,8 @@ mod tests {
             ("slots", Some("worker.slots")),
             ("scheduler.heartbeat", Some("worker.heartbeat")),
             ("colour.of.the.wind", None),
+            ("sources[1].brnch", Some("sources[].branch")),
+            ("sources[1].listen", None),
         ];
         for (key, expected) in keys {
             assert_eq!(catalog.suggest_key(key), expected, "{key}");

@@ -9,12 +9,12 @@ use super::kind::Kind;
 use super::listen::Listen;
 use super::period::Period;
 use super::secret::Secret;
-use super::tree::LogFormat;
+use super::tree::{Followed, ForgeKind, LogFormat};
 
 /// One line of the description, in the order of the source.
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
-    /// A section begins: its dotted key and what it is about.
+    /// A section begins: its dotted key and what it is about. One that may repeat, and its keys, have [`EACH`] in theirs.
     Section { key: String, about: &'static str },
     /// A key: dotted, with its kind and its doc comment.
     Key { key: String, kind: Kind, doc: &'static str },
@@ -47,11 +47,21 @@ leaf! {
     u64 => Kind::Number { max: i64::MAX as u64 },
     Vec<String> => Kind::List,
     LogFormat => Kind::Choice(LogFormat::WORDS),
+    ForgeKind => Kind::Choice(ForgeKind::WORDS),
 }
 
 impl<T: Described> Described for Option<T> {
     fn describe(key: &str, doc: &'static str, out: &mut Vec<Entry>) {
         T::describe(key, doc, out);
+    }
+}
+
+/// Stands for the number of an item in the key of a section that may repeat: `sources[].id`.
+pub(super) const EACH: &str = "[]";
+
+impl Described for Vec<Followed> {
+    fn describe(key: &str, doc: &'static str, out: &mut Vec<Entry>) {
+        Followed::describe(&format!("{key}{EACH}"), doc, out);
     }
 }
 

@@ -9,11 +9,35 @@ use super::problem::{Problem, SettingsError};
 
 /// Variables of other conventions, weaker than `NAVVY__…`: of the runner that Navvy replaces, and of OpenTelemetry.
 /// An empty one counts as absent, as it did there.
-pub(super) const FOREIGN: [(&str, &str); 3] = [
-    ("REGISTRY_HOST", "worker.registry_host"),
-    ("ALLOWED_ORIGINS", "gateway.allowed_origins"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "ops.otlp_endpoint"),
+pub(super) const FOREIGN: [(&str, &str, Form); 4] = [
+    ("REGISTRY_HOST", "worker.registry_host", Form::AsItStands),
+    ("ALLOWED_ORIGINS", "gateway.allowed_origins", Form::AsItStands),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "ops.otlp_endpoint", Form::AsItStands),
+    ("DEPLOY_TIMEOUT", "sync.timeout", Form::Seconds),
 ];
+
+/// Variables of the webhook service that Navvy replaces, which had one repository. The first one makes a source of them, where
+/// the file has none; without it the others say nothing.
+pub(super) const FOREIGN_SOURCE: [(&str, &str); 3] =
+    [("GIT_REPO_URL", "sources[0].repository"), ("GIT_BRANCH", "sources[0].branch"), ("WEBHOOK_SECRET", "sources[0].webhook_secret")];
+
+/// How a variable of another convention is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    AsItStands,
+    /// A time in seconds, without its unit.
+    Seconds,
+}
+
+impl Form {
+    /// The value as we write it.
+    pub(super) fn read(self, value: &str) -> String {
+        match self {
+            Self::Seconds if value.bytes().all(|b| b.is_ascii_digit()) => format!("{value}s"),
+            Self::AsItStands | Self::Seconds => value.to_owned(),
+        }
+    }
+}
 
 /// The variables that settings are read from, for [`super::Layers::env`]: give it `std::env::vars_os()`.
 ///
@@ -25,7 +49,8 @@ pub fn environment(all: impl IntoIterator<Item = (OsString, OsString)>) -> Resul
     for (name, value) in all {
         // What is lost here by the conversion is no name of ours, or becomes an unknown one that is refused later.
         let name = name.to_string_lossy().into_owned();
-        let foreign = FOREIGN.iter().any(|(known, _)| *known == name);
+        let foreign =
+            FOREIGN.iter().map(|(known, ..)| known).chain(FOREIGN_SOURCE.iter().map(|(known, _)| known)).any(|known| *known == name);
         if !foreign && !name.starts_with(VARIABLE_PREFIX) {
             continue;
         }

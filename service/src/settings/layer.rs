@@ -47,6 +47,11 @@ impl Layer {
         self.values.get(key).map(|(_, origin)| origin)
     }
 
+    /// Whether it has a section that may repeat.
+    pub(super) fn has_items(&self) -> bool {
+        self.values.keys().any(|key| key.contains('['))
+    }
+
     /// Takes `key = value` as written at `origin`.
     pub(super) fn put(&mut self, catalog: &Catalog, key: &str, value: ValueKind, origin: Origin) -> Result<(), Problem> {
         match catalog.meaning(key) {
@@ -56,6 +61,12 @@ impl Layer {
                 "is a section",
                 "a section takes keys, not a value",
                 format!("write [{key}] and the keys below it"),
+            )),
+            Some(Meaning::Sections) => Err(Problem::new(
+                format!("{key} ({origin})"),
+                "is a section that may repeat",
+                "each of them takes keys of its own",
+                format!("write [[{key}]] and the keys below it"),
             )),
             Some(Meaning::Value(kind)) => self.put_value(key, kind, value, origin),
             Some(Meaning::FileOfSecret) => self.put_file(key, &value, origin),

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::catalog::{Catalog, VARIABLE_PREFIX, entries};
-use super::describe::Entry;
-use super::environment::FOREIGN;
+use super::catalog::{Catalog, Meaning, VARIABLE_PREFIX, entries};
+use super::describe::{EACH, Entry};
+use super::environment::{FOREIGN, FOREIGN_SOURCE};
 use super::layer::Layer;
 use super::origin::{LayerName, Origin, Row};
 use super::problem::{Problem, SettingsError};
@@ -60,6 +60,7 @@ impl Layers {
             layers.push(file_layer(&catalog, path, &mut problems)?);
         }
         layers.push(foreign_layer(&catalog, &self.env, &mut problems));
+        layers.extend(foreign_source(&catalog, &self.env, &layers, &mut problems));
         layers.push(environment_layer(&catalog, &self.env, &mut problems));
         layers.push(flag_layer(&catalog, &self.flags, &mut problems));
         if !problems.is_empty() {
@@ -90,7 +91,10 @@ impl Loaded {
             Entry::Key { key, .. } => Some(key),
             Entry::Section { .. } => None,
         });
-        keys.map(|key| Row { value: text_at(&tree, &key), origin: self.origin(&key), key }).collect()
+        let (each, plain): (Vec<_>, Vec<_>) = keys.partition(|key| key.contains(EACH));
+        // Item by item, as they stand in the file.
+        let items = (0..self.settings.sources.len()).flat_map(|n| each.iter().map(move |key| key.replace(EACH, &format!("[{n}]"))));
+        plain.into_iter().chain(items).map(|key| Row { value: text_at(&tree, &key), origin: self.origin(&key), key }).collect()
     }
 }
 
@@ -100,7 +104,7 @@ fn strongest<'a>(layers: &'a [Layer], key: &str) -> Option<&'a Origin> {
 
 /// The value at a dotted key of the serialised tree, as one line of text.
 pub(super) fn text_at(tree: &serde_json::Value, key: &str) -> String {
-    let found = tree.pointer(&format!("/{}", key.replace('.', "/")));
+    let found = tree.pointer(&format!("/{}", key.replace(['.', '['], "/").replace(']', "")));
     match found {
         None | Some(serde_json::Value::Null) => String::new(),
         Some(serde_json::Value::String(text)) => text.clone(),
@@ -147,27 +151,61 @@ impl Walk<'_> {
         let sorted: std::collections::BTreeMap<_, _> = table.into_iter().collect();
         for (name, value) in sorted {
             let key = super::describe::join(section, &name);
-            match value.kind {
-                ValueKind::Table(inside) => self.table(&key, inside),
-                leaf => {
-                    let put = self.layer.put(self.catalog, &key, leaf, self.origin.clone());
-                    self.problems.extend(put.err());
+            match (value.kind, self.catalog.meaning(&key)) {
+                (ValueKind::Array(items), Some(Meaning::Sections)) => self.sections(&key, items),
+                (ValueKind::Table(inside), None | Some(Meaning::Section | Meaning::Value(_) | Meaning::FileOfSecret)) => {
+                    self.table(&key, inside);
                 }
+                (leaf, _) => self.leaf(&key, leaf),
             }
         }
+    }
+
+    fn sections(&mut self, section: &str, items: Vec<Value>) {
+        for (n, item) in items.into_iter().enumerate() {
+            let key = format!("{section}[{n}]");
+            match item.kind {
+                ValueKind::Table(inside) if !inside.is_empty() => self.table(&key, inside),
+                // Says that it is a section.
+                other => self.leaf(&key, other),
+            }
+        }
+    }
+
+    fn leaf(&mut self, key: &str, value: ValueKind) {
+        let put = self.layer.put(self.catalog, key, value, self.origin.clone());
+        self.problems.extend(put.err());
     }
 }
 
 fn foreign_layer(catalog: &Catalog, env: &[(String, String)], problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::default();
-    for (name, key) in FOREIGN {
-        let Some((_, value)) = env.iter().find(|(variable, value)| variable == name && !value.is_empty()) else {
-            continue;
-        };
+    for (name, key, form) in FOREIGN {
+        let Some(value) = variable(env, name) else { continue };
         let origin = Origin::new(LayerName::Environment, name);
-        problems.extend(layer.put_text(catalog, key, value, origin).err());
+        problems.extend(layer.put_text(catalog, key, &form.read(value), origin).err());
     }
     layer
+}
+
+/// The source that the variables of the replaced service describe, where no layer below has any.
+fn foreign_source(catalog: &Catalog, env: &[(String, String)], below: &[Layer], problems: &mut Vec<Problem>) -> Option<Layer> {
+    if below.iter().any(Layer::has_items) {
+        return None;
+    }
+    variable(env, FOREIGN_SOURCE[0].0)?;
+    let mut layer = Layer::default();
+    let made_by = || Origin::new(LayerName::Environment, FOREIGN_SOURCE[0].0);
+    problems.extend(layer.put_text(catalog, "sources[0].id", "default", made_by()).err());
+    for (name, key) in FOREIGN_SOURCE {
+        let Some(value) = variable(env, name) else { continue };
+        problems.extend(layer.put_text(catalog, key, value, Origin::new(LayerName::Environment, name)).err());
+    }
+    Some(layer)
+}
+
+fn variable<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    env.iter().find(|(variable, value)| variable == name && !value.is_empty()).map(|(_, value)| value.as_str())
 }
 
 fn environment_layer(catalog: &Catalog, env: &[(String, String)], problems: &mut Vec<Problem>) -> Layer {

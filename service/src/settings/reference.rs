@@ -6,10 +6,10 @@
 use std::fmt::Write;
 
 use super::catalog::{entries, variable};
-use super::describe::Entry;
+use super::describe::{EACH, Entry};
 use super::kind::Kind;
 use super::layers::text_at;
-use super::tree::Settings;
+use super::tree::{Followed, Settings};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -35,20 +35,24 @@ Rules:
   `NAVVY__…__X_FILE`): the path of a file whose content, without one newline at its end, is the value. Both at once, a
   missing file and an empty file are refused.
 - An empty value is refused, except that an empty variable of a list means an empty list.
-- `REGISTRY_HOST`, `ALLOWED_ORIGINS` and `OTEL_EXPORTER_OTLP_ENDPOINT` are read too; `NAVVY__…` is stronger.
+- `REGISTRY_HOST`, `ALLOWED_ORIGINS`, `OTEL_EXPORTER_OTLP_ENDPOINT` and `DEPLOY_TIMEOUT` are read too; `NAVVY__…` is stronger.
+  `GIT_REPO_URL`, `GIT_BRANCH` and `WEBHOOK_SECRET` are read where there is no `[[sources]]`.
+- A section in double brackets may repeat, and stands in the file only: it has no variables and no flags.
 
 `navvy config check` says what is wrong and shows every value with the place it came from.
 ";
 
 /// The page as Markdown.
 pub fn reference_markdown() -> String {
-    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    // One of each section that may repeat, for its defaults.
+    let shown = Settings { sources: vec![Followed::default()], ..Settings::default() };
+    let defaults = serde_json::to_value(shown).unwrap_or_default();
     let mut page = INTRODUCTION.to_owned();
     for entry in entries() {
         match entry {
             Entry::Section { key, about } => heading(&mut page, &key, about),
             Entry::Key { key, kind, doc } => {
-                row(&mut page, &key, kind, (doc, &text_at(&defaults, &key)));
+                row(&mut page, &key, kind, (doc, &text_at(&defaults, &key.replace(EACH, "[0]"))));
             }
         }
     }
@@ -56,7 +60,11 @@ pub fn reference_markdown() -> String {
 }
 
 fn heading(page: &mut String, key: &str, about: &str) {
-    let title = if key.is_empty() { "Top level".to_owned() } else { format!("`[{key}]`") };
+    let title = match key.strip_suffix(EACH) {
+        Some(of) => format!("`[[{of}]]`"),
+        None if key.is_empty() => "Top level".to_owned(),
+        None => format!("`[{key}]`"),
+    };
     let table = "| key | kind | default | meaning | variable |\n|---|---|---|---|---|";
     let _ = write!(page, "\n## {title}\n\n{}\n\n{table}\n", about.trim());
 }
@@ -64,9 +72,10 @@ fn heading(page: &mut String, key: &str, about: &str) {
 fn row(page: &mut String, key: &str, kind: Kind, (doc, default): (&str, &str)) {
     let default = if default.is_empty() { "–".to_owned() } else { format!("`{default}`") };
     let name = key.rsplit('.').next().unwrap_or(key);
-    let (kind, variable) = (kind.word(), variable(key));
+    let kind = kind.word();
+    let variable = if key.contains(EACH) { "–".to_owned() } else { format!("`{}`", variable(key)) };
     let doc = doc.trim().replace('|', "\\|");
-    let _ = writeln!(page, "| `{name}` | {kind} | {default} | {doc} | `{variable}` |");
+    let _ = writeln!(page, "| `{name}` | {kind} | {default} | {doc} | {variable} |");
 }
 
 #[cfg(test)]

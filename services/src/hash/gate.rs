@@ -68,8 +68,11 @@ pub fn compare(remote: Option<&str>, local: &Hashes) -> Gate {
         // The two old kinds look the same. The one that sees more is asked first.
         return equal(&local.v1, Scheme::V1).or_else(|| equal(&local.v0, Scheme::V0)).unwrap_or(Gate::Changed(Changed::Differs));
     }
-    match remote.strip_prefix("v2:") {
-        Some(digits) if is_digits(digits, 64) => equal(&local.v2, Scheme::V2).unwrap_or(Gate::Changed(Changed::Differs)),
+    match remote.split_once(':') {
+        Some(("v2", digits)) if is_digits(digits, 64) => equal(&local.v2, Scheme::V2).unwrap_or(Gate::Changed(Changed::Differs)),
+        // As the replaced service wrote it into `IAC_SOURCE_CONFIG_HASH`.
+        Some(("v1", digits)) if digits == local.v1 => Gate::Unchanged { by: Scheme::V1 },
+        Some(("v1", digits)) if is_digits(digits, LEGACY_DIGITS) => Gate::Changed(Changed::Differs),
         Some(_) | None => Gate::Changed(Changed::Malformed(remote.chars().take(80).flat_map(char::escape_debug).collect())),
     }
 }
@@ -95,6 +98,8 @@ mod tests {
             (Some("43e65c10865d"), Gate::Unchanged { by: Scheme::V0 }),
             (Some("564d81fed17c\n"), Gate::Unchanged { by: Scheme::V1 }),
             (Some("564d81fed17d"), differs.clone()),
+            (Some("v1:564d81fed17c"), Gate::Unchanged { by: Scheme::V1 }),
+            (Some("v1:43e65c10865d"), differs.clone()),
             (Some(ours.as_str()), Gate::Unchanged { by: Scheme::V2 }),
             (Some(&ours.replace("ab", "ac")), differs),
             (Some("v2:abc"), malformed("v2:abc")),

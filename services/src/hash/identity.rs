@@ -3,7 +3,7 @@
 //! The old ones join texts by line breaks, so two different services may have the same one, and keep 48 bits. Ours puts the
 //! length before every field and keeps the whole digest.
 
-use super::VARIABLE;
+use super::{VARIABLE, gate::Scheme};
 use proto::path::RepoPath;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -47,6 +47,17 @@ pub struct Hashes {
     pub v1: String,
     /// Ours: `v2:` and 64 digits. The one that is written.
     pub v2: String,
+}
+
+impl Hashes {
+    /// The one of a scheme, as it is stored.
+    pub fn by(&self, scheme: Scheme) -> &str {
+        match scheme {
+            Scheme::V0 => &self.v0,
+            Scheme::V1 => &self.v1,
+            Scheme::V2 => &self.v2,
+        }
+    }
 }
 
 /// Computes all of them. The order of `built`, `read` and `dependencies` does not matter.

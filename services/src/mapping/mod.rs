@@ -1,8 +1,29 @@
 //! The file `navvy.yaml`: which paths belong to which services, and how a service is synced. Without it the built-in table
 //! decides, which is the layout of the platform that the replaced service knew.
 //!
-//! A section of the file replaces the built-in one; only `projects` is merged by name. Nothing in the file can make a service
-//! of the bootstrap managed: the runner would deploy itself.
+//! ```yaml
+//! version: 1
+//! projects:
+//!   finance_report: {managed: false, reason: its own CI deploys it}
+//! layers:                                     # where `{NN}.{service}` folders are
+//!   - {folder: platform, project: platform}
+//! rules:                                      # the first that matches a changed file counts
+//!   - {paths: ["**/*.md"], then: skip, reason: only documentation}
+//!   - {paths: [libs/**], then: all}
+//!   - {paths: [tools/sso.py], then: {services: [platform/authentik]}}
+//! services:
+//!   platform/authentik:
+//!     after: [platform/postgres]              # synced after it, where both are
+//!     depends_on: [libs/auth/**]              # files outside its folder that it is built from
+//!     requires: [VPS_HOST]
+//!     executor:                               # else the command that the operator configured
+//!       dokploy:
+//!         env: {DATA: "/data/{service}{suffix}"}
+//!         domain: {subdomain: sso, service: server, port: 9000}
+//! ```
+//!
+//! A section of the file replaces the built-in one; only `projects` is merged by name, and the bootstrap's layer stays. Nothing
+//! in the file can make a service of the bootstrap managed: the runner would deploy itself.
 
 mod builtin;
 mod cycle;
@@ -25,6 +46,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const FILE: &str = "navvy.yaml";
 /// The project, and the folder at the root, that is never synced: what the runner itself needs to live.
 pub const BOOTSTRAP: &str = "bootstrap";
+
+/// Problems that are told at once.
+const MOST_TOLD: usize = 20;
 
 /// What a repository says about its services.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,8 +150,13 @@ impl Mapping {
             let message = format!("{} names `{}`, and there is no such service: {advice}", mention.what, mention.service);
             FileProblem { line: mention.place.line, column: mention.place.column, message }
         };
-        let problems: Vec<FileProblem> = self.unknown(known).map(problem).collect();
-        if problems.is_empty() { Ok(()) } else { Err(FileProblems { file: FILE.to_owned(), problems, more: 0 }) }
+        let count = self.unknown(known).count();
+        if count == 0 {
+            return Ok(());
+        }
+        let problems: Vec<FileProblem> = self.unknown(known).take(MOST_TOLD).map(problem).collect();
+        let more = count - problems.len();
+        Err(FileProblems { file: FILE.to_owned(), problems, more })
     }
 
     fn unknown<'a>(&'a self, known: &'a BTreeSet<ServiceId>) -> impl Iterator<Item = &'a Mention> {

@@ -125,6 +125,11 @@ impl Reading {
             }
             layers.push(Layer { folder, project: name.to_owned() });
         }
+        // Known even where the file is silent about it, so that what lies in it is told apart from everything else.
+        let bootstrap = builtin::layers().into_iter().filter(|layer| layer.project == BOOTSTRAP);
+        let silent = |layer: &Layer| layers.iter().all(|given| given.folder != layer.folder);
+        let bootstrap: Vec<Layer> = bootstrap.filter(silent).collect();
+        layers.extend(bootstrap);
         layers
     }
 

@@ -1,6 +1,7 @@
 //! The file as people write it, and everything that is refused, each with its place.
 
 use super::*;
+use proptest::prelude::*;
 use proto::sync::{ComposeTarget, DokployTarget};
 
 const FULL: &str = r#"
@@ -51,7 +52,7 @@ fn the_whole_shape_is_read() {
     assert_eq!(mapping.projects["finance_report"].managed, Some(true));
     assert_eq!(mapping.projects["lab"].reason.as_deref(), Some("a playground"));
     assert_eq!(mapping.projects["bootstrap"].managed, Some(false), "what is not said stays");
-    assert_eq!(mapping.layers.len(), 2);
+    assert_eq!(mapping.layers.iter().map(|layer| layer.project.as_str()).collect::<Vec<_>>(), ["platform", "finance_report", "bootstrap"]);
     let then: Vec<&Then> = mapping.rules.iter().map(|rule| &rule.then).collect();
     assert_eq!(then, [&Then::Skip, &Then::All, &Then::Services(vec![id("platform/authentik")])]);
     assert_eq!(mapping.services[&id("platform/postgres")], Declared::default());
@@ -187,4 +188,48 @@ fn services_that_are_not_there_are_refused_where_they_are_known() {
     let problems = mapping.check_services(&known).unwrap_err().to_string();
     let expected = "navvy.yaml:18:23: a rule names `platform/authentik`, and there is no such service: did you mean `platform/authentic`?";
     assert_eq!(problems, expected);
+}
+
+proptest! {
+    /// Whatever is done to a file, it is read or refused at a place that it has.
+    #[test]
+    fn any_file_is_read_or_refused(at in 0_usize..1600, cut in 0_usize..60, put in "[ -~\n\t\u{e9}*&{}\\[\\]]{0,12}") {
+        let chars: Vec<char> = FULL.chars().collect();
+        let at = at.min(chars.len());
+        let end = (at + cut).min(chars.len());
+        let text: String = chars[..at].iter().copied().chain(put.chars()).chain(chars[end..].iter().copied()).collect();
+        if let Err(problems) = parse(FILE, &text) {
+            prop_assert!(!problems.problems.is_empty() && problems.problems.len() <= 20);
+            let lines = text.lines().count() as u32 + 1;
+            for problem in &problems.problems {
+                prop_assert!(problem.line <= lines, "{problem:?}");
+                prop_assert!(!problem.message.is_empty() && problem.message.chars().count() <= 600, "{problem:?}");
+                prop_assert!(!problem.message.contains('\n'), "{problem:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn long_names_make_short_problems() {
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("{long}: 1\n{long}: 2\n"),
+        format!("version: 1\n{long}: 2\n"),
+        format!("version: 1\nservices: {{{long}: {{}}}}\n"),
+        format!("version: {long}: x\n"),
+    ] {
+        let problems = parse(FILE, &text).unwrap_err().to_string();
+        assert!(problems.len() < 1000, "{}", problems.len());
+    }
+}
+
+/// The example of the module's own documentation is a good file.
+#[test]
+fn the_documented_example_is_read() {
+    let text = include_str!("mod.rs");
+    let example: Vec<&str> = text.lines().skip_while(|line| *line != "//! ```yaml").skip(1).take_while(|line| *line != "//! ```").collect();
+    let yaml = example.iter().map(|line| line.strip_prefix("//! ").unwrap()).collect::<Vec<_>>().join("\n");
+    let mapping = parse(FILE, &yaml).unwrap();
+    assert_eq!((mapping.rules.len(), mapping.services.len()), (3, 1));
 }

@@ -29,6 +29,9 @@ impl<'a> Admission<'a> {
             return Err(format!("only for production, and this is {}", self.question.environment));
         }
         let mut executor = declared.map_or(Executor::Command, |declared| declared.executor.clone());
+        if executor == Executor::Command {
+            self.not_bootstraps_task(&found.task)?;
+        }
         if !declared.is_some_and(|declared| declared.names_file)
             && let Some(native) = native(&mut executor)
         {
@@ -53,6 +56,15 @@ impl<'a> Admission<'a> {
         // A reason of the mapping is about a project that is not synced. One that says "managed" has met the operator's list.
         let by_operator = || format!("the project {project} is not managed here: the operator adds it to the projects of this source");
         Err(if said.and_then(|said| said.managed) == Some(true) { by_operator() } else { reason().unwrap_or_else(by_operator) })
+    }
+
+    /// A task of the bootstrap is not run under another service's name either.
+    fn not_bootstraps_task(&self, task: &str) -> Result<(), String> {
+        let bootstrap = self.question.layout.services.iter().filter(|(id, _)| id.project() == BOOTSTRAP);
+        match bootstrap.map(|(id, found)| (id, &found.task)).find(|(_, of_bootstrap)| *of_bootstrap == task) {
+            Some((id, _)) => Err(format!("its task {task} is that of {id}, which is deployed by hand: give it a `task` of its own")),
+            None => Ok(()),
+        }
     }
 
     fn found(&self, id: &ServiceId) -> Result<&'a Found, String> {

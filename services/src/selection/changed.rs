@@ -1,13 +1,16 @@
 //! What changed files lead to. For each file: a rule that says `skip` ends it; else the service whose folder it lies in, every
 //! service that depends on it, and what the first rule that matches says, all count.
 
-use super::{ChangedFile, Findings, Question, TooManyGlobs, admit::Admission};
+use super::{
+    ChangedFile, Findings, Question, TooManyGlobs,
+    admit::Admission,
+    globs::{Globs, Owner},
+};
 use crate::{
     layout::{ancestors, is_marker, service_of, split},
     mapping::{self, Rule, Then},
     told::{self, Files},
 };
-use globset::{Candidate, GlobSet, GlobSetBuilder};
 use proto::{
     path::RepoPath,
     sync::{Executor, ServiceId, Skipped},
@@ -40,17 +43,10 @@ enum Unowned {
     Folder(String),
 }
 
-/// What a glob belongs to.
-enum Owner<'a> {
-    Rule(usize),
-    Dependency(&'a ServiceId, &'a str),
-}
-
 struct Changes<'a> {
     question: &'a Question<'a>,
     admission: &'a Admission<'a>,
-    globs: GlobSet,
-    owners: Vec<Owner<'a>>,
+    globs: Globs<'a>,
     /// Services by their folder; more than one where folders are declared.
     by_dir: HashMap<&'a str, Vec<&'a ServiceId>>,
     /// Folders of services that are not there any more, with what they were.
@@ -69,12 +65,10 @@ pub(super) fn findings(
     let mut files: Vec<&ChangedFile> = files.iter().collect();
     files.sort_unstable();
     files.dedup_by(|a, b| a.path == b.path);
-    let (globs, owners) = globs(question)?;
     let mut changes = Changes {
         question,
         admission,
-        globs,
-        owners,
+        globs: Globs::of(question)?,
         by_dir: by_dir(question),
         gone: gone(question, &files),
         causes: BTreeMap::new(),
@@ -85,27 +79,6 @@ pub(super) fn findings(
         changes.look_at(file);
     }
     Ok((changes.into_findings(), files.len()))
-}
-
-fn globs<'a>(question: &'a Question<'a>) -> Result<(GlobSet, Vec<Owner<'a>>), TooManyGlobs> {
-    let (mut builder, mut owners) = (GlobSetBuilder::new(), Vec::new());
-    for (at, rule) in question.mapping.rules.iter().enumerate() {
-        for pattern in &rule.paths {
-            builder.add(pattern.glob().clone());
-            owners.push(Owner::Rule(at));
-        }
-    }
-    let declared = question.mapping.services.iter().map(|(id, declared)| (id, &declared.depends_on));
-    for (id, patterns) in declared.chain(&question.manifest.depends_on) {
-        if question.layout.services.contains_key(id) {
-            for pattern in patterns {
-                builder.add(pattern.glob().clone());
-                owners.push(Owner::Dependency(id, pattern.as_str()));
-            }
-        }
-    }
-    let set = builder.build().map_err(|_| TooManyGlobs(owners.len()))?;
-    Ok((set, owners))
 }
 
 fn by_dir<'a>(question: &Question<'a>) -> HashMap<&'a str, Vec<&'a ServiceId>> {
@@ -142,14 +115,17 @@ fn gone(question: &Question<'_>, files: &[&ChangedFile]) -> HashMap<String, Serv
 impl Changes<'_> {
     fn look_at(&mut self, file: &ChangedFile) {
         let path = file.path.as_str();
-        let matches = self.globs.matches_candidate(&Candidate::new(path));
-        let rule = matches
-            .iter()
-            .filter_map(|at| match self.owners.get(*at) {
-                Some(Owner::Rule(rule)) => Some(*rule),
-                Some(Owner::Dependency(..)) | None => None,
-            })
-            .min();
+        let matching = self.globs.matching(path);
+        let of_rule = |owner: &&Owner<'_>| match owner {
+            Owner::Rule(at) => Some(*at),
+            Owner::Dependency(..) => None,
+        };
+        let rule = matching.iter().filter_map(of_rule).min();
+        let of_dependency = |owner: &&Owner<'_>| match owner {
+            Owner::Rule(_) => None,
+            Owner::Dependency(id, glob) => Some(((*id).clone(), Cause::DependsOn((*glob).to_owned()))),
+        };
+        let dependencies: Vec<(ServiceId, Cause)> = matching.iter().filter_map(of_dependency).collect();
         let mut owned = match rule.and_then(|at| Some((at, self.question.mapping.rules.get(at)?))) {
             Some((at, Rule { then: Then::Skip, .. })) => return self.leave(Unowned::Rule(at), path),
             Some((at, Rule { then: Then::All, .. })) => {
@@ -165,12 +141,9 @@ impl Changes<'_> {
             }
             None => false,
         };
-        for at in matches {
-            if let Some(Owner::Dependency(id, glob)) = self.owners.get(at) {
-                let (id, cause) = ((*id).clone(), Cause::DependsOn((*glob).to_owned()));
-                self.cause(&id, cause, path);
-                owned = true;
-            }
+        owned |= !dependencies.is_empty();
+        for (id, cause) in dependencies {
+            self.cause(&id, cause, path);
         }
         owned |= self.own_folder(path);
         owned |= path == mapping::FILE && self.of_mapping(path);

@@ -6,8 +6,11 @@
 
 mod admit;
 mod changed;
+mod globs;
 mod order;
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;
 
@@ -111,8 +114,9 @@ pub fn select(question: Question<'_>) -> Result<Selection, TooManyGlobs> {
     skipped.sort_by(|a, b| (&a.what, &a.reason).cmp(&(&b.what, &b.reason)));
     let skipped = told::capped(skipped, MOST_SKIPPED, |more| Skipped { what: format!("{more} more"), reason: "not listed".to_owned() });
     let notes = notes(&question);
+    let known = question.layout.services.keys().filter(|id| admission.managed(id.project()).is_ok()).cloned().collect();
     let Question { commit, generation, compared, in_force, .. } = question;
-    Ok(Selection { commit, generation, compared, changed_files: changed_files as u32, services, skipped, mapping: in_force, notes })
+    Ok(Selection { commit, generation, compared, changed_files: changed_files as u32, services, skipped, known, mapping: in_force, notes })
 }
 
 fn named(names: &[ServiceId]) -> Findings {

@@ -1,8 +1,7 @@
-//! Selections: the seed's table, rules, names, and what must hold of every selection.
+//! Selections: the table of the replaced service, rules and names.
 
 use super::*;
 use crate::{manifest, mapping};
-use proptest::prelude::*;
 use std::fmt::Write as _;
 
 const TREE: [&str; 10] = [
@@ -18,12 +17,12 @@ const TREE: [&str; 10] = [
     "libs/a.py",
 ];
 
-struct Ask<'a> {
-    tree: &'a [&'a str],
-    mapping: &'a str,
-    manifest: &'a str,
-    environment: &'a str,
-    projects: &'a [&'a str],
+pub(super) struct Ask<'a> {
+    pub(super) tree: &'a [&'a str],
+    pub(super) mapping: &'a str,
+    pub(super) manifest: &'a str,
+    pub(super) environment: &'a str,
+    pub(super) projects: &'a [&'a str],
 }
 
 impl Default for Ask<'_> {
@@ -33,7 +32,7 @@ impl Default for Ask<'_> {
 }
 
 impl Ask<'_> {
-    fn select(&self, wanted: Wanted<'_>) -> Selection {
+    pub(super) fn select(&self, wanted: Wanted<'_>) -> Selection {
         let text = if self.mapping.is_empty() { None } else { Some(self.mapping) };
         let (mapping, in_force) = mapping::mapping_in_force(text, None).unwrap();
         let manifest = if self.manifest.is_empty() { Manifest::default() } else { manifest::parse(manifest::FILE, self.manifest).unwrap() };
@@ -143,13 +142,23 @@ fn the_bootstrap_is_never_synced() {
 }
 
 #[test]
+fn a_task_of_the_bootstrap_is_not_run_under_another_name() {
+    let mapping = "version: 1\nlayers: [{folder: platform, project: platform}]\nservices: {platform/redis: {task: iac-runner.sync}, platform/postgres: {task: vault.sync, executor: dokploy}}\n";
+    let why = "its task iac-runner.sync is that of bootstrap/iac-runner, which is deployed by hand: give it a `task` of its own";
+    assert_eq!(
+        Ask { mapping, ..Ask::default() }.named(&["platform/redis", "platform/postgres"]),
+        format!("+ platform/postgres: named\n- platform/redis: {why}\n")
+    );
+}
+
+#[test]
 fn names_that_are_unknown_are_told() {
     let expected = "+ platform/redis: named\n- platform/postgre: no such service: did you mean `platform/postgres`?\n\
         - platform/x: no such service in this commit\n";
     assert_eq!(Ask::default().named(&["platform/x", "platform/redis", "platform/postgre", "platform/redis"]), expected);
 }
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 version: 1
 rules:
   - {paths: ["**/*.md"], then: skip, reason: only documentation}
@@ -287,59 +296,4 @@ fn a_mapping_that_is_not_in_force_is_noted() {
     .unwrap();
     assert_eq!((selection.mapping, selection.commit), (in_force, commit));
     assert!(selection.notes[0].contains("navvy.yaml:1:1: bad"), "{:?}", selection.notes);
-}
-
-/// A hundred thousand files over two hundred services with globs of their own make a short answer.
-#[test]
-fn a_huge_push_makes_a_short_list() {
-    let tree: Vec<String> = (0..200).map(|number| format!("platform/1.s{number}/compose.yaml")).collect();
-    let tree: Vec<&str> = tree.iter().map(String::as_str).collect();
-    let mut mapping = "version: 1\nrules: [{paths: ['**/*.md'], then: skip}]\nservices:\n".to_owned();
-    for number in 0..200 {
-        writeln!(mapping, "  platform/s{number}: {{depends_on: ['libs/l{number}/**', '**/x{number}*.p?', 'lib?/{{a,b}}{number}/**/y*']}}")
-            .unwrap();
-    }
-    let ask = Ask { tree: &tree, mapping: &mapping, ..Ask::default() };
-    let files: Vec<ChangedFile> = (0..100_000)
-        .map(|number| {
-            let path = match number % 5 {
-                0 => format!("folder{number}/a.txt"),
-                1 => format!("libs/l{}/f{number}", number % 200),
-                2 => format!("platform/1.s{}/{number}", number % 199),
-                3 => format!("docs/{number}.md"),
-                _ => format!("some/x{}{number}.py", number % 50),
-            };
-            ChangedFile { path, removed: number % 7 == 0 }
-        })
-        .collect();
-    let selection = ask.select(Wanted::Changed(&files));
-    assert_eq!((selection.changed_files, selection.services.len()), (100_000, 200));
-    assert!(selection.skipped.len() <= 101, "{}", selection.skipped.len());
-    assert!(selection.skipped.iter().any(|skipped| skipped.reason == "not listed"));
-    assert!(serde_json::to_vec(&selection).unwrap().len() < 512 * 1024);
-}
-
-proptest! {
-    #[test]
-    fn the_order_and_repeats_of_files_do_not_count(
-        numbers in prop::collection::vec((0_usize..12, any::<bool>()), 0..20),
-        turn in 0_usize..20,
-    ) {
-        let paths = ["libs/a", "libs/sso/b", "x.md", "tools/r.py", "docs/a", "root", "navvy.yaml", "platform/01.postgres/x", "platform/08.redis/deploy.py",
-            "platform/02.redis/deploy.py", "bootstrap/x", "finance/y"];
-        let files: Vec<ChangedFile> = numbers.iter().map(|(at, removed)| ChangedFile { path: paths[*at].to_owned(), removed: *removed }).collect();
-        let mut turned = [files.clone(), files.clone()].concat();
-        let turn = turn.min(turned.len());
-        turned.rotate_left(turn);
-        let ask = Ask { mapping: RULES, environment: "production", ..Ask::default() };
-        let selection = ask.select(Wanted::Changed(&files));
-        prop_assert_eq!(&selection, &ask.select(Wanted::Changed(&turned)));
-        // Nothing is lost silently: whatever was asked led to something, and no service is on both lists.
-        prop_assert_eq!(files.is_empty(), selection.services.is_empty() && selection.skipped.is_empty());
-        for selected in &selection.services {
-            prop_assert!(!selected.reasons.is_empty());
-            prop_assert!(selection.skipped.iter().all(|skipped| skipped.what != selected.service.to_string()));
-            prop_assert_ne!(selected.service.project(), "bootstrap");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use super::{
     problem::{FileProblem, FileProblems},
     tree::{Key, Kind, Node, Place},
 };
-use crate::spelling::nearest;
+use crate::{spelling::nearest, told};
 use std::{fmt::Display, str::FromStr};
 
 /// Problems of a file that are told; the rest is counted.
@@ -23,7 +23,7 @@ impl Problems {
     }
 
     pub(crate) fn add(&mut self, place: Place, message: impl Into<String>) {
-        self.found.push(FileProblem { line: place.line, column: place.column, message: message.into() });
+        self.found.push(FileProblem { line: place.line, column: place.column, message: told::line(&message.into()) });
     }
 
     /// The value, unless something is wrong.
@@ -120,7 +120,7 @@ impl Problems {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("it may be one of {}", known.join(", ")),
                 };
-                let name: String = key.name.chars().take(80).flat_map(char::escape_debug).collect();
+                let name = told::path(&key.name);
                 self.add(key.place, format!("{what} has no field `{name}`: {advice}"));
             }
         }

@@ -1,6 +1,7 @@
 //! The tree, and how a text becomes one.
 
 use super::problem::{FileProblem, FileProblems};
+use crate::told;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 use std::fmt;
@@ -109,7 +110,7 @@ pub(crate) fn parse(file: &str, text: &str, most: usize) -> Result<Node, FilePro
             formatter: &formatter,
             snippets: serde_saphyr::SnippetMode::Off,
         });
-        refused(place.line, place.column, rendered.trim().to_owned())
+        refused(place.line, place.column, told::line(rendered.trim()))
     })
 }
 

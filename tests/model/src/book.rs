@@ -214,6 +214,8 @@ impl Book {
                 Some(Work::Apply { plan: sample::number(&plan.plan_sha256), commit: sample::number(plan.commit.as_str()) })
             }
             message::Work::Probe { .. } | message::Work::Shell { .. } => None,
+            // Nor is any run of the model one of syncs.
+            message::Work::Select { .. } | message::Work::Release { .. } | message::Work::Sync { .. } => None,
         }
     }
 
@@ -269,6 +271,7 @@ fn word(refusal: &Refusal) -> No {
         | Refusal::PlanChanged
         | Refusal::TooSoon
         | Refusal::OtherCommit
+        | Refusal::NotNewer
         | Refusal::NothingDue => No::Other,
     }
 }

@@ -51,7 +51,7 @@ impl Facts {
             commit: run.commit.as_ref().map(|commit| sample::number(commit.as_str())),
             gate: run.jobs.iter().find_map(|job| job.gate.as_ref()).map(|gate| gate.state),
             cancelled: run.cancel.is_some(),
-            was_unknown: run.evidence.is_some(),
+            was_unknown: !run.evidence.is_empty(),
             resolved: run.resolution.is_some(),
             outstanding: due(run::outstanding(run)),
         }
@@ -97,6 +97,8 @@ pub fn due(effects: Vec<Effect>) -> Vec<Due> {
             force: signal.mode == proto::message::StopMode::Kill,
         }),
         Effect::DeleteSecrets { .. } => None,
+        // Of runs of syncs only.
+        Effect::Note(_) => None,
     };
     effects.into_iter().filter_map(word).collect()
 }

@@ -96,6 +96,8 @@ fn event_breaks(broken: &mut Broken, before: &Facts, (what, late): (In, bool), e
                 JobKind::TerraformPlan => after.plan.is_some_and(|(_, commit)| Some(commit) == after.commit),
                 JobKind::TerraformApply | JobKind::Shell => done.effects,
                 JobKind::Approval | JobKind::Probe => true,
+                // No run of the model is one of syncs.
+                JobKind::Select | JobKind::Release | JobKind::Sync => false,
             };
             let said = matches!(what, In::Report { told: Told::Empty, .. });
             broken.add(Rule::NoFalseSuccess, !believable || said);
@@ -107,6 +109,9 @@ fn event_breaks(broken: &mut Broken, before: &Facts, (what, late): (In, bool), e
         // No run of the model has orders.
         Event::JobTimedOut { .. } | Event::OrdersSkipped { .. } | Event::OrdersCancelled { .. } => {}
         Event::TimeLimitReached | Event::OrderTold { .. } => {}
+        // None is one of syncs.
+        Event::JobLocked { .. } | Event::SyncPlanned { .. } | Event::ReleaseMade { .. } => {}
+        Event::ServiceSynced { .. } | Event::JobSuperseded { .. } => {}
     }
 }
 

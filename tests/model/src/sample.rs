@@ -79,7 +79,8 @@ pub(crate) fn input(what: In) -> Option<Input> {
     let attempt = |id: Id| AttemptNo(u32::from(id.attempt));
     Some(match what {
         In::Accept | In::Again => return None,
-        In::Granted => Input::LocksGranted,
+        // All that the run wants: a set is granted whole.
+        In::Granted => Input::LocksGranted { keys: Vec::new() },
         In::Begin { id, worker: w, nonce: n } => Input::Begin { job: job(id), attempt: attempt(id), worker: worker(w), nonce: nonce(n) },
         In::Start { id, worker: w, nonce: n } => {
             Input::StartEffects { job: job(id), attempt: attempt(id), worker: worker(w), nonce: nonce(n), serial_before: None }
@@ -89,7 +90,7 @@ pub(crate) fn input(what: In) -> Option<Input> {
         In::Approve { plan } => Input::Approve { by: by(), plan_sha256: Some(digest(plan)) },
         In::Reject => Input::Reject { by: by() },
         In::Cancel { force } => Input::Cancel { by: by(), force },
-        In::Resolve { succeeded } => Input::Resolve { by: by(), succeeded, reason: "looked".to_owned() },
+        In::Resolve { succeeded } => Input::Resolve { by: by(), job: None, succeeded, reason: "looked".to_owned() },
         In::Tick => Input::Tick,
     })
 }

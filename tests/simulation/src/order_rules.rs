@@ -144,6 +144,11 @@ pub(crate) fn before(core: &Core, oracle: &mut Oracle, (run, changed_at): (&Run,
                 format!("I10: {id} waited for a place until its time was over, and all were free")
             });
         }
+        Event::JobLocked { .. }
+        | Event::SyncPlanned { .. }
+        | Event::ReleaseMade { .. }
+        | Event::ServiceSynced { .. }
+        | Event::JobSuperseded { .. } => oracle.violated(format!("O6: {id} is a run of orders, and was decided on as one of syncs")),
         Event::Accepted { .. }
         | Event::LocksGranted
         | Event::ApprovalOpened { .. }
@@ -235,6 +240,7 @@ pub(crate) fn after(core: &Core, oracle: &mut Oracle, run: &Run) {
                 | JobState::Succeeded
                 | JobState::Failed
                 | JobState::TimedOut
+                | JobState::Superseded
                 | JobState::Cancelled,
             )
             | None => {}

@@ -95,14 +95,14 @@ pub(super) async fn listening<T, F: Future<Output = T>>(stage: &mut Stage, work:
 pub(super) type Says = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The first commit told binds the run: every later attempt uses it. What is not stored is not used.
-async fn bind(stage: &Stage, commit: &CommitId) -> Result<(), AttemptOutcome> {
+pub(super) async fn bind(stage: &Stage, commit: &CommitId) -> Result<(), AttemptOutcome> {
     stage.pin(commit.clone()).await.map_err(|error| {
         tracing::warn!(attempt = %stage.folder.id, %error, "the commit could not be told");
         AttemptOutcome::NotStarted { reason: "the commit could not be bound to the run: the message layer did not answer".to_owned() }
     })
 }
 
-fn clone_failed(stage: &mut Stage, error: &GitError) -> AttemptOutcome {
+pub(super) fn clone_failed(stage: &mut Stage, error: &GitError) -> AttemptOutcome {
     let message = stage.masked(&format!("Git clone failed: {error}"));
     stage.narrate(&message);
     AttemptOutcome::Failed {

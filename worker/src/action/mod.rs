@@ -93,8 +93,9 @@ pub(crate) async fn perform(stage: &mut Stage, work: &Work, secrets: Secrets) ->
         (Work::Shell { spec }, Secrets::Order(bundle)) => shell::perform(stage, spec, *bundle).await,
         (Work::TerraformPlan { spec, commit }, Secrets::Run(secrets)) => terraform::plan(stage, spec, commit.clone(), *secrets).await,
         (Work::TerraformApply { spec, plan }, Secrets::Run(secrets)) => terraform::apply(stage, spec, plan, *secrets).await,
-        (Work::Select { spec, commit, last_good }, Secrets::Run(secrets)) => {
-            sync::select(stage, spec, commit.clone(), last_good.as_deref(), *secrets).await
+        (Work::Select { spec, commit, last_good, since }, Secrets::Run(secrets)) => {
+            let known = sync::Known { last_good: last_good.as_deref(), since: since.as_ref() };
+            sync::select(stage, spec, commit.clone(), known, *secrets).await
         }
         (Work::Release { spec, commit, run }, Secrets::Run(secrets)) => sync::release(stage, spec, commit, *run, *secrets).await,
         (Work::Sync { sync, last }, Secrets::Run(secrets)) => sync::perform(stage, sync, last.as_deref(), *secrets).await,

@@ -48,8 +48,20 @@ impl Entry {
         Store::new(self.dir.join("tip.git"), &self.url)
     }
 
-    pub(super) fn full(&self) -> Store {
+    fn full(&self) -> Store {
         Store::new(self.dir.join("full.git"), &self.url)
+    }
+
+    /// The store with all branches and tags, and the one with single commits.
+    pub(super) fn stores(&self) -> (Store, Store) {
+        (self.full(), self.tip())
+    }
+
+    /// All branches and tags, and the commit alone where none of them leads to it.
+    pub(super) async fn obtain_history(&self, mut with: Exchange<'_, '_>, id: &CommitId, hint: Option<&GitRef>) -> Result<(), GitError> {
+        let lock = self.hold(Hold::Change, with.remote.settings()).await?;
+        self.everything(&mut with, &lock, hint).await?;
+        self.bring(&mut with, &lock, id, hint).await.map(|_| ())
     }
 
     /// Marks a server that does not give commits by id, so that it is not asked each time.
@@ -125,7 +137,18 @@ impl Entry {
     /// All branches and tags of the server with their history, and `hint` if it lies elsewhere.
     pub(super) async fn bring_everything(&self, mut with: Exchange<'_, '_>, hint: Option<&GitRef>) -> Result<(), GitError> {
         let lock = self.hold(Hold::Change, with.remote.settings()).await?;
-        self.fetch(&mut with, &lock, &self.full(), &Want::Everything(hint)).await.map(drop)
+        self.everything(&mut with, &lock, hint).await
+    }
+
+    async fn everything(&self, with: &mut Exchange<'_, '_>, lock: &FileLock, hint: Option<&GitRef>) -> Result<(), GitError> {
+        let existed = self.tip().exists() || self.full().exists();
+        match self.fetch(with, lock, &self.full(), &Want::Everything(hint)).await {
+            Err(error) if existed && may_be_the_cache(&error) => {
+                self.start_afresh(&error, with).await?;
+                self.fetch(with, lock, &self.full(), &Want::Everything(hint)).await.map(drop)
+            }
+            other => other.map(drop),
+        }
     }
 
     async fn look_up(&self, with: &mut Exchange<'_, '_>, lock: &FileLock, prefix: &str) -> Result<Vec<CommitId>, GitError> {

@@ -6,11 +6,11 @@
 //! Which paths inside a checkout a job may use is decided in [`crate::confine`], not here.
 //!
 //! The map: `address` says which machines may be reached, `login` carries credentials, `command` runs git, `remote` asks
-//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `ancestry` says which commit comes after
-//! which, `checkout` writes files. `modules` lends the credentials to a git that somebody else starts.
+//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `history` tells what changed between two
+//! and which comes after which, `tags` reads and makes tags, `checkout` writes files. `modules` lends the credentials to a git
+//! that somebody else starts.
 
 mod address;
-mod ancestry;
 pub mod askpass;
 mod cache;
 mod checkout;
@@ -19,6 +19,7 @@ mod command;
 mod entry;
 mod error;
 mod eviction;
+mod history;
 mod identity;
 mod lines;
 mod login;
@@ -28,13 +29,16 @@ mod redact;
 mod remote;
 mod resolve;
 mod store;
+mod tags;
 
 pub use cache::Cache;
 pub use checkout::Checkout;
 pub use error::GitError;
 pub use eviction::Evicted;
+pub use history::{History, Paths};
 pub use modules::ModuleLogin;
 pub use resolve::Resolved;
+pub use tags::{NewTag, Pushed, TagFound};
 
 use proto::git::{AllowedHosts, GitUrl};
 use proto::terraform::GitAuth;

@@ -7,6 +7,7 @@ use super::login::{Login, TOKEN_USER, authority};
 use super::redact::Redactor;
 use super::resolve::{RemoteRef, parse_refs};
 use super::store::Store;
+use super::tags::Pushed;
 use super::{GitError, Settings, Sink, Source};
 use crate::file_lock::FileLock;
 use proto::git::{CommitId, GitRef, Scheme};
@@ -132,6 +133,24 @@ impl<'a> Remote<'a> {
         Err(self.failure("fetching", &ended.last))
     }
 
+    /// Pushes one reference that the server must not have yet. The caller holds `lock` for changing the store.
+    pub(super) async fn push(&self, store: &Store, refspec: &str, lock: &FileLock, sink: &mut Sink<'_>) -> Result<Pushed, GitError> {
+        let mut command = self.git();
+        let mut directory = OsString::from("--git-dir=");
+        directory.push(store.path());
+        command.arg(directory);
+        command.args(["push", "--porcelain", "--no-verify", "--no-recurse-submodules", "--"]).arg(&self.address).arg(refspec);
+        command.stdin(lock.as_stdin().map_err(GitError::storage("share the lock of", store.path()))?);
+        let ended = self.run(command, "pushing", None, sink).await?;
+        if ended.success {
+            return Ok(Pushed::Made);
+        }
+        match refused(&String::from_utf8_lossy(&ended.stdout)) {
+            Some(pushed) => Ok(pushed),
+            None => Err(self.failure("pushing", &ended.last)),
+        }
+    }
+
     fn git(&self) -> Command {
         let scheme = self.source.url.scheme();
         let mut command = git(self.settings, Some(scheme));
@@ -170,6 +189,18 @@ impl<'a> Remote<'a> {
         };
         classify(&subject, last)
     }
+}
+
+/// What `git push --porcelain` says of a reference that was not taken: `!`, the reference, and the reason in brackets.
+fn refused(output: &str) -> Option<Pushed> {
+    let line = output.lines().find(|line| line.starts_with('!'))?;
+    let why = line.rsplit('\t').next().unwrap_or_default().trim();
+    // By git itself, which saw it in the server's list; by the server, to which somebody was faster.
+    let exists = ["already exists", "failed to update ref", "cannot lock ref", "reference already exists", "stale info"];
+    if exists.iter().any(|word| why.contains(word)) {
+        return Some(Pushed::Exists);
+    }
+    Some(Pushed::Declined { why: why.chars().filter(|c| !c.is_control()).take(200).collect() })
 }
 
 /// The address for git's argv, put together from the checked parts: what was checked is what git reads.

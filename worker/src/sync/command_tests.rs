@@ -36,7 +36,7 @@ pub(crate) fn sync(executor: Executor) -> ServiceSync {
 
 fn variables(pairs: &[(&str, &str)]) -> Variables {
     let secrets = pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
-    Variables::new([], secrets, &settings::Sync::default())
+    Variables::new([], secrets, &settings::WorkerSync::default())
 }
 
 fn prepared(sync: &ServiceSync, variables: &Variables) -> Result<RunnerSpec, Failure> {

@@ -31,7 +31,7 @@ pub const RESULT: &str = "NAVVY_RESULT";
 
 impl Variables {
     /// Puts together what is passed on, the secrets file and the settings.
-    pub fn new(passed: impl IntoIterator<Item = (String, String)>, secrets: BTreeMap<String, Secret>, sync: &settings::Sync) -> Self {
+    pub fn new(passed: impl IntoIterator<Item = (String, String)>, secrets: BTreeMap<String, Secret>, sync: &settings::WorkerSync) -> Self {
         let mut all: BTreeMap<String, Secret> = passed.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         all.extend(secrets);
         let set = [(INTERNAL_DOMAIN, &sync.internal_domain), (VAULT_ADDR, &sync.vault_addr), (DOKPLOY_URL, &sync.dokploy_url)];

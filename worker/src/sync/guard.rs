@@ -64,13 +64,13 @@ mod tests {
         let mut sync = sync(Executor::Command);
         sync.service.requires = ["VPS_HOST", "INTERNAL_DOMAIN", "DATA_PATH"].map(str::to_owned).to_vec();
         let known = BTreeMap::from([("VPS_HOST".to_owned(), proto::Secret::new("h0st")), ("DATA_PATH".to_owned(), proto::Secret::new(""))]);
-        let settings = service::settings::Sync::default();
+        let settings = service::settings::WorkerSync::default();
         let failure = requirements(&sync, &Variables::new([], known.clone(), &settings)).unwrap_err();
         assert!(
             failure.kind == "missing_environment" && failure.message.contains("INTERNAL_DOMAIN, DATA_PATH have no value"),
             "{failure:?}"
         );
-        let settings = service::settings::Sync { internal_domain: Some("example.com".to_owned()), ..settings };
+        let settings = service::settings::WorkerSync { internal_domain: Some("example.com".to_owned()), ..settings };
         let passed = [("DATA_PATH".to_owned(), "/data".to_owned()), ("VPS_HOST".to_owned(), "other".to_owned())];
         let mut secrets = known;
         secrets.remove("DATA_PATH");
@@ -89,6 +89,7 @@ mod tests {
             environment: sync.environment.clone(),
             source: sync.source.clone(),
             commit: commit.map(|commit| commit.parse().unwrap()),
+            told: Vec::new(),
             git_ref: None,
             tag: None,
             action: None,

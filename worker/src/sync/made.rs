@@ -235,10 +235,10 @@ mod tests {
     }
 
     fn variables() -> Variables {
-        let settings = service::settings::Sync {
+        let settings = service::settings::WorkerSync {
             internal_domain: Some("example.com".to_owned()),
             vault_addr: Some("https://vault.example.com".to_owned()),
-            ..service::settings::Sync::default()
+            ..service::settings::WorkerSync::default()
         };
         Variables::new([], BTreeMap::new(), &settings)
     }

@@ -91,7 +91,7 @@ impl Host {
     ///
     /// # Errors
     /// Says what the operator has to do.
-    pub fn of(settings: &settings::Sync, named: Option<&str>, search_path: &str) -> Result<Self, NoHost> {
+    pub fn of(settings: &settings::WorkerSync, named: Option<&str>, search_path: &str) -> Result<Self, NoHost> {
         let first = settings.ssh_hosts.first().ok_or(NoHost::NotSetUp)?;
         let host = named.unwrap_or(first);
         if !settings.ssh_hosts.iter().any(|allowed| allowed == host) {
@@ -332,12 +332,12 @@ mod tests {
         std::fs::write(&key, "x").unwrap();
         let mode = |mode: u32| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
         mode(0o600);
-        let none = settings::Sync::default();
-        let some = settings::Sync {
+        let none = settings::WorkerSync::default();
+        let some = settings::WorkerSync {
             ssh_hosts: vec!["vps.example:2222".to_owned(), "other".to_owned()],
             ssh_key_file: Some(key.clone()),
             ssh_known_hosts_file: Some(dir.path().join("hosts")),
-            ..settings::Sync::default()
+            ..settings::WorkerSync::default()
         };
         assert_eq!(Host::of(&none, None, "").map(|host| host.name).unwrap_err(), NoHost::NotSetUp);
         assert_eq!(Host::of(&some, None, "").map(|host| (host.name, host.port)), Ok(("vps.example".to_owned(), Some(2222))));

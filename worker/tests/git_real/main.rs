@@ -3,6 +3,7 @@
 //! Needs git, ssh, sshd and python3 on the machine; everything runs on loopback ports and in temporary directories.
 
 mod cached;
+mod history;
 mod hostile;
 mod over_http;
 mod over_https;

@@ -63,7 +63,7 @@ impl SyncStory {
             sync: &self.sync,
             checkout: &self.dir.path().join("checkout"),
             scratch: &self.dir.path().join("scratch"),
-            variables: &Variables::new([], secrets, &settings::Sync::default()),
+            variables: &Variables::new([], secrets, &settings::WorkerSync::default()),
             search_path: "/usr/bin:/bin",
             traceparent: None,
             bounds: &bounds,

@@ -66,7 +66,7 @@ impl Floor for Attempt<'_> {
 
 pub(crate) struct Rig {
     pub(crate) host: Host,
-    pub(crate) settings: settings::Sync,
+    pub(crate) settings: settings::WorkerSync,
     pub(crate) refusal: Option<String>,
     pub(crate) words: Mutex<u32>,
     pub(crate) target: Value,
@@ -79,7 +79,7 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new() -> Self {
         let host = Host::start();
-        let settings = settings::Sync {
+        let settings = settings::WorkerSync {
             internal_domain: Some("example.com".to_owned()),
             vault_addr: Some("https://vault.example.com".to_owned()),
             ssh_hosts: vec![host.name()],
@@ -87,7 +87,7 @@ impl Rig {
             ssh_key_file: Some(host.path("user_key")),
             ssh_known_hosts_file: Some(host.known_hosts("host_key")),
             compose_dir: host.path("it's here").display().to_string(),
-            ..settings::Sync::default()
+            ..settings::WorkerSync::default()
         };
         Self {
             host,

@@ -165,10 +165,10 @@ impl Rig {
             std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
             std::fs::write(path, content).expect("written");
         }
-        let settings = settings::Sync {
+        let settings = settings::WorkerSync {
             internal_domain: Some("example.com".to_owned()),
             vault_addr: Some("https://vault.example.com".to_owned()),
-            ..settings::Sync::default()
+            ..settings::WorkerSync::default()
         };
         let variables = Variables::new([], BTreeMap::new(), &settings);
         let made = match made::read(checkout.path(), &sync, &target.native, &variables) {

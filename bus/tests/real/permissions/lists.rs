@@ -212,6 +212,9 @@ async fn a_scheduler_gets_nowhere_with_what_is_not_its_business() {
     abuses.extend([
         say("accept a run by itself", subject::inbox(run), json(&trigger(run))),
         say("make an API key", "$KV.KEYS.api.2", "{}"),
+        say("record a delivery", "$KV.DELIVERIES.a.b.c", "{}"),
+        say("say which run a deployment is", "$KV.DEPLOYMENTS.a.b", "{}"),
+        say("use up a nonce", "$KV.NONCES.nonce.a", "true"),
         say("write a plan", "$O.ARTIFACTS_default.C.x", "x"),
         say("read a plan", "$JS.API.STREAM.MSG.GET.OBJ_ARTIFACTS_default", r#"{"seq":1}"#),
         say("read output", "$JS.API.DIRECT.GET.LOGS", r#"{"seq":1}"#),

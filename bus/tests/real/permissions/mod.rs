@@ -147,6 +147,13 @@ async fn a_gateway_can_take_things_in_and_show_things_and_decides_nothing() {
     assert_eq!(bus.keys().list::<u32>("api.").await.unwrap().len(), 1);
     bus.keys().put("used.1", &1).await.unwrap();
     bus.keys().delete("api.1").await.unwrap();
+    bus.deliveries().create("platform.0f.9a", &1).await.unwrap();
+    bus.deliveries().put("platform.refused.01", &1).await.unwrap();
+    assert!(bus.deliveries().last_of::<u32>(&"platform".parse().unwrap(), "0f").await.unwrap().is_some());
+    assert_eq!(bus.deliveries().before::<u32>(None, None, 9, |_| true).await.unwrap().found.len(), 2);
+    bus.deployments().change("0f", "9a", &1, 0).await.unwrap();
+    assert_eq!(bus.deployments().list::<u32>("9a").await.unwrap(), [1]);
+    bus.nonces().take(&"0".repeat(64)).await.unwrap();
     bus.locks().read(&[lock_key("a")]).await.unwrap();
     server.scheduler().await.locks().write_all(&[Held { value: held_by(&lock_key("a"), run), revision: 0 }]).await.unwrap();
     assert_eq!(bus.locks().list().await.unwrap().len(), 1);

@@ -8,7 +8,8 @@ mod edge;
 mod fleet;
 mod forge;
 mod orders;
-mod sync;
+mod syncs;
+mod worker_sync;
 
 use address::UrlFault;
 
@@ -70,9 +71,10 @@ impl Settings {
         fleet::worker(&self.worker, &mut found);
         orders::sources(&self.worker.sources, &mut found);
         orders::credentials(&self.worker.credentials, &mut found);
-        sync::sync(&self.worker.sync, &mut found);
+        worker_sync::worker_sync(&self.worker.sync, &mut found);
         fleet::git(&self.git, &mut found);
         edge::ops(self, &mut found);
+        syncs::syncs(self, &mut found);
         if found.0.is_empty() { Ok(()) } else { Err(found.0) }
     }
 }

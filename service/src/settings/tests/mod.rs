@@ -3,6 +3,7 @@
 //! No test touches the process's environment; files live in temporary folders.
 
 mod secrets;
+mod sources;
 
 use std::path::PathBuf;
 

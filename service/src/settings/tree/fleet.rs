@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::settings::describe::section;
 use crate::settings::period::Period;
 use crate::settings::secret::Secret;
-use crate::settings::tree::sync::Sync;
+use crate::settings::tree::worker_sync::WorkerSync;
 
 section! {
     /// How every role reaches NATS.
@@ -92,7 +92,7 @@ section! {
         limits: Limits = Limits::default(),
         sources: Sources = Sources::default(),
         credentials: Credentials = Credentials::default(),
-        sync: Sync = Sync::default(),
+        sync: WorkerSync = WorkerSync::default(),
     }
 }
 

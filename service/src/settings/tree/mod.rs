@@ -6,6 +6,7 @@
 mod fleet;
 mod gateway;
 mod sync;
+mod worker_sync;
 
 use std::path::PathBuf;
 
@@ -16,7 +17,8 @@ use super::listen::Listen;
 
 pub use fleet::{Credentials, Git, Limits, Nats, Scheduler, Sources, Tools, Worker};
 pub use gateway::{Gateway, GitHub, Orders};
-pub use sync::Sync;
+pub use sync::{Followed, ForgeKind, Sync};
+pub use worker_sync::WorkerSync;
 
 section! {
     /// Keys that stand outside any section.
@@ -30,6 +32,8 @@ section! {
         worker: Worker = Worker::default(),
         git: Git = Git::default(),
         ops: Ops = Ops::default(),
+        sync: Sync = Sync::default(),
+        sources: Vec<Followed> = Vec::new(),
     }
 }
 

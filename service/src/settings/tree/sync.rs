@@ -1,39 +1,99 @@
-//! The section of a worker that syncs services: what their commands are given, and how the executors that deploy by
-//! themselves reach Dokploy and the hosts.
+//! The sections of syncs: the repositories whose pushes are followed, and what becomes of a push.
+//!
+//! Only keys and their meaning; rules between keys are in `settings::check`.
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::settings::describe::section;
 use crate::settings::period::Period;
+use crate::settings::secret::Secret;
 
 section! {
-    /// How services are synced. Needed only on workers whose pool syncs services.
-    Sync {
-        /// File with the secrets of the services, such as one that an agent renders to a memory file system (`/secrets/.env`): `NAME=value` lines, quotes, `export` and `#` comments allowed, ended by a line break. Read anew for each sync, so that a rotation needs no restart; every value is masked in logs. Nobody but its owner may be able to write it. Absent: none.
+    /// A repository whose pushes are followed; `[[sources]]` may repeat. The first one also answers `POST /webhook`, `/sync` and `/deploy`. Without any, `GIT_REPO_URL` makes one with the id `default`, of GitHub, with `GIT_BRANCH` and `WEBHOOK_SECRET`.
+    Followed {
+        /// Its name, unique: `POST /hooks/ID`. Lower-case letters, digits, `-` and `_`, at most 63.
+        id: String = String::new(),
+        /// Which forge sends the webhooks.
+        kind: ForgeKind = ForgeKind::Github,
+        /// The repository, as git reaches it: `https://host/path` or `ssh://user@host/path`, without credentials. Its host must stand in `git.allowed_hosts`.
+        repository: String = String::new(),
+        /// The branch whose pushes are synced.
+        branch: String = "main".into(),
+        /// File with the webhook's secret: one a line, at least 32 bytes each, two while one is being replaced. Read again when it changes. For `azure-devops` a line is `user:password`.
         secrets_file: Option<PathBuf> = None,
-        /// Names of variables of the worker's own environment that syncs get, besides `worker.pass_env`. The secrets file wins over both.
-        pass_env: Vec<String> = Vec::new(),
-        /// The domain that the host names of services end with (`INTERNAL_DOMAIN`). Absent: the one of the secrets file.
-        internal_domain: Option<String> = None,
-        /// Address of Vault that services are told (`VAULT_ADDR`). Absent: the one of the secrets file.
-        vault_addr: Option<String> = None,
-        /// Mount of the key-value engine (version 2) of Vault in which secrets of services are made if they are missing. Vault itself is set up in `worker.credentials`.
-        vault_mount: String = "secret".into(),
-        /// Address of Dokploy's API, such as `https://cloud.example.com/api`. Absent: `DOKPLOY_URL` of the secrets file, else `https://cloud.DOMAIN/api` with the internal domain. The key is `DOKPLOY_API_KEY` of the secrets file.
-        dokploy_url: Option<String> = None,
-        /// How long a deployment of Dokploy may take to show the wanted identity. Then the sync fails.
-        verify_timeout: Period = Period::seconds(60),
-        /// How often Dokploy is asked meanwhile.
-        verify_interval: Period = Period::seconds(3),
-        /// Hosts that services may be deployed to over SSH: `host` or `host:port`, exact. The first is the one of services that name none, and the one where data folders of Dokploy's services are made. Empty: none.
-        ssh_hosts: Vec<String> = Vec::new(),
-        /// The user to log in as.
-        ssh_user: String = "root".into(),
-        /// File with the private key, mode 0600, without a passphrase. Absent: no SSH.
+        /// One secret, instead of `secrets_file`.
+        webhook_secret: Option<Secret> = None,
+        /// The forge's own id of the repository, which stays when it is renamed (GitHub, GitLab, Gitea: a number; Bitbucket Cloud, Azure DevOps: a UUID). Absent: pushes are matched by name.
+        repository_id: Option<String> = None,
+        /// The repository's name as webhooks give it, such as `acme/infra`. Absent: told from `repository`.
+        full_name: Option<String> = None,
+        /// Projects whose services are managed; those of others are skipped.
+        projects: Vec<String> = vec!["platform".into()],
+        /// What a push syncs. Absent: `sync.environment`.
+        environment: Option<String> = None,
+        /// The pool whose workers sync.
+        pool: String = "default".into(),
+        /// Make a staging release of each push that touches a service, and deploy that.
+        auto_stage: bool = false,
+        /// File with a token for git over https. Read again when it changes.
+        token_file: Option<PathBuf> = None,
+        /// User name that goes with `token_file`, or the login for `ssh_key_file`. Absent: the token alone, or the login of the address.
+        username: Option<String> = None,
+        /// File with a private key for git over SSH, together with `known_hosts_file`. Read again when it changes.
         ssh_key_file: Option<PathBuf> = None,
-        /// File with the host keys (`known_hosts`). A host whose key does not stand there is not spoken to. Absent: no SSH.
-        ssh_known_hosts_file: Option<PathBuf> = None,
-        /// Folder on the hosts below which every service gets one for its compose file.
-        compose_dir: String = "/opt/navvy/services".into(),
+        /// File with the host keys of the git server.
+        known_hosts_file: Option<PathBuf> = None,
+    }
+}
+
+section! {
+    /// Syncs of services: what a push, `POST /sync` and a version at `POST /deploy` make.
+    Sync {
+        /// The environment that a push and `POST /sync` sync: `a-z`, `0-9` and `_`; `prod` means `production`.
+        environment: String = "staging".into(),
+        /// The command that syncs a service, one item an argument. `{task}`, `{service}`, `{project}`, `{env}` and `{ref}` are replaced in each, and stand in its environment too.
+        command: Vec<String> = vec!["invoke".into(), "{task}".into()],
+        /// How long the sync of one service may take. Also read from `DEPLOY_TIMEOUT`, in seconds.
+        timeout: Period = Period::minutes(10),
+        /// Refuse signatures of `POST /sync` and `/deploy` that carry no time and no nonce (`X-IAC-Timestamp`, `X-IAC-Nonce`): those can be sent again by whoever sees one.
+        require_stamped_signatures: bool = false,
+        /// How far the time of a stamped signature may be away from now; at most 30 minutes.
+        signature_ttl: Period = Period::seconds(300),
+        /// Let `POST /deploy` take versions by their full commit id only: no tag, no branch.
+        immutable_refs_only: bool = false,
+    }
+}
+
+/// The forges whose webhooks are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForgeKind {
+    #[default]
+    Github,
+    Gitlab,
+    /// Forgejo too.
+    Gitea,
+    BitbucketCloud,
+    BitbucketServer,
+    AzureDevops,
+}
+
+impl ForgeKind {
+    /// The words a setting may use.
+    pub(in crate::settings) const WORDS: &'static [&'static str] =
+        &["github", "gitlab", "gitea", "bitbucket-cloud", "bitbucket-server", "azure-devops"];
+
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Gitlab => "gitlab",
+            Self::Gitea => "gitea",
+            Self::BitbucketCloud => "bitbucket-cloud",
+            Self::BitbucketServer => "bitbucket-server",
+            Self::AzureDevops => "azure-devops",
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Shell,
     planted::wrong,
+    syncs,
     turn::{Cause, Outcome},
 };
 use crate::{
@@ -33,21 +34,23 @@ async fn begin(shell: &Shell, question: &Question) -> Result<Answer, Away> {
             match refusal {
                 Refusal::AlreadyPermitted => shell.ctx.core.met(Case::PermitRefused),
                 Refusal::StaleAttempt { .. } => shell.ctx.core.met(Case::StaleBegin),
+                Refusal::Cancelling => shell.wake(run, Input::Tick),
                 _ => {}
             }
             return Ok(Answer::Refused);
         }
         Outcome::NoSuchRun => return Ok(Answer::Refused),
     }
-    let work = slot.state.run.as_ref().and_then(|state| run::work_of(state, job, attempt));
-    Ok(work.map_or(Answer::Refused, |(work, _)| Answer::Permit(std::rc::Rc::new(work))))
+    let Some((work, _)) = slot.state.run.as_ref().and_then(|state| run::work_of(state, job, attempt)) else { return Ok(Answer::Refused) };
+    let work = syncs::with_what_is_known(shell, work).await?;
+    Ok(Answer::Permit(std::rc::Rc::new(work)))
 }
 
-async fn holds_its_locks(shell: &Shell, run: proto::RunId) -> Result<bool, Away> {
+async fn holds_its_locks(shell: &Shell, run: proto::RunId, job: proto::JobNo) -> Result<bool, Away> {
     let keys = {
         let mut slot = shell.slot(run).await;
         shell.load(&mut slot.state, run).await?;
-        slot.state.run.as_ref().map(|run| run.locks.clone()).unwrap_or_default()
+        slot.state.run.as_ref().map(|run| run.locks_of(job)).unwrap_or_default()
     };
     let held = shell.ctx.read(|store, stale| keys.iter().map(|key| store.lock(key, stale)).collect::<Vec<_>>()).await?;
     Ok(held.iter().all(|held| held.record.holder.as_ref().is_some_and(|holder| holder.run == run)))
@@ -69,7 +72,7 @@ async fn would_refuse(shell: &Shell, question: &Question) -> Result<bool, Away> 
 
 async fn start_effects(shell: &Shell, question: &Question) -> Result<Answer, Away> {
     let AttemptId { run, job, attempt } = question.id;
-    if !holds_its_locks(shell, run).await? {
+    if !holds_its_locks(shell, run, job).await? {
         let over = would_refuse(shell, question).await?;
         return Ok(if over { Answer::Refused } else { Answer::Later });
     }

@@ -43,7 +43,7 @@ pub(super) async fn grant_next(shell: &Shell, records: &[LockRecord]) -> Result<
     for waiter in lock::next_in_line(records) {
         if want(shell, waiter.run, &waiter.wants).await? {
             shell.ctx.core.met(Case::LockHandedOver);
-            shell.wake(waiter.run, Input::LocksGranted);
+            shell.wake(waiter.run, Input::LocksGranted { keys: waiter.wants.clone() });
         }
     }
     Ok(())

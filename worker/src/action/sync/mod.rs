@@ -1,6 +1,7 @@
 //! The sync action on this machine: what is to be synced (`select`), a release made of it (`release`), one service brought up
 //! to date (`perform`, and `native` for the executors that deploy by themselves).
 
+mod changes;
 mod native;
 mod perform;
 mod release;
@@ -8,4 +9,4 @@ mod select;
 
 pub(super) use perform::perform;
 pub(super) use release::release;
-pub(super) use select::select;
+pub(super) use select::{Known, select};

@@ -115,7 +115,7 @@ pub(super) async fn by_compose(
     told(stage, outcome)
 }
 
-fn patience(settings: &settings::Sync) -> Patience {
+fn patience(settings: &settings::WorkerSync) -> Patience {
     Patience { timeout: settings.verify_timeout.duration(), interval: settings.verify_interval.duration() }
 }
 

@@ -91,7 +91,8 @@ async fn not_behind(stage: &mut Stage, sync: &ServiceSync, last: Option<&Service
     let cache = stage.crew.git.clone();
     let git = &cache;
     let asked = listening(stage, |says| async move {
-        git.comes_after(source, deployed, &sync.commit, Some(&sync.git_ref), &mut |line| says(line)).await
+        let history = git.history(source, deployed, Some(&sync.git_ref), &mut |line| says(line)).await?;
+        history.is_ancestor(&sync.commit, deployed).await
     });
     match asked.await? {
         Ok(Some(true)) => Err(done(stage, guard::is_ahead(sync, deployed))),

@@ -1,16 +1,99 @@
-//! Under construction.
+//! Makes a release: an annotated tag of the run's commit in the real repository. The repository decides: a tag is only ever
+//! made, never moved, so of two that want the same version one gets it, and the other looks again.
 
-use crate::attempt::stage::Stage;
+use super::super::checkout::{clone_failed, listening};
+use crate::{
+    attempt::stage::Stage,
+    git::{NewTag, Pushed, Source, TagFound},
+};
 use proto::{
-    RunId,
+    RunId, Timestamp,
     git::CommitId,
-    message::{AttemptOutcome, Failure},
-    sync::SyncSpec,
+    message::{AttemptOutcome, Failure, JobResult},
+    sync::{Release, ReleaseOrder, SyncSpec},
     terraform::SecretBundle,
 };
+use services::release::{Allocation, Tag, allocate};
+
+/// How often a version may be taken by somebody else before it is given up.
+const MAX_RACES: usize = 20;
+/// Who makes tags.
+const TAGGER: &str = "navvy <navvy@localhost>";
 
 pub(crate) async fn release(stage: &mut Stage, spec: &SyncSpec, commit: &CommitId, run: RunId, secrets: SecretBundle) -> AttemptOutcome {
-    let _ = (stage, spec, commit, run, secrets);
-    let failure = Failure { kind: "not_built".to_owned(), phase: "release".to_owned(), message: String::new(), next_action: String::new() };
+    let Some(order) = &spec.release else {
+        return failed("release", "the run has no release to make".to_owned(), "");
+    };
+    stage.phase("release").await;
+    let source = Source { url: &spec.git_url, auth: secrets.git_auth.as_ref() };
+    match make(stage, source, order, commit, run).await {
+        Ok(release) => {
+            stage.narrate(&format!("{}: {}", release.tag, release.why));
+            AttemptOutcome::Succeeded { result: JobResult::Release(release) }
+        }
+        Err(outcome) => {
+            if let AttemptOutcome::Failed { failure } = &outcome {
+                stage.narrate(&format!("Error: {}", failure.message));
+            }
+            outcome
+        }
+    }
+}
+
+async fn make(
+    stage: &mut Stage,
+    source: Source<'_>,
+    order: &ReleaseOrder,
+    commit: &CommitId,
+    run: RunId,
+) -> Result<Release, AttemptOutcome> {
+    for _ in 0..MAX_RACES {
+        let tags = tags(stage, source).await?;
+        let Allocation { release, message } =
+            allocate(&tags, order, commit, run).map_err(|refusal| failed("release", refusal.to_string(), "order another release"))?;
+        // The release that it is made from leads to another commit than when the run looked: somebody moved the tag.
+        if release.commit != *commit {
+            let why = format!("{} is {commit} for this run, and {} now: the tag was moved", order_name(order), release.commit);
+            return Err(failed("tag_moved", why, "find out who moved the tag; releases are never moved"));
+        }
+        let Some(message) = message else { return Ok(release) };
+        // I11: what is to stop makes nothing more.
+        if let Some(outcome) = stage.stop_outcome() {
+            return Err(outcome);
+        }
+        match push(stage, source, &release, &message).await? {
+            Pushed::Made => return Ok(release),
+            Pushed::Exists => stage.narrate(&format!("{} was made by somebody else meanwhile; looking again", release.tag)),
+            Pushed::Declined { why } => {
+                let why = format!("the repository does not take the tag {}: {}", release.tag, stage.masked(&why));
+                return Err(failed("release", why, "let this login make tags: it needs the right to push, and no rule may forbid v* tags"));
+            }
+        }
+    }
+    Err(failed("release", format!("{MAX_RACES} versions in a row were taken by others"), "order it again"))
+}
+
+fn order_name(order: &ReleaseOrder) -> String {
+    order.from.as_ref().map_or_else(|| "the release".to_owned(), ToString::to_string)
+}
+
+async fn tags(stage: &mut Stage, source: Source<'_>) -> Result<Vec<Tag>, AttemptOutcome> {
+    let git = stage.crew.git.clone();
+    let git = &git;
+    let found = listening(stage, |says| async move { git.tags(source, &mut |line| says(line)).await }).await?;
+    let found = found.map_err(|error| clone_failed(stage, &error))?;
+    Ok(found.into_iter().map(|TagFound { name, commit, message }| Tag { name, commit, message }).collect())
+}
+
+async fn push(stage: &mut Stage, source: Source<'_>, release: &Release, message: &str) -> Result<Pushed, AttemptOutcome> {
+    let git = stage.crew.git.clone();
+    let git = &git;
+    let tag = NewTag { name: &release.tag, commit: &release.commit, message, tagger: TAGGER, at: Timestamp::now().as_second() };
+    let pushed = listening(stage, |says| async move { git.push_tag(source, tag, &mut |line| says(line)).await }).await?;
+    pushed.map_err(|error| clone_failed(stage, &error))
+}
+
+fn failed(kind: &str, message: String, next_action: &str) -> AttemptOutcome {
+    let failure = Failure { kind: kind.to_owned(), phase: "release".to_owned(), message, next_action: next_action.to_owned() };
     AttemptOutcome::Failed { failure }
 }

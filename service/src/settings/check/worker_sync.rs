@@ -1,9 +1,9 @@
 //! The rules of the section for syncs of services.
 
 use super::{Findings, address, orders};
-use crate::settings::tree::Sync;
+use crate::settings::tree::WorkerSync;
 
-pub(super) fn sync(sync: &Sync, found: &mut Findings) {
+pub(super) fn worker_sync(sync: &WorkerSync, found: &mut Findings) {
     orders::hosts("worker.sync.ssh_hosts", &sync.ssh_hosts, found);
     for variable in &sync.pass_env {
         let rest = ("such a variable is not passed on", "write the name of a variable that is not one of Navvy's own");
@@ -21,7 +21,7 @@ pub(super) fn sync(sync: &Sync, found: &mut Findings) {
     ssh(sync, found);
 }
 
-fn ssh(sync: &Sync, found: &mut Findings) {
+fn ssh(sync: &WorkerSync, found: &mut Findings) {
     let reachable = sync.ssh_hosts.is_empty() || (sync.ssh_key_file.is_some() && sync.ssh_known_hosts_file.is_some());
     let rest = (
         "a host is only spoken to with a key of ours, and after its own was checked",
