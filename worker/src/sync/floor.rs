@@ -19,6 +19,9 @@ pub trait Floor: Send {
     /// Writes one line of Navvy's own into the log.
     fn narrate(&mut self, line: &str);
 
+    /// From here on this is a secret of the attempt.
+    fn learn(&mut self, name: &str, secret: &str);
+
     /// Takes every secret of the attempt out of a text.
     fn mask(&self, text: &str) -> String;
 

@@ -18,6 +18,17 @@ pub const DEPLOYED: &str = "NAVVY_DEPLOYED_HASH";
 /// Credentials that a service has from whoever set it up: they are nowhere else, and survive.
 const APP_ROLE: [&str; 2] = ["VAULT_ROLE_ID", "VAULT_SECRET_ID"];
 
+/// Reads what is kept; what is secret in it is masked from here on.
+pub(super) fn read(floor: &mut impl Floor, text: &str) -> Lines {
+    let lines = Lines::parse(text);
+    for name in APP_ROLE {
+        if let Some(value) = lines.value(name) {
+            floor.learn(name, value);
+        }
+    }
+    lines
+}
+
 /// The text of the variables. `deployed`: the identity is known to be effective.
 ///
 /// # Errors

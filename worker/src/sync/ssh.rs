@@ -157,8 +157,7 @@ impl Host {
             drop(stdin);
             Ok(())
         };
-        let (mut answer, mut last) = (Vec::new(), String::new());
-        let mut told = |floor: &mut _, line: &[u8]| show(floor, line, &mut last);
+        let (mut answer, mut last, mut last_error) = (Vec::new(), String::new(), String::new());
         let output = async {
             let mut errors = BufReader::new(stderr).split(b'\n');
             let mut lines = BufReader::new(stdout);
@@ -172,17 +171,17 @@ impl Host {
                             out_open = false;
                             // What was read when something else came first, and no line break after it.
                             if !remote.keep && !bytes.is_empty() {
-                                told(floor, &std::mem::take(&mut bytes));
+                                show(floor, &std::mem::take(&mut bytes), &mut last);
                             }
                         }
                         Ok(_) if remote.keep => {
                             let room = MAX_ANSWER.saturating_sub(answer.len());
                             answer.extend(bytes.drain(..).take(room));
                         }
-                        Ok(_) => told(floor, &std::mem::take(&mut bytes)),
+                        Ok(_) => show(floor, &std::mem::take(&mut bytes), &mut last),
                     },
                     line = errors.next_segment(), if err_open => match line {
-                        Ok(Some(line)) => told(floor, &line),
+                        Ok(Some(line)) => show(floor, &line, &mut last_error),
                         Ok(None) | Err(_) => err_open = false,
                     },
                     () = tokio::time::sleep(LOOK_EVERY) => look = true,
@@ -199,6 +198,8 @@ impl Host {
         ended??;
         let status = tokio::time::timeout_at(deadline, child.wait()).await.map_err(|_| timed_out())?.map_err(SshError::NotStarted)?;
         group.over();
+        // What stands in the two outputs comes in no order; why something failed is said in the second.
+        let last = if last_error.is_empty() { last } else { last_error };
         match status.code() {
             Some(SSH_FAILED) | None => Err(SshError::Failed { host: self.name.clone(), last }),
             Some(code) => Ok(Ran { code, answer, last }),

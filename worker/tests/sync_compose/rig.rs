@@ -41,17 +41,28 @@ impl Clock for QuickClock {
 
 struct Attempt<'r> {
     rig: &'r Rig,
-    masker: Masker,
+    secrets: Vec<String>,
     lines: Vec<String>,
+}
+
+impl Attempt<'_> {
+    fn masker(&self) -> Masker {
+        Masker::new(&self.secrets).expect("a masker")
+    }
 }
 
 impl Floor for Attempt<'_> {
     fn narrate(&mut self, line: &str) {
-        self.lines.push(self.masker.mask(line));
+        let line = self.mask(line);
+        self.lines.push(line);
+    }
+
+    fn learn(&mut self, _: &str, secret: &str) {
+        self.secrets.push(secret.to_owned());
     }
 
     fn mask(&self, text: &str) -> String {
-        self.masker.mask(text)
+        self.masker().mask(text)
     }
 
     fn pressing(&self) -> Pressing {
@@ -146,7 +157,7 @@ impl Rig {
             clock: &clock,
             patience: Patience { timeout: Duration::from_mins(1), interval: Duration::from_secs(3) },
         };
-        let mut attempt = Attempt { rig: self, masker: Masker::new(&[CANARY]).expect("a masker"), lines: Vec::new() };
+        let mut attempt = Attempt { rig: self, secrets: vec![CANARY.to_owned()], lines: Vec::new() };
         let outcome = perform(&mut attempt, &order).await;
         let told = format!("{outcome:?} {:?}", attempt.lines);
         assert!(!told.contains("c4nary"), "a secret is told: {told}");

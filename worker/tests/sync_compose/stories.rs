@@ -54,8 +54,9 @@ async fn a_service_is_copied_and_started_and_then_left_alone() {
 async fn a_change_is_deployed_and_what_is_gone_from_the_commit_is_gone_from_the_host() {
     let mut rig = Rig::new();
     rig.sync().await;
-    let credentials = ["VAULT_ROLE_ID=\"a b\"", "VAULT_SECRET_ID=c4nary"];
+    let credentials = ["VAULT_ROLE_ID=\"a b\"", "VAULT_SECRET_ID=c4nary-of-the-service"];
     fs::write(rig.place("env"), format!("{}{}\nOLD=1\n", rig.env(), credentials.join("\n"))).expect("written");
+    rig.host.docker_ends("grep VAULT_SECRET_ID env\n");
     rig.files.remove("redis.conf");
     rig.files.insert("compose.yaml".to_owned(), "services:\n  redis:\n    image: redis:8\n".to_owned());
     assert_eq!(brought(&rig.sync().await).action, SyncAction::Updated);
@@ -64,6 +65,7 @@ async fn a_change_is_deployed_and_what_is_gone_from_the_commit_is_gone_from_the_
     assert!(credentials.iter().all(|line| env.contains(line)) && !env.contains("OLD"), "{env}");
     assert_eq!(calls.last().map(Vec::len), Some(10), "without files nothing is built or mounted: {calls:?}");
     assert!(!calls.concat().concat().contains("c4nary"), "no variable is an argument");
+    assert!(rig.log.lock().expect("not poisoned").contains(&"VAULT_SECRET_ID=***".to_owned()), "what is read there is masked");
     rig.force = true;
     let forced = rig.sync().await;
     assert!(brought(&forced).action == SyncAction::Updated && brought(&forced).details.contains("forced"));

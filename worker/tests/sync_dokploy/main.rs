@@ -9,3 +9,4 @@ mod gate;
 mod rig;
 mod shapes;
 mod stand_in;
+mod vault;

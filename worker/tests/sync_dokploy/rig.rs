@@ -48,17 +48,28 @@ impl Clock for QuickClock {
 /// An attempt.
 pub(crate) struct Attempt<'r> {
     rig: &'r Rig,
-    masker: Masker,
+    secrets: Vec<String>,
     pub(crate) lines: Vec<String>,
+}
+
+impl Attempt<'_> {
+    fn masker(&self) -> Masker {
+        Masker::new(&self.secrets).expect("a masker")
+    }
 }
 
 impl Floor for Attempt<'_> {
     fn narrate(&mut self, line: &str) {
-        self.lines.push(self.masker.mask(line));
+        let line = self.mask(line);
+        self.lines.push(line);
+    }
+
+    fn learn(&mut self, _: &str, secret: &str) {
+        self.secrets.push(secret.to_owned());
     }
 
     fn mask(&self, text: &str) -> String {
-        self.masker.mask(text)
+        self.masker().mask(text)
     }
 
     fn pressing(&self) -> Pressing {
@@ -91,6 +102,8 @@ pub(crate) struct Rig {
     /// More files of the repository.
     pub(crate) files: Vec<(&'static str, &'static str)>,
     pub(crate) target: serde_json::Value,
+    /// How Vault is reached, if it is.
+    pub(crate) access: Access,
 }
 
 impl Rig {
@@ -108,6 +121,7 @@ impl Rig {
             compose: COMPOSE.to_owned(),
             files: Vec::new(),
             target: serde_json::json!({ "file": "compose.yaml" }),
+            access: Access::default(),
         }
     }
 
@@ -176,7 +190,7 @@ impl Rig {
             Err(failure) => return AttemptOutcome::Failed { failure },
         };
         let api = Api::new(&self.dokploy.base, &Secret::new(self.key), self.breakers.clone(), self.clock.clone()).expect("an API");
-        let keeper = Keeper::new(Access::default()).expect("a keeper");
+        let keeper = Keeper::new(self.access.clone()).expect("a keeper");
         let order = Order {
             sync: &sync,
             target,
@@ -188,7 +202,7 @@ impl Rig {
             secrets: Secrets { keeper: &keeper, mount: "secret" },
             host: None,
         };
-        let mut attempt = Attempt { rig: self, masker: Masker::new(&[KEY]).expect("a masker"), lines: Vec::new() };
+        let mut attempt = Attempt { rig: self, secrets: vec![KEY.to_owned()], lines: Vec::new() };
         let outcome = perform(&mut attempt, &order).await;
         let told = format!("{outcome:?} {:?} {api:?} {variables:?}", attempt.lines);
         assert!(!told.contains("c4nary"), "a secret is told: {told}");

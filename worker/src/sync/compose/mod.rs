@@ -87,7 +87,7 @@ async fn begin(floor: &mut impl Floor, order: &Order<'_>) -> Result<SyncResult, 
     store(floor, order, &places, &before, &identity).await?;
     up(floor, order, &places, &identity).await?;
     let action = if gate == Gate::Absent { SyncAction::Created } else { SyncAction::Updated };
-    let details = format!("{} at {}: {}", action.as_str(), order.sync.commit, kept::reason(&gate, order.sync.force));
+    let details = floor.mask(&format!("{} at {}: {}", action.as_str(), order.sync.commit, kept::reason(&gate, order.sync.force)));
     Ok(SyncResult { action, details, hash: Some(identity) })
 }
 
@@ -127,7 +127,7 @@ async fn read(floor: &mut impl Floor, order: &Order<'_>, places: &Places) -> Res
     let script = format!("[ -e {folder} ] || exit {ABSENT}; cd -- {folder} || exit 1; [ -e env ] || exit {ABSENT}; cat -- env");
     let why = match order.host.run(floor, &Remote { script: &script, input: b"", limit: SHORT, keep: true }).await {
         Ok(Ran { code: 0, answer, .. }) => match String::from_utf8(answer) {
-            Ok(text) => return Ok(Lines::parse(&text)),
+            Ok(text) => return Ok(kept::read(floor, &text)),
             Err(_) => "its variables are not UTF-8".to_owned(),
         },
         Ok(Ran { code: ABSENT, .. }) => return Ok(Lines::default()),

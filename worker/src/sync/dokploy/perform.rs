@@ -66,7 +66,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
         let expected = order.secrets.look(floor, order.made).await?;
         let local = order.made.hashes(&expected);
         let (place, env) = read(floor, order, &names).await?;
-        let before = Lines::parse(&env);
+        let before = kept::read(floor, &env);
         let gate = kept::gate(&before, &local);
         if let (Gate::Unchanged { by }, false) = (&gate, order.sync.force) {
             if by.is_legacy() {
@@ -88,7 +88,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
         let compose_id = sequence.make_place(floor).await?;
         let note = sequence.deploy(floor, &compose_id, &identity).await?;
         let why = kept::reason(&gate, order.sync.force);
-        let details = format!("{} at {}: {why}{note}", action.as_str(), order.sync.commit);
+        let details = floor.mask(&format!("{} at {}: {why}{note}", action.as_str(), order.sync.commit));
         Ok(SyncResult { action, details, hash: Some(identity) })
     }
 
