@@ -8,6 +8,9 @@ use proto::{
     view::RunStatus,
 };
 
+/// Services, each with those that it is to be synced after.
+type Services = &'static [(&'static str, &'static [&'static str])];
+
 /// A run that came later and waits for all it is about.
 fn newer(spec: SyncSpec, services: &[(&str, &[&str])], generation: u64) -> Newer {
     let mut story = Story::named("two", spec, selection(services, generation));
@@ -52,8 +55,8 @@ fn what_stands_in_line_or_waits_for_a_worker_is_left_and_what_runs_is_not() {
 
 #[test]
 fn what_others_here_wait_for_is_left_only_together_with_them() {
-    let services: &[(&str, &[&str])] = &[("a", &[]), ("b", &["a"]), ("c", &["b"])];
-    let rows: [(&[(&str, &[&str])], [bool; 3]); 5] = [
+    let services: Services = &[("a", &[]), ("b", &["a"]), ("c", &["b"])];
+    let rows: [(Services, [bool; 3]); 5] = [
         (&[("a", &[])], [false, false, false]),
         (&[("a", &[]), ("b", &[])], [false, false, false]),
         (&[("c", &[])], [false, false, true]),
@@ -81,10 +84,10 @@ fn what_comes_after_something_that_runs_is_left_and_what_runs_goes_on() {
 
 #[test]
 fn which_run_is_newer() {
-    let here: &[(&str, &[&str])] = &[("a", &[])];
+    let here: Services = &[("a", &[])];
     let forced = || SyncSpec { force: true, ..spec() };
     let elsewhere = || SyncSpec { source: "another".parse().expect("a source"), ..spec() };
-    let rows: [(&str, SyncSpec, SyncSpec, u64, Result<(), Refusal>); 9] = [
+    let rows = [
         ("a later commit of the branch", spec(), spec(), 6, Ok(())),
         ("the same commit, asked for again", spec(), spec(), 5, Ok(())),
         ("an earlier commit of the branch", spec(), spec(), 4, Err(Refusal::NotNewer)),
@@ -104,7 +107,7 @@ fn which_run_is_newer() {
 /// Each may stand before the other in some line. If each left its services to the other, nobody would sync them.
 #[test]
 fn of_two_runs_only_one_is_newer_than_the_other() {
-    let here: &[(&str, &[&str])] = &[("a", &[])];
+    let here: Services = &[("a", &[])];
     for (one, two, generations) in [(spec(), spec(), (5, 5)), (tagged("v1"), tagged("v2"), (5, 9)), (spec(), tagged("v1"), (9, 5))] {
         let mut first = Story::named("one", one, selection(here, generations.0));
         let mut second = Story::named("two", two, selection(here, generations.1));
@@ -117,7 +120,7 @@ fn of_two_runs_only_one_is_newer_than_the_other() {
 
 #[test]
 fn nothing_is_left_by_whoever_is_over_or_stopping_or_does_not_know_yet() {
-    let here: &[(&str, &[&str])] = &[("a", &[]), ("b", &[])];
+    let here: Services = &[("a", &[]), ("b", &[])];
     let later = || Input::Newer(newer(spec(), here, 6));
     let mut unplanned = Story::of(&super::syncs_tests::trigger("one", spec()));
     assert_eq!(unplanned.feed(&later()), Err(Refusal::NothingDue));
