@@ -12,7 +12,7 @@ make_gitops() {
   git init -q "$work"
   git -C "$work" symbolic-ref HEAD refs/heads/main
   git -C "$bare" symbolic-ref HEAD refs/heads/main
-  git -C "$work" remote add origin "$PWD/$bare"
+  git -C "$work" remote add origin "$(absolute "$bare")"
   commit_gitops "Three services"
   git -C "$work" push -q origin main
   (umask 077 && python3 -c 'import secrets; print(secrets.token_hex(32))' >"$secret" &&
@@ -51,7 +51,7 @@ commit_gitops() {
 push_gitops() {
   local told
   told="$(git -C "$DEMO_DIR/gitops" push origin main 2>&1)" || die "the push was refused: $told"
-  run="$(grep -o 'navvy: [0-9a-f-]\{36\}' <<<"$told" | awk '{ print $2 }')"
+  run="$(sed -n 's/.*navvy: \([0-9a-f-]\{36\}\).*/\1/p' <<<"$told")"
   [[ -n "$run" ]] || die "the push became no run: $told"
   await_run
   "$navvy" run "$run"

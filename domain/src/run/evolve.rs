@@ -11,11 +11,11 @@ use super::{
 use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo, WorkerId,
+    AttemptNo, JobNo, RunId, WorkerId,
     lock::LockKey,
     message::{Failure, JobResult, RunSpec, Trigger},
     orders::OrderNode,
-    sync::Selection,
+    sync::{Release, Selection},
 };
 use std::collections::BTreeMap;
 
@@ -86,6 +86,17 @@ fn planned(run: &mut Run, selection: &Selection, plans: &[JobPlan]) {
     }
 }
 
+fn released(run: &mut Run, release: &Release) {
+    if let Some(syncs) = &mut run.syncs {
+        syncs.release = Some(release.clone());
+    }
+}
+
+fn superseded(run: &mut Run, job: JobNo, by: RunId) {
+    set_state(run, job, JobState::Superseded);
+    with_service(run, job, |service| service.superseded_by = Some(by));
+}
+
 fn with_service(run: &mut Run, job: JobNo, change: impl FnOnce(&mut syncs::ServiceJob)) {
     if let Some(service) = run.jobs.get_mut(job.0 as usize).and_then(|job| job.service.as_mut()) {
         change(service);
@@ -138,16 +149,9 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         Event::LocksGranted => run.lock = LockState::Held,
         Event::JobLocked { job } => with_service(run, *job, |service| service.locked = true),
         Event::SyncPlanned { selection, jobs } => planned(run, selection, jobs),
-        Event::ReleaseMade { release } => {
-            if let Some(syncs) = &mut run.syncs {
-                syncs.release = Some(release.clone());
-            }
-        }
+        Event::ReleaseMade { release } => released(run, release),
         Event::ServiceSynced { job, result } => with_service(run, *job, |service| service.result = Some(result.clone())),
-        Event::JobSuperseded { job, by } => {
-            set_state(run, *job, JobState::Superseded);
-            with_service(run, *job, |service| service.superseded_by = Some(*by));
-        }
+        Event::JobSuperseded { job, by } => superseded(run, *job, *by),
         Event::JobQueued { job, attempt } => queued(run, *job, *attempt, at),
         Event::ApprovalOpened { job, expires_at } => opened(run, *job, *expires_at, at),
         Event::ApprovalGiven { job, by } => answered(run, *job, GateState::Approved, Some(by), at),

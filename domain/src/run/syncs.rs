@@ -156,6 +156,22 @@ pub(super) fn wanted_lock<'r>(run: &Run, job: &'r Job) -> Option<&'r LockKey> {
     wants.then_some(&service.lock)
 }
 
+/// Whether a job of a run of syncs moves, or can without another one of its run. What waits for one whose outcome is unknown
+/// waits for a person.
+pub(super) fn goes_on(job: &Job) -> bool {
+    match job.state {
+        JobState::Queued | JobState::Running | JobState::Waiting => true,
+        JobState::Blocked => job.unmet == 0,
+        JobState::Unknown
+        | JobState::Succeeded
+        | JobState::Failed
+        | JobState::TimedOut
+        | JobState::Cancelled
+        | JobState::Skipped
+        | JobState::Superseded => false,
+    }
+}
+
 /// What a sync is to do.
 pub(super) fn sync_of(run: &Run, job: &Job) -> Option<ServiceSync> {
     let (spec, syncs, service) = (run.sync_spec()?, run.syncs.as_ref()?, job.service.as_ref()?);

@@ -5,6 +5,7 @@
 
 mod admission;
 mod commands;
+mod deliveries;
 mod done;
 mod door;
 mod events;
@@ -23,3 +24,4 @@ mod play;
 mod scheduler;
 mod sse;
 mod status;
+mod syncs;

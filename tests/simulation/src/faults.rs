@@ -35,8 +35,8 @@ impl Weather {
     pub fn drawn(choices: &mut Choices) -> Self {
         let mut drawn = Self::of_faults(choices);
         match choices.draw(3) {
-            0 => {}
-            1 => drawn.syncs = 600,
+            0 => drawn.syncs = 600,
+            1 => {}
             _ => drawn.orders = 600,
         }
         drawn

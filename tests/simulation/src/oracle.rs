@@ -6,7 +6,7 @@
 use crate::{core::Core, order_rules, store::STALE_FOR, sync_rules, tool::Tool};
 use domain::run::{Attempt, AttemptEnd, Entry, Event, GateState, Input, Job, JobState, LockState, Run, evolve, fold, status};
 use proto::{
-    JobNo, RunId, WorkerId,
+    AttemptNo, JobNo, RunId, WorkerId,
     ids::AttemptId,
     lock::{LockHolder, LockRecord},
     message::{InboxMessage, PERMIT_LIFE_MS, ReportWhat},
@@ -173,14 +173,7 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
             oracle.must(truth.permits.insert((job.0, attempt.0)), || format!("I6: {job}.{attempt} of {id} was permitted twice"));
             oracle.must(run.cancel.is_none(), || format!("I11: {job} of {id} was permitted after a cancel"));
         }
-        Event::EffectsStarted { job, attempt, .. } => {
-            oracle.must(run.cancel.is_none(), || format!("I11: {job} of {id} started its effects after a cancel"));
-            let current = run.job(*job).and_then(Job::current).map(|attempt| attempt.no);
-            oracle.must(current == Some(*attempt), || format!("I7: an older attempt {job}.{attempt} of {id} had the last word"));
-            let store = core.store.borrow();
-            let held = run.locks_of(*job).iter().all(|key| store.lock(key, 0).record.holder.is_some_and(|holder| holder.run == id));
-            oracle.must(held, || format!("I1: {id} started its effects and its locks are not its own in the store"));
-        }
+        Event::EffectsStarted { job, attempt, .. } => effects_started(core, oracle, run, *job, *attempt),
         Event::ApprovalGiven { job, .. } => approved(oracle, truth, *job, entry),
         Event::CommitPinned { commit } => {
             oracle.must(run.commit.is_none(), || format!("I5: {id} was bound to {commit} after another commit"));
@@ -217,6 +210,17 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
         | Event::JobUnknown { .. }
         | Event::CancelRequested { .. } => {}
     }
+}
+
+/// What must be so before the last word is given.
+fn effects_started(core: &Core, oracle: &mut Oracle, run: &Run, job: JobNo, attempt: AttemptNo) {
+    let id = run.id;
+    oracle.must(run.cancel.is_none(), || format!("I11: {job} of {id} started its effects after a cancel"));
+    let current = run.job(job).and_then(Job::current).map(|attempt| attempt.no);
+    oracle.must(current == Some(attempt), || format!("I7: an older attempt {job}.{attempt} of {id} had the last word"));
+    let store = core.store.borrow();
+    let held = run.locks_of(job).iter().all(|key| store.lock(key, 0).record.holder.is_some_and(|holder| holder.run == id));
+    oracle.must(held, || format!("I1: {id} started its effects and its locks are not its own in the store"));
 }
 
 /// What must be so before an approval counts.

@@ -133,6 +133,8 @@ fn superseded(oracle: &mut Oracle, run: &Run, no: JobNo, by: RunId) {
     oracle.must(!waited_for, || format!("S2: {no} of {id} was left, and others of the run wait for it"));
     let theirs = lock(run, no).is_some_and(|key| oracle.truths.get(&by).is_some_and(|truth| truth.run.locks.contains(key)));
     oracle.must(theirs, || format!("S3: {no} of {id} was left to {by}, which does not sync it"));
+    let came_later = oracle.truths.get(&by).is_some_and(|truth| (truth.run.accepted_at, by) > (run.accepted_at, id));
+    oracle.must(came_later, || format!("S3: {no} of {id} was left to {by}, which had come before it"));
 }
 
 /// What must be so after a decision.

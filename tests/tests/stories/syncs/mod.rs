@@ -9,6 +9,7 @@ mod forced;
 mod newest_wins;
 mod once;
 mod pushes;
+mod remotes;
 mod results;
 mod versions;
 
@@ -33,7 +34,7 @@ pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) forge: Forge,
     pub(crate) outside: TempDir,
-    _git: GitServer,
+    _git: Option<GitServer>,
 }
 
 /// What differs from the usual world.
@@ -46,6 +47,8 @@ pub(crate) struct Wanted<'a> {
     /// Further lines of the configuration, before the sources.
     pub(crate) settings: &'a str,
     pub(crate) command: Option<&'a str>,
+    /// Further lines about the source.
+    pub(crate) source: &'a str,
 }
 
 impl World {
@@ -54,20 +57,23 @@ impl World {
     }
 
     pub(crate) async fn with(wanted: Wanted<'_>) -> anyhow::Result<Self> {
-        let outside = TempDir::new()?;
         let git = GitServer::start()?;
-        let mut files = example()?;
-        files.extend(wanted.files.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned())));
-        let borrowed: Vec<(&str, &str)> = files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
-        let repo = git.repo("acme/infra", &borrowed)?;
+        let repo = with_example(wanted.files, |files| git.repo("acme/infra", files))?;
+        let host = git.server.host().to_owned();
+        let world = Self::of(TempDir::new()?, repo, &host, wanted).await?;
+        Ok(Self { _git: Some(git), ..world })
+    }
+
+    /// Of a repository on somebody else's server; the folder is for what lies outside of the fleet.
+    pub(crate) async fn of(outside: TempDir, repo: Repo, host: &str, wanted: Wanted<'_>) -> anyhow::Result<Self> {
         let config = configure(outside.path(), &repo, &wanted)?;
-        let wishes = Wishes::git(git.server.host()).config(config);
+        let wishes = Wishes::git(host).config(config);
         let fleet = match wanted.workers {
             [] => Fleet::up(wishes).await?,
             workers => Fleet::apart(wishes, workers).await?,
         };
         let forge = Forge::new(&format!("{}/hooks/platform", fleet.client.url), "acme/infra");
-        Ok(Self { repo, fleet, forge, outside, _git: git })
+        Ok(Self { repo, fleet, forge, outside, _git: None })
     }
 
     /// The newest commit of `main`.
@@ -145,6 +151,20 @@ pub(crate) fn skipped(view: &Value) -> BTreeMap<String, String> {
     skipped.iter().map(|skipped| (text(&skipped["what"]), text(&skipped["reason"]))).collect()
 }
 
+/// Makes a repository of the example's files, and of these, which win over them.
+pub(crate) fn with_example(more: &[(&str, &str)], make: impl FnOnce(&[(&str, &str)]) -> anyhow::Result<Repo>) -> anyhow::Result<Repo> {
+    let mut files = example()?;
+    files.extend(more.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned())));
+    let borrowed: Vec<(&str, &str)> = files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
+    make(&borrowed)
+}
+
+/// A file that nobody else may read.
+pub(crate) fn private(path: &Path, content: &str) -> anyhow::Result<()> {
+    fs::write(path, content)?;
+    Ok(fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?)
+}
+
 /// The files of the example.
 fn example() -> anyhow::Result<Vec<(String, String)>> {
     let root = system_tests::root().join("examples/gitops-hello");
@@ -168,16 +188,13 @@ fn example() -> anyhow::Result<Vec<(String, String)>> {
 
 fn configure(outside: &Path, repo: &Repo, wanted: &Wanted<'_>) -> anyhow::Result<PathBuf> {
     let (secret, variables) = (outside.join("webhook-secret"), outside.join("sync.env"));
-    fs::write(&secret, format!("{SECRET}\n"))?;
-    fs::write(&variables, format!("HELLO_STATE={}\nOUTSIDE={}\n", outside.join("state").display(), outside.display()))?;
-    for file in [&secret, &variables] {
-        fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    }
+    private(&secret, &format!("{SECRET}\n"))?;
+    private(&variables, &format!("HELLO_STATE={}\nOUTSIDE={}\n", outside.join("state").display(), outside.display()))?;
     let command = wanted.command.map(|command| format!("command = {command}\n")).unwrap_or_default();
     let text = format!(
         "{}\n[worker.sync]\nsecrets_file = {:?}\n\n[sync]\nenvironment = \"staging\"\n{command}\n[[sources]]\nid = \"platform\"\n\
-         kind = \"github\"\nrepository = \"{}\"\nfull_name = \"acme/infra\"\nbranch = \"main\"\nsecrets_file = {:?}\n",
-        wanted.settings, variables, repo.url, secret
+         kind = \"github\"\nrepository = \"{}\"\nfull_name = \"acme/infra\"\nbranch = \"main\"\nsecrets_file = {:?}\n{}\n",
+        wanted.settings, variables, repo.url, secret, wanted.source
     );
     let config = outside.join("navvy.toml");
     fs::write(&config, text)?;

@@ -14,13 +14,13 @@ use crate::{
 use proto::{
     message::{AttemptOutcome, Failure, JobResult},
     sync::{Executor, ServiceState, ServiceSync, SyncResult},
-    terraform::{GitAuth, SecretBundle},
+    terraform::GitAuth,
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Does the work of one sync.
-pub(crate) async fn perform(stage: &mut Stage, sync: &ServiceSync, last: Option<&ServiceState>, secrets: SecretBundle) -> AttemptOutcome {
-    let (variables, checkout) = match prepared(stage, sync, last, secrets.git_auth.as_ref()).await {
+pub(crate) async fn perform(stage: &mut Stage, sync: &ServiceSync, last: Option<&ServiceState>, auth: Option<&GitAuth>) -> AttemptOutcome {
+    let (variables, checkout) = match prepared(stage, sync, last, auth).await {
         Ok(ready) => ready,
         Err(outcome) => return outcome,
     };

@@ -13,7 +13,7 @@ use proto::{
     git::CommitId,
     message::{AttemptOutcome, Failure, JobResult},
     sync::{Compared, Selection, SyncSpec, SyncWanted},
-    terraform::SecretBundle,
+    terraform::GitAuth,
 };
 use services::{
     layout::Layout,
@@ -42,9 +42,9 @@ pub(crate) async fn select(
     spec: &SyncSpec,
     commit: Option<CommitId>,
     known: Known<'_>,
-    secrets: SecretBundle,
+    auth: Option<&GitAuth>,
 ) -> AttemptOutcome {
-    match selected(stage, spec, commit, known, &secrets).await {
+    match selected(stage, spec, commit, known, auth).await {
         Ok(selection) => {
             tell(stage, &selection);
             AttemptOutcome::Succeeded { result: JobResult::Selection(Box::new(selection)) }
@@ -58,9 +58,9 @@ async fn selected(
     spec: &SyncSpec,
     commit: Option<CommitId>,
     known: Known<'_>,
-    secrets: &SecretBundle,
+    auth: Option<&GitAuth>,
 ) -> Result<Selection, AttemptOutcome> {
-    let source = Source { url: &spec.git_url, auth: secrets.git_auth.as_ref() };
+    let source = Source { url: &spec.git_url, auth };
     stage.phase("cloning").await;
     stage.narrate(&format!("Looking at {} of {}", spec.git_ref, spec.git_url));
     let git = stage.crew.git.clone();
