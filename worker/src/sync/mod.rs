@@ -11,6 +11,7 @@
 
 pub mod command;
 pub mod compose;
+mod data_folder;
 pub mod dokploy;
 mod env_text;
 pub mod environment;

@@ -1,12 +1,11 @@
 //! Hosts that services are deployed to, over the system's SSH: with our key and no other, to a host whose key is known and no
 //! other, without a question to anybody.
 
-use super::floor::{Floor, Pressing, failed};
+use super::floor::{Floor, Pressing};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use proto::{message::AttemptOutcome, sync::DataFolder};
 use service::settings;
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -16,14 +15,12 @@ use std::{
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    process::Command,
+    process::{ChildStderr, ChildStdout, Command},
     time::Instant,
 };
 
 /// What ssh ends with when it is ssh that failed.
 const SSH_FAILED: i32 = 255;
-/// How long making a folder may take.
-const SHORT: Duration = Duration::from_mins(1);
 /// Most bytes of an answer that are kept.
 const MAX_ANSWER: usize = 1 << 20;
 /// Longest line that is shown, in characters.
@@ -117,85 +114,23 @@ impl Host {
         &self.name
     }
 
-    /// Makes a folder with its owner and mode. May be done again and again.
-    pub(super) async fn make_folder(&self, floor: &mut impl Floor, data: &DataFolder) -> Result<(), AttemptOutcome> {
-        let (path, DataFolder { uid, gid, mode, .. }) = (quoted(&data.path), data);
-        let octal = (3..=4).contains(&mode.len()) && mode.bytes().all(|b| (b'0'..=b'7').contains(&b));
-        if !octal {
-            return Err(failed(
-                floor,
-                "service",
-                "the mode of the data folder is no octal number; nothing was deployed",
-                "Write one such as 755.",
-            ));
-        }
-        let script = format!("mkdir -p -- {path} && chown -- {uid}:{gid} {path} && chmod -- {mode} {path}");
-        floor.narrate(&format!("Preparing the data folder {} on {}", data.path, self.name));
-        let ran = self.run(floor, &Remote { script: &script, input: b"", limit: SHORT, keep: false }).await;
-        let why = match ran {
-            Ok(Ran { code: 0, .. }) => return Ok(()),
-            Ok(Ran { code, last, .. }) => format!("it ended with exit code {code}: {last}"),
-            Err(error) => error.to_string(),
-        };
-        let message = format!("the data folder {} cannot be prepared on {}: {why}; nothing was deployed", data.path, self.name);
-        Err(failed(floor, "data_folder", &message, "Check the host, its disk, and what the worker's key may do there."))
-    }
-
     /// Runs a command on the host to its end, and shows what it writes.
     pub(super) async fn run(&self, floor: &mut impl Floor, remote: &Remote<'_>) -> Result<Ran, SshError> {
         let mut child = self.command(remote.script).spawn().map_err(SshError::NotStarted)?;
         let group = Group(child.id().map(|id| Pid::from_raw(id as i32)));
-        let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+        let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             return Err(SshError::NotStarted(std::io::ErrorKind::BrokenPipe.into()));
         };
         let input = async move {
-            if let Some(stdin) = &mut stdin {
-                // One that does not want it all says so by its end.
-                let _ = stdin.write_all(remote.input).await;
-            }
+            // One that does not want it all says so by its end.
+            let _ = stdin.write_all(remote.input).await;
             drop(stdin);
-            Ok(())
-        };
-        let (mut answer, mut last, mut last_error) = (Vec::new(), String::new(), String::new());
-        let output = async {
-            let mut errors = BufReader::new(stderr).split(b'\n');
-            let mut lines = BufReader::new(stdout);
-            let mut bytes = Vec::new();
-            let (mut out_open, mut err_open) = (true, true);
-            while out_open || err_open {
-                let mut look = false;
-                tokio::select! {
-                    got = read_piece(&mut lines, &mut bytes, remote.keep), if out_open => match got {
-                        Ok(0) | Err(_) => {
-                            out_open = false;
-                            // What was read when something else came first, and no line break after it.
-                            if !remote.keep && !bytes.is_empty() {
-                                show(floor, &std::mem::take(&mut bytes), &mut last);
-                            }
-                        }
-                        Ok(_) if remote.keep => {
-                            let room = MAX_ANSWER.saturating_sub(answer.len());
-                            answer.extend(bytes.drain(..).take(room));
-                        }
-                        Ok(_) => show(floor, &std::mem::take(&mut bytes), &mut last),
-                    },
-                    line = errors.next_segment(), if err_open => match line {
-                        Ok(Some(line)) => show(floor, &line, &mut last_error),
-                        Ok(None) | Err(_) => err_open = false,
-                    },
-                    () = tokio::time::sleep(LOOK_EVERY) => look = true,
-                }
-                if look && matches!(floor.pressing(), Pressing::Kill { .. } | Pressing::Stop { timed_out: true }) {
-                    return Err(SshError::Pressed);
-                }
-            }
             Ok(())
         };
         let deadline = Instant::now() + remote.limit;
         let timed_out = || SshError::TimedOut { host: self.name.clone(), limit: remote.limit };
-        let ended = tokio::time::timeout_at(deadline, async { tokio::try_join!(input, output).map(drop) }).await.map_err(|_| timed_out());
-        ended??;
+        let both = async { tokio::try_join!(follow(floor, stdout, stderr, remote.keep), input) };
+        let (Written { answer, last, last_error }, ()) = tokio::time::timeout_at(deadline, both).await.map_err(|_| timed_out())??;
         let status = tokio::time::timeout_at(deadline, child.wait()).await.map_err(|_| timed_out())?.map_err(SshError::NotStarted)?;
         group.over();
         // What stands in the two outputs comes in no order; why something failed is said in the second.
@@ -263,8 +198,49 @@ impl Drop for Group {
     }
 }
 
+/// What a command wrote.
+#[derive(Default)]
+struct Written {
+    /// Of the output, if it is kept.
+    answer: Vec<u8>,
+    last: String,
+    last_error: String,
+}
+
+/// Reads both outputs to their end, unless somebody wants an end before.
+async fn follow(floor: &mut impl Floor, stdout: ChildStdout, stderr: ChildStderr, keep: bool) -> Result<Written, SshError> {
+    let (mut output, mut errors) = (BufReader::new(stdout), BufReader::new(stderr).split(b'\n'));
+    let (mut written, mut piece) = (Written::default(), Vec::new());
+    let (mut out_open, mut err_open) = (true, true);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    while out_open || err_open {
+        tokio::select! {
+            got = read_piece(&mut output, &mut piece, keep), if out_open => {
+                out_open = matches!(got, Ok(1..));
+                let piece = std::mem::take(&mut piece);
+                if keep {
+                    let room = MAX_ANSWER.saturating_sub(written.answer.len());
+                    written.answer.extend(piece.into_iter().take(room));
+                } else {
+                    show(floor, &piece, &mut written.last);
+                }
+            }
+            line = errors.next_segment(), if err_open => match line {
+                Ok(Some(line)) => show(floor, &line, &mut written.last_error),
+                Ok(None) | Err(_) => err_open = false,
+            },
+            _ = look.tick() => {
+                if let Pressing::Kill { .. } | Pressing::Stop { timed_out: true } = floor.pressing() {
+                    return Err(SshError::Pressed);
+                }
+            }
+        }
+    }
+    Ok(written)
+}
+
 /// A piece of output: a line, or whatever is there.
-async fn read_piece(lines: &mut BufReader<tokio::process::ChildStdout>, bytes: &mut Vec<u8>, whatever: bool) -> std::io::Result<usize> {
+async fn read_piece(lines: &mut BufReader<ChildStdout>, bytes: &mut Vec<u8>, whatever: bool) -> std::io::Result<usize> {
     if whatever { lines.read_buf(bytes).await } else { lines.read_until(b'\n', bytes).await }
 }
 
@@ -301,50 +277,5 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_have_perhaps_a_port() {
-        for (text, name, port) in [
-            ("vps.example", "vps.example", None),
-            ("vps.example:2222", "vps.example", Some(2222)),
-            ("10.0.0.1:22", "10.0.0.1", Some(22)),
-            ("[::1]:2222", "::1", Some(2222)),
-            ("[::1]", "::1", None),
-        ] {
-            assert_eq!(split(text), (name.to_owned(), port), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_word_stays_one_word_in_a_shell() {
-        for text in ["plain", "it's", "$(touch /tmp/x)", "a b\n`c` \"d\" \\", "--", ""] {
-            let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quoted(text))]).output().unwrap();
-            assert_eq!(String::from_utf8_lossy(&output.stdout), text);
-        }
-    }
-
-    #[test]
-    fn only_allowed_hosts_and_private_keys_are_used() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        let key = dir.path().join("key");
-        std::fs::write(&key, "x").unwrap();
-        let mode = |mode: u32| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
-        mode(0o600);
-        let none = settings::WorkerSync::default();
-        let some = settings::WorkerSync {
-            ssh_hosts: vec!["vps.example:2222".to_owned(), "other".to_owned()],
-            ssh_key_file: Some(key.clone()),
-            ssh_known_hosts_file: Some(dir.path().join("hosts")),
-            ..settings::WorkerSync::default()
-        };
-        assert_eq!(Host::of(&none, None, "").map(|host| host.name).unwrap_err(), NoHost::NotSetUp);
-        assert_eq!(Host::of(&some, None, "").map(|host| (host.name, host.port)), Ok(("vps.example".to_owned(), Some(2222))));
-        assert_eq!(Host::of(&some, Some("other"), "").map(|host| host.name), Ok("other".to_owned()));
-        assert!(matches!(Host::of(&some, Some("vps.example"), ""), Err(NoHost::NotAllowed(name)) if name == "vps.example"));
-        mode(0o640);
-        assert!(matches!(Host::of(&some, None, ""), Err(NoHost::Key(why)) if why.contains("0600")));
-    }
-}
+#[path = "ssh_tests.rs"]
+mod tests;

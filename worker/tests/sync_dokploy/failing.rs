@@ -92,7 +92,7 @@ async fn a_lost_answer_to_a_deployment_is_settled_by_reading_back() {
 
 #[tokio::test]
 async fn a_deployment_that_may_or_may_not_have_begun_is_unclear_and_not_asked_for_again() {
-    for fault in [BUSY, Fault::Hangup, Fault::Status(500), Fault::Garbage] {
+    for fault in [BUSY, Fault::Hangup, Fault::Status(500), Fault::Garbage, Fault::SomebodyElse] {
         let rig = Rig::with("IAC_CONFIG_HASH=000000000000\n").await;
         rig.dokploy.fails("compose.deploy", &[fault]);
         let outcome = rig.sync().await;

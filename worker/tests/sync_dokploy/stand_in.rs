@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Hangup,
     /// An answer that is no JSON.
     Garbage,
+    /// Nothing is done, and somebody else deploys at the same time.
+    SomebodyElse,
 }
 
 /// How deployments go.
@@ -178,6 +180,12 @@ async fn answer(state: &Arc<Mutex<State>>, request: Request) -> Response {
             let _ = state.does(&operation, &fields);
             said(504, &Value::Null)
         }
+        Some(Fault::SomebodyElse) => {
+            let mut by_hand = fields.clone();
+            by_hand.insert("title".to_owned(), json!("Manual deployment"));
+            let _ = state.does(&operation, &by_hand);
+            said(502, &Value::Null)
+        }
         Some(Fault::Hangup) => {
             // A body that ends in an error closes the connection.
             let broken = futures_util::stream::iter([Err::<Vec<u8>, _>(std::io::Error::other("hung up"))]);
@@ -230,6 +238,9 @@ impl State {
             }
             "compose.deploy" | "compose.redeploy" => {
                 let (how, titles) = (self.deploying, self.titles);
+                if self.services.get(&id)?.fields.get("autoDeploy") != Some(&json!(false)) {
+                    self.misshapen.push("it is deployed while others than us may deploy it".to_owned());
+                }
                 let deployments = &mut self.services.get_mut(&id)?.deployments;
                 let title = if titles { text("title") } else { "Manual deployment".to_owned() };
                 if how != Deploying::Nothing {
