@@ -4,6 +4,7 @@
 //! document does not know.
 
 mod document;
+mod syncs_table;
 mod table;
 
 use crate::{
