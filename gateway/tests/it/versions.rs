@@ -3,7 +3,7 @@
 use crate::{
     admission::triggers,
     harness::{World, request, told, until},
-    hooks::followed,
+    hooks::{followed, push},
     scheduler::{job, show, view},
     syncs::{bare, run_of, signed, spec_of, world},
 };
@@ -68,6 +68,10 @@ async fn e1_deploy_is_told_apart_by_its_body() {
     for (request, status, error) in [
         (world.gateway.post("/deploy").json(&both), 400, "this is a Terraform deployment"),
         (world.gateway.post("/deploy").json(&json!({})), 400, "tool: is required"),
+        (world.gateway.post("/deploy?token=x").json(&version), 400, "token: is not known here"),
+        // What a forge has signed is no version, and no sync.
+        (signed(&world.gateway, "/deploy", &push("b", &[])), 400, "env: is required with `ref`"),
+        (signed(&world.gateway, "/sync", &push("b", &[])), 400, "No services specified"),
         (world.gateway.post("/deploy").json(&json!({"env": "staging"})), 400, "Tag required"),
         (signed(&world.gateway, "/deploy", &crate::harness::request()), 401, "this needs a key"),
         (bare(&world.gateway, "/deploy", &version), 401, "this needs a key"),
@@ -88,7 +92,7 @@ async fn e1_deploy_is_told_apart_by_its_body() {
     });
     let exact = exact.await;
     assert_eq!(told(signed(&exact, "/deploy", &version)).await.1["error"], json!("Ref must be an exact 40-character commit SHA"));
-    assert_eq!(told(signed(&exact, "/deploy", &json!({"ref": "b".repeat(40)}))).await.0, 202);
+    assert_eq!(told(signed(&exact, "/deploy", &json!({"env": "staging", "ref": "b".repeat(40)}))).await.0, 202);
 }
 
 #[tokio::test]
