@@ -23,6 +23,7 @@ pub mod forge;
 mod health;
 mod keys;
 mod logs;
+mod mapping;
 mod orders;
 mod routes;
 mod runs;

@@ -6,6 +6,7 @@
 mod admin;
 mod client;
 mod deploy;
+mod mapping;
 mod orders;
 mod pairs;
 mod roles;
@@ -21,6 +22,7 @@ pub(crate) use client::{
     ApproveArgs, CancelArgs, IdArgs, KeyScope, KeysArgs, KeysVerb, LogsArgs, Outcome, ResolveArgs, RunArgs, RunVerb, RunsArgs, WaitArgs,
 };
 pub(crate) use deploy::{DeployArgs, GitLogin};
+pub(crate) use mapping::{CheckArgs, MappingArgs, MappingVerb};
 pub(crate) use orders::{OrdersArgs, OrdersVerb, SubmitArgs, ValidateArgs};
 pub(crate) use pairs::Pair;
 pub(crate) use roles::{GatewayArgs, SchedulerArgs, SettingsArgs, UpArgs, WorkerArgs};
@@ -77,6 +79,8 @@ pub(crate) enum Verb {
     Worker(Box<WorkerArgs>),
     /// Submit a job of orders (shell commands that wait for one another), or check one.
     Orders(OrdersArgs),
+    /// Look at what a repository says about its services.
+    Mapping(MappingArgs),
     #[command(flatten)]
     Client(ClientVerb),
     /// Check what Navvy needs on this machine, and say what to do.

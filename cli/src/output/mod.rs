@@ -8,6 +8,7 @@ pub(crate) mod findings;
 pub(crate) mod graph;
 mod levels;
 pub(crate) mod lists;
+pub(crate) mod mapping;
 pub(crate) mod orders;
 pub(crate) mod outputs;
 pub(crate) mod plan;

@@ -10,12 +10,13 @@ mod follow;
 mod graph;
 mod keys;
 mod lists;
+mod mapping;
 mod orders;
 mod run;
 mod wait;
 
 use crate::api::{self, Client};
-use crate::args::{ClientVerb, Global, OrdersArgs, OrdersVerb};
+use crate::args::{ClientVerb, Global, MappingArgs, MappingVerb, OrdersArgs, OrdersVerb};
 use crate::exit::Exit;
 use crate::output::Out;
 use crate::problem::CliError;
@@ -43,6 +44,13 @@ pub(crate) async fn orders(out: &Out, global: &Global, args: &OrdersArgs) -> Res
     match &args.verb {
         OrdersVerb::Submit(args) => orders::submit(&Session::open(out, global)?, args).await,
         OrdersVerb::Validate(args) => orders::validate(out, args),
+    }
+}
+
+/// `navvy mapping`. Nobody is asked, so no key is needed.
+pub(crate) fn mapping(out: &Out, args: &MappingArgs) -> Result<Exit, CliError> {
+    match &args.verb {
+        MappingVerb::Check(args) => mapping::check(out, args),
     }
 }
 

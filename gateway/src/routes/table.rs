@@ -12,6 +12,7 @@ use crate::{
     health::{self, HealthBody},
     keys::{self, KeyRequest, KeysBody, NewKeyBody, WhoamiBody},
     logs,
+    mapping::{self, MappingProblemBody},
     orders::{
         self, OrdersBody, WebhookBody, WebhookErrorBody,
         request_schema::{EnvelopeSchema, JobSchema},
@@ -72,7 +73,7 @@ const TOO_MANY: (u16, &str) = (429, "Too many live streams.");
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    [deployments(), run_orders(), runs(), what_happened(), run_commands(), the_fleet(), the_keys(), the_process()]
+    [deployments(), run_orders(), runs(), what_happened(), run_commands(), syncs(), the_fleet(), the_keys(), the_process()]
         .into_iter()
         .flatten()
         .collect()
@@ -241,6 +242,15 @@ fn run_commands() -> Vec<Route> {
         ),
         post("/v1/runs/{id}/resolve", ADMIN, commands::resolve, resolve),
     ]
+}
+
+fn syncs() -> Vec<Route> {
+    let check = Doc::new("syncs", "Check the text of a navvy.yaml")
+        .takes_text("The text of a navvy.yaml, whatever the content type.", "application/yaml")
+        .gives::<Vec<MappingProblemBody>>(200, "Nothing is wrong: the list is empty.")
+        .gives::<Vec<MappingProblemBody>>(422, "What is wrong, with its place.")
+        .refuses(&[(408, "The body did not arrive in time."), TOO_LARGE]);
+    vec![post("/v1/mapping/check", READ, mapping::check, check)]
 }
 
 fn the_fleet() -> Vec<Route> {

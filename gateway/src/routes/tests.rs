@@ -111,6 +111,7 @@ fn every_route_asks_for_the_right_scope() {
         "post /v1/runs/{id}/reject approve",
         "post /v1/runs/{id}/cancel deploy",
         "post /v1/runs/{id}/resolve admin",
+        "post /v1/mapping/check read",
         "get /v1/locks read",
         "get /v1/workers read",
         "get /v1/dead-letters admin",
