@@ -1,8 +1,19 @@
 //! What all requests share: the connection, the rules, the index, the counts.
 
 use crate::{
-    answers::Refusal, auth::Auth, deploy::sealing::SealingKey, door::Origins, forge::github::GitHub, health::Health, logs::Readers,
-    runs::RunIndex, status::TailCache, telling::Sealer,
+    answers::Refusal,
+    auth::Auth,
+    deploy::sealing::SealingKey,
+    door::Origins,
+    forge::github::GitHub,
+    health::Health,
+    hooks::{Room, Trace},
+    logs::Readers,
+    runs::RunIndex,
+    sources::Sources,
+    status::TailCache,
+    syncs::SyncRules,
+    telling::Sealer,
 };
 use bus::Bus;
 use domain::orders::GitRules;
@@ -63,6 +74,13 @@ pub(crate) struct App {
     /// Seals where the end of a run is told.
     pub(crate) callbacks: Sealer,
     pub(crate) orders: OrderRules,
+    /// The repositories whose pushes are followed.
+    pub(crate) sources: Sources,
+    pub(crate) sync: SyncRules,
+    /// For bodies of deliveries.
+    pub(crate) room: Room,
+    /// Of deliveries that were not believed.
+    pub(crate) trace: Trace,
     pub(crate) forge: Arc<GitHub>,
     /// How many bodies may be read at a time of callers that nothing but a signature over the body tells about.
     pub(crate) unproven: Semaphore,

@@ -21,6 +21,7 @@ mod events;
 mod fleet;
 pub mod forge;
 mod health;
+mod hooks;
 mod keys;
 mod logs;
 mod mapping;
@@ -30,6 +31,7 @@ mod runs;
 mod sources;
 mod start;
 mod status;
+mod syncs;
 mod telling;
 
 #[cfg(test)]

@@ -11,10 +11,13 @@ use crate::{
         github::{BadGitHub, GitHub},
     },
     health::Health,
+    hooks::{Room, Trace},
     logs::Readers,
     routes,
     runs::RunIndex,
+    sources::{Source, SourceFault, Sources},
     status::TailCache,
+    syncs::SyncRules,
     telling::{Commenting, Means, Sealer, Telling},
 };
 use axum::Router;
@@ -24,6 +27,7 @@ use proto::{
     Secret,
     git::{AllowedHosts, BadGit},
     ids::BadId,
+    sync::BadSyncName,
 };
 use service::{
     http,
@@ -77,6 +81,12 @@ pub enum GatewayError {
     /// GitHub cannot be spoken to.
     #[error(transparent)]
     GitHub(BadGitHub),
+    /// A repository cannot be followed.
+    #[error("[[sources]] cannot be used")]
+    Source(#[source] SourceFault),
+    /// The environment of syncs is none.
+    #[error("[sync] cannot be read")]
+    Sync(#[source] BadSyncName),
     /// No HTTP client can be made.
     #[error("callbacks cannot be sent")]
     Callbacks(#[source] reqwest::Error),
@@ -119,6 +129,10 @@ fn app(deps: &GatewayDeps, stop: CancellationToken) -> Result<App, GatewayError>
         orders: order_rules(&deps.settings)?,
         unproven: tokio::sync::Semaphore::new(UNPROVEN_BODIES),
         forge: Arc::new(GitHub::new(&settings.github).map_err(GatewayError::GitHub)?),
+        sources: Sources::new(&deps.settings).map_err(GatewayError::Source)?,
+        sync: SyncRules::new(&deps.settings).map_err(GatewayError::Sync)?,
+        room: Room::default(),
+        trace: Trace::default(),
         auth: Auth::new(token, settings.anonymous, Keyring::new(deps.bus.keys())),
         index: RunIndex::default(),
         sealing: SealingKey::new(deps.bus.keys()),
@@ -211,5 +225,13 @@ fn add_probes(app: &Arc<App>) {
         let complete = weak.upgrade().is_some_and(|app| app.index.read().is_complete());
         async move { if complete { Ok(()) } else { Err("the list of runs is not read yet".to_owned()) } }
     });
+    for source in app.sources.iter() {
+        let (weak, id) = (Arc::downgrade(app), source.id.clone());
+        // Whether the webhook's secret and the login can be read now, and are good: being there says nothing.
+        app.readiness.add(format!("source:{id}"), move || {
+            let checked = weak.upgrade().map(|app| app.sources.get(id.as_str()).map(Source::check_files));
+            async move { checked.flatten().unwrap_or(Ok(())).map_err(|fault| fault.to_string()) }
+        });
+    }
     app.readiness.until(app.stop.clone());
 }

@@ -46,6 +46,8 @@ pub(crate) enum Refusal {
     MissingScope(Scope),
     /// Signed with another secret, or over another body.
     BadSignature,
+    /// It does not come from whom it says it comes from. In the words of the service that Navvy replaces.
+    Untrusted,
     OriginNotAllowed,
     HostNotAllowed,
     RunNotFound(Door),
@@ -72,6 +74,10 @@ pub(crate) enum Refusal {
         /// What raises it.
         setting: &'static str,
     },
+    /// Longer than a webhook's delivery may be.
+    DeliveryTooLarge {
+        limit: u64,
+    },
     /// Longer than one message of the store may be.
     TooLargeToStore,
     NotJson,
@@ -81,6 +87,8 @@ pub(crate) enum Refusal {
     TooManyReaders {
         per_key: Option<u32>,
     },
+    /// More is being received than this gateway holds at a time.
+    Busy,
     /// The store cannot be reached, or does not answer.
     Unavailable,
     /// The list of runs is still being read after a start.
@@ -105,6 +113,7 @@ impl Refusal {
             Self::TooManyFailures { .. } => (429, "too_many_failures"),
             Self::MissingScope(_) => (403, "missing_scope"),
             Self::BadSignature => (401, "bad_signature"),
+            Self::Untrusted => (401, "bad_signature"),
             Self::OriginNotAllowed => (403, "origin_not_allowed"),
             Self::HostNotAllowed => (403, "host_not_allowed"),
             Self::RunNotFound(_) => (404, "run_not_found"),
@@ -119,12 +128,14 @@ impl Refusal {
             Self::Command { not_found: false, code, .. } => (409, code),
             Self::BadInput(_) => (400, "bad_input"),
             Self::BodyTooLarge { .. } => (413, "body_too_large"),
+            Self::DeliveryTooLarge { .. } => (413, "body_too_large"),
             Self::TooLargeToStore => (413, "too_large_to_store"),
             Self::NotJson => (415, "not_json"),
             Self::Encoded => (415, "content_encoding"),
             Self::BodyTooSlow => (408, "body_too_slow"),
             Self::KeyReused => (422, "idempotency_key_reused"),
             Self::TooManyReaders { .. } => (429, "too_many_readers"),
+            Self::Busy => (503, "busy"),
             Self::Unavailable => (503, "unavailable"),
             Self::Loading => (503, "loading"),
             Self::NoScheduler => (503, "no_scheduler"),
@@ -145,6 +156,7 @@ impl Refusal {
                 "the signature does not fit the body: compare the webhook's secret with the gateway's, and sign the bytes that are sent"
                     .into()
             }
+            Self::Untrusted => "Invalid signature".into(),
             Self::OriginNotAllowed => "this web page's origin may not call the API: an operator adds it to gateway.allowed_origins".into(),
             Self::HostNotAllowed => "anonymous access is for this machine only: call it as localhost or 127.0.0.1".into(),
             Self::RunNotFound(Door::Deploy) => "Deployment not found".into(),
@@ -161,6 +173,7 @@ impl Refusal {
             Self::BodyTooLarge { limit, setting } => {
                 format!("the body is longer than {limit} bytes: an operator may raise {setting}")
             }
+            Self::DeliveryTooLarge { limit } => format!("the delivery is longer than {limit} bytes, which no forge sends"),
             Self::TooLargeToStore => {
                 "the request is too long to be stored: keep env_vars, git_auth and backend_config together below 512 KiB".into()
             }
@@ -172,6 +185,7 @@ impl Refusal {
             Self::TooManyReaders { per_key: None } => {
                 "this gateway serves as many live streams as it may: try again, or use another gateway".into()
             }
+            Self::Busy => "this gateway is receiving as much as it may at a time: send it again".into(),
             Self::Unavailable => {
                 "the store cannot be reached just now; repeat the request (with an Idempotency-Key nothing is done twice)".into()
             }
@@ -191,7 +205,7 @@ impl Refusal {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyFailures { retry_after } => Some(*retry_after),
-            Self::Unavailable | Self::NoScheduler => Some(Duration::from_secs(2)),
+            Self::Unavailable | Self::Busy | Self::NoScheduler => Some(Duration::from_secs(2)),
             Self::Loading => Some(Duration::from_secs(1)),
             Self::TooManyReaders { .. } => Some(Duration::from_secs(10)),
             _ => None,

@@ -25,7 +25,7 @@ pub(crate) struct Guard {
 
 /// Lets a request through to its handler, or not.
 pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    if guard.access == Access::Open {
+    if matches!(guard.access, Access::Open | Access::Signature) {
         return next.run(request).await;
     }
     let app = &guard.app;
@@ -48,7 +48,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
 fn refused(access: Access, refusal: Refusal) -> Response {
     match access {
         Access::KeyOrProof => orders::webhook_refused(&refusal),
-        Access::Open | Access::OpenOnLoopback | Access::AnyKey | Access::Needs(_) => refusal.into_response(),
+        Access::Open | Access::OpenOnLoopback | Access::AnyKey | Access::Signature | Access::Needs(_) => refusal.into_response(),
     }
 }
 

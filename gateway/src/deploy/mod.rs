@@ -127,7 +127,8 @@ pub(crate) async fn probe(
     Ok((StatusCode::ACCEPTED, Json(ProbeBody { run_id: admitted.run })).into_response())
 }
 
-async fn take_in(app: &App, identity: &Identity, trigger: Trigger, bundle: Option<SecretBundle>) -> Result<Admitted, Refusal> {
+/// Stores a run, and shows it in the list at once.
+pub(crate) async fn take_in(app: &App, identity: &Identity, trigger: Trigger, bundle: Option<SecretBundle>) -> Result<Admitted, Refusal> {
     let shown = trigger.clone();
     failpoint::failpoint!("gateway.checked");
     let admitted = in_time(admit(app, identity, trigger, bundle)).await?;

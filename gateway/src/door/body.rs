@@ -70,12 +70,13 @@ pub(crate) async fn optional_json<T: DeserializeOwned + Default>(app: &App, requ
 }
 
 /// A compressed body could be a thousand times its size.
-fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
     let encoded = headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded { Err(Refusal::Encoded) } else { Ok(()) }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether a body says that it is JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = text.split(';').map(str::trim);
     let json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));

@@ -119,6 +119,9 @@ impl Doc {
         if path.contains("{id}") {
             doc = doc.parameter("id", ParameterIn::Path, "Id of the run, or of the key.");
         }
+        if path.contains("{source}") {
+            doc = doc.parameter("source", ParameterIn::Path, "Id of the source, as in `[[sources]]`.");
+        }
         if path.contains("{num}") {
             doc = doc.parameter("num", ParameterIn::Path, "Number of the order: `0001` or `1` is the first one.");
         }
@@ -140,6 +143,7 @@ fn access_text(access: Access) -> String {
         Access::OpenOnLoopback => "Needs no key where the gateway listens on a loopback address only.".to_owned(),
         Access::AnyKey => "Needs a key with any scope.".to_owned(),
         Access::KeyOrProof => "Needs a key with the scope `deploy`, or a signature.".to_owned(),
+        Access::Signature => "Needs the signature of the source's forge, and no key.".to_owned(),
         Access::Needs(scope) => format!("Needs the scope `{scope}`."),
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     events::{self, EventsBody},
     fleet::{self, LocksBody, QueuesBody, WorkersBody},
     health::{self, HealthBody},
+    hooks::{self, HookBody},
     keys::{self, KeyRequest, KeysBody, NewKeyBody, WhoamiBody},
     logs,
     mapping::{self, MappingProblemBody},
@@ -73,10 +74,21 @@ const TOO_MANY: (u16, &str) = (429, "Too many live streams.");
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    [deployments(), run_orders(), runs(), what_happened(), run_commands(), syncs(), the_fleet(), the_keys(), the_process()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        deployments(),
+        run_orders(),
+        webhooks(),
+        runs(),
+        what_happened(),
+        run_commands(),
+        repositories(),
+        the_fleet(),
+        the_keys(),
+        the_process(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn deployments() -> Vec<Route> {
@@ -144,6 +156,25 @@ fn run_orders() -> Vec<Route> {
         Route { verb: Verb::Post, path: "/webhook", access: Access::KeyOrProof, handler, doc: webhook },
     ]
 }
+
+fn webhooks() -> Vec<Route> {
+    let hook = Doc::new("webhooks", "What a forge tells of a source: the raw payload, signed as its kind signs")
+        .header("X-Hub-Signature-256", "GitHub: `sha256=` and the HMAC of the body.")
+        .header("X-Gitlab-Token", "GitLab: the secret; or `webhook-signature` with `webhook-id` and `webhook-timestamp`.")
+        .header("X-Gitea-Signature", "Gitea, and `X-Forgejo-Signature`: the HMAC of the body.")
+        .header("X-Hub-Signature", "Bitbucket: `sha256=` and the HMAC of the body.")
+        .header("Authorization", "Azure DevOps: Basic, with the secret's user and password.")
+        .takes::<Payload>(true)
+        .gives::<HookBody>(202, "It comes from the forge, and is stored: a run, or why none.")
+        .refuses(&[BAD, (404, "No source is configured."), (408, "The body did not arrive in time."), TOO_LARGE, NOT_JSON]);
+    vec![post("/hooks/{source}", Access::Signature, hooks::hook, hook)]
+}
+
+/// The forge's own business.
+#[derive(utoipa::ToSchema)]
+#[schema(as = WebhookPayload, value_type = Object)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Payload(serde_json::Value);
 
 fn live_doc(tag: &str) -> Doc {
     Doc::new(tag, "The log, live")
@@ -244,7 +275,7 @@ fn run_commands() -> Vec<Route> {
     ]
 }
 
-fn syncs() -> Vec<Route> {
+fn repositories() -> Vec<Route> {
     let check = Doc::new("syncs", "Check the text of a navvy.yaml")
         .takes_text("The text of a navvy.yaml, whatever the content type.", "application/yaml")
         .gives::<Vec<MappingProblemBody>>(200, "Nothing is wrong: the list is empty.")

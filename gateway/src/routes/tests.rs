@@ -98,6 +98,7 @@ fn every_route_asks_for_the_right_scope() {
         "post /deploy/{id}/cancel deploy",
         "post /v1/orders deploy",
         "post /webhook a key or a signature",
+        "post /hooks/{source} a signature",
         "get /v1/runs read",
         "get /v1/runs/{id} read",
         "get /v1/runs/{id}/jobs read",
@@ -135,6 +136,7 @@ fn access_word(access: Access) -> &'static str {
         Access::OpenOnLoopback => "open on loopback",
         Access::AnyKey => "any key",
         Access::KeyOrProof => "a key or a signature",
+        Access::Signature => "a signature",
         Access::Needs(scope) => Scope::as_str(scope),
     }
 }

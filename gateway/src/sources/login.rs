@@ -62,10 +62,10 @@ fn missing_hosts(path: &Path) -> FileFault {
 
 fn token(text: &str) -> Result<Secret, String> {
     let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    match line.is_empty() || line.bytes().any(|b| !b.is_ascii_graphic()) {
-        true => Err("is no good: a token is one line of visible characters".to_owned()),
-        false => Ok(Secret::new(line)),
+    if line.is_empty() || line.bytes().any(|b| !b.is_ascii_graphic()) {
+        return Err("is no good: a token is one line of visible characters".to_owned());
     }
+    Ok(Secret::new(line))
 }
 
 fn key(text: &str) -> Result<Secret, String> {

@@ -94,13 +94,19 @@ impl Store {
 
     /// A gateway over this store, with a gateway's rights. Several may serve at a time.
     pub(crate) async fn gateway(&self, change: impl FnOnce(&mut Settings)) -> Gateway {
+        let options = self.server.as_ref().expect("it runs").connect_as("gateway", Role::Gateway);
+        self.gateway_over(Bus::connect(options).await.expect("a connection"), change).await
+    }
+
+    /// A gateway over this connection.
+    pub(crate) async fn gateway_over(&self, bus: Bus, change: impl FnOnce(&mut Settings)) -> Gateway {
         let mut settings = Settings { data_dir: self.dir.path().join("data"), ..Settings::default() };
         settings.gateway.admin_token = Some(Secret::new(TOKEN));
         settings.git.allowed_hosts = vec!["git.example".to_owned()];
         change(&mut settings);
         let shutdown = Shutdown::new();
         let deps = GatewayDeps {
-            bus: Bus::connect(self.server.as_ref().expect("it runs").connect_as("gateway", Role::Gateway)).await.expect("a connection"),
+            bus,
             settings: Arc::new(settings),
             metrics: Metrics::new("0.0.0", "test"),
             readiness: Readiness::new(),

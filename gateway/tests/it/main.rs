@@ -11,6 +11,7 @@ mod events;
 mod fleet;
 mod forge;
 mod harness;
+mod hooks;
 mod keys;
 mod listing;
 mod live;

@@ -1,0 +1,40 @@
+//! Webhooks of forges: who sent one, what it tells, what becomes of it, and what is kept of it.
+//!
+//! The way of a delivery: its headers are looked at before its body is read ([`proof`], [`heading`]); the body is read within
+//! bounds ([`reading`]), believed or not, and only then understood ([`payload`], [`skim`]); what it means is decided in
+//! [`judge`]; [`accept`] stores the run and the record; [`door`] answers. Which secrets are tried, and which repository is meant,
+//! is the source's matter (`sources`): nothing of it comes from the request but the address.
+
+mod accept;
+mod door;
+mod foresee;
+mod heading;
+mod judge;
+mod payload;
+mod proof;
+mod reading;
+mod record;
+mod skim;
+mod trace;
+
+pub(crate) use door::{HookBody, deliver, hook};
+pub(crate) use heading::is_delivery;
+pub(crate) use reading::Room;
+pub(crate) use trace::Trace;
+
+#[cfg(test)]
+mod fixtures;
+
+/// A text of somebody else's as it may be shown: printable ASCII stays, everything else is spelt out, and it ends after `most`
+/// characters.
+pub(crate) fn shown(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == most {
+            shown.push('~');
+            break;
+        }
+        if c.is_ascii_graphic() || c == ' ' { shown.push(c) } else { shown.extend(c.escape_unicode()) }
+    }
+    shown
+}

@@ -1,0 +1,35 @@
+//! Starting runs of syncs: for a push (`hooks`), for `POST /sync` and for a version at `POST /deploy`.
+
+mod start;
+
+pub(crate) use start::{Wanted, shard_of, start};
+
+use proto::sync::{BadSyncName, Environment};
+use service::settings::Settings;
+use std::time::Duration;
+
+/// What the settings say about syncs, besides their sources.
+#[derive(Debug)]
+pub(crate) struct SyncRules {
+    /// See `proto::sync::SyncSpec::command`.
+    pub(crate) command: Vec<String>,
+    /// Budget of one service's sync, in seconds.
+    pub(crate) timeout_s: u32,
+    pub(crate) require_stamped: bool,
+    pub(crate) signature_ttl: Duration,
+    pub(crate) immutable_refs_only: bool,
+}
+
+impl SyncRules {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, BadSyncName> {
+        let sync = &settings.sync;
+        sync.environment.parse::<Environment>()?;
+        Ok(Self {
+            command: sync.command.clone(),
+            timeout_s: u32::try_from(sync.timeout.as_secs()).unwrap_or(u32::MAX),
+            require_stamped: sync.require_stamped_signatures,
+            signature_ttl: *sync.signature_ttl,
+            immutable_refs_only: sync.immutable_refs_only,
+        })
+    }
+}
