@@ -26,6 +26,7 @@ mod keys;
 mod logs;
 mod mapping;
 mod orders;
+mod releases;
 mod routes;
 mod runs;
 mod sources;

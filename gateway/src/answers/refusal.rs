@@ -59,6 +59,8 @@ pub(crate) enum Refusal {
     /// It was over so long ago that how it ended is not told any more.
     Gone,
     NoSuchPath,
+    /// No repository is followed here.
+    NoSource,
     MethodNotAllowed,
     /// The scheduler said no; its words.
     Command {
@@ -123,6 +125,7 @@ impl Refusal {
             Self::NotOver => (404, "not_over"),
             Self::Gone => (410, "gone"),
             Self::NoSuchPath => (404, "no_such_path"),
+            Self::NoSource => (404, "no_source"),
             Self::MethodNotAllowed => (405, "method_not_allowed"),
             Self::Command { not_found: true, code, .. } => (404, code),
             Self::Command { not_found: false, code, .. } => (409, code),
@@ -167,6 +170,7 @@ impl Refusal {
             Self::NotOver => "it is not over yet: ask again, or follow GET /v1/runs/ID/events to be told".into(),
             Self::Gone => "it was over more than a day ago, and this is kept for one day: GET /v1/runs/ID still tells how it ended".into(),
             Self::NoSuchPath => "there is nothing at this path: GET /openapi.json lists what there is".into(),
+            Self::NoSource => "no repository is followed here: an operator adds it as [[sources]]".into(),
             Self::MethodNotAllowed => "this path does not know this method: the Allow header lists those it knows".into(),
             Self::Command { message, .. } => message.clone(),
             Self::BadInput(problems) => problems.first().map(FieldProblem::text).unwrap_or_default(),

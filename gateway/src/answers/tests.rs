@@ -28,6 +28,7 @@ fn every_refusal_has_its_words() {
         Refusal::NotOver,
         Refusal::Gone,
         Refusal::NoSuchPath,
+        Refusal::NoSource,
         Refusal::MethodNotAllowed,
         Refusal::Command { not_found: false, code: "wrong_state".into(), message: "the run is over".into(), status: "success".into() },
         Refusal::Command { not_found: true, code: "not_found".into(), message: "run not found".into(), status: String::new() },

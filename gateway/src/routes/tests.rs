@@ -113,6 +113,8 @@ fn every_route_asks_for_the_right_scope() {
         "post /v1/runs/{id}/cancel deploy",
         "post /v1/runs/{id}/resolve admin",
         "post /v1/mapping/check read",
+        "post /v1/releases deploy",
+        "get /v1/releases read",
         "get /v1/locks read",
         "get /v1/workers read",
         "get /v1/dead-letters admin",
