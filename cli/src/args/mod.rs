@@ -9,6 +9,7 @@ mod deploy;
 mod mapping;
 mod orders;
 mod pairs;
+mod release;
 mod roles;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub(crate) use deploy::{DeployArgs, GitLogin};
 pub(crate) use mapping::{CheckArgs, MappingArgs, MappingVerb};
 pub(crate) use orders::{OrdersArgs, OrdersVerb, SubmitArgs, ValidateArgs};
 pub(crate) use pairs::Pair;
+pub(crate) use release::{EveryRelease, ReleaseArgs, ReleaseListArgs, ReleaseVerb};
 pub(crate) use roles::{GatewayArgs, SchedulerArgs, SettingsArgs, UpArgs, WorkerArgs};
 
 /// Runs terraform and OpenTofu on a fleet of workers: plan, approve, apply, and watch it live.
@@ -112,6 +114,8 @@ pub(crate) enum ClientVerb {
     Reject(IdArgs),
     /// Stop a run. A running tool is interrupted, saves its state and frees its lock.
     Cancel(CancelArgs),
+    /// Make releases of a source's services and deploy them, or list them.
+    Release(ReleaseArgs),
     /// List locks, their holders and who waits.
     Locks,
     /// List the workers of the fleet.

@@ -16,7 +16,7 @@ pub(crate) mod problem;
 pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod style;
-mod syncs;
+pub(crate) mod syncs;
 pub(crate) mod table;
 pub(crate) mod time;
 pub(crate) mod words;

@@ -12,6 +12,7 @@ mod keys;
 mod lists;
 mod mapping;
 mod orders;
+mod release;
 mod run;
 mod wait;
 
@@ -65,6 +66,7 @@ pub(crate) async fn run(out: &Out, global: &Global, verb: &ClientVerb) -> Result
         ClientVerb::Approve(args) => decide::approve(&session, args).await,
         ClientVerb::Reject(args) => decide::reject(&session, args.id).await,
         ClientVerb::Cancel(args) => decide::cancel(&session, args).await,
+        ClientVerb::Release(args) => release::release(&session, &args.verb).await,
         ClientVerb::Locks => lists::locks(&session).await,
         ClientVerb::Workers => lists::workers(&session).await,
         ClientVerb::Keys(args) => keys::keys(&session, &args.verb).await,

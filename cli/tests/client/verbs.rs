@@ -128,7 +128,7 @@ async fn a_mapping_is_checked_where_it_lies() {
     let output = crate::fake::navvy(&["mapping", "check", example, "--json"]).output().await.unwrap();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let told: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!((&told["valid"], &told["services"][1]["after"][0]), (&json!(true), &json!("platform/postgres")));
+    assert_eq!((&told["valid"], &told["services"][0]["after"][0]), (&json!(true), &json!("platform/postgres")));
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("navvy.yaml"), "version: 3\n").unwrap();
     let path = dir.path().join("navvy.yaml");
