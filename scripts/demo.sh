@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # `make demo`: a fleet of one on this machine deploys examples/terraform-hello,
 # from a git repository that is served over HTTP for it. Shows the live logs and the
-# plan, approves, prints the outputs, and stays until Ctrl-C.
+# plan, approves, prints the outputs, runs examples/orders-hello, pushes to
+# examples/gitops-hello, and stays until Ctrl-C.
 #
 #   DEMO_EXIT=1   end after the outputs instead of staying; exit 0 when the run succeeded
 #   DEMO_DIR=DIR  where everything is kept (default .demo; emptied at the start)
 set -euo pipefail
 # shellcheck source=scripts/programs.sh
 . "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
+# shellcheck source=scripts/demo_syncs.sh
+. scripts/demo_syncs.sh
 
 DEMO_DIR="${DEMO_DIR:-$ROOT/.demo}"
 START_SECONDS=120 # for a program to say that it is ready
@@ -93,7 +96,7 @@ prepare_folder() {
     exit 1
   fi
   # Only what an earlier demo left: DEMO_DIR may have been set to any folder.
-  rm -rf "$DEMO_DIR"/{data,git,work,logs.txt} "$DEMO_DIR"/*.{out,err}
+  rm -rf "$DEMO_DIR"/{data,git,work,gitops,deployed,logs.txt} "$DEMO_DIR"/*.{out,err}
   mkdir -p "$DEMO_DIR"
   chmod 700 "$DEMO_DIR"
   echo $$ >"$DEMO_DIR/pid"
@@ -118,7 +121,8 @@ make_repository() {
 start_fleet() {
   start git-server python3 -B tests/fixtures/git_http_server.py --root "$DEMO_DIR/git" --listen 127.0.0.1:0
   git_url="$(await_line git-server "$child" '^ready ')"
-  start navvy "$navvy" up --data-dir "$DEMO_DIR/data" --listen 127.0.0.1:0 --allow-git-host "${git_url#http://}"
+  make_gitops
+  start navvy "$navvy" up --config "$DEMO_DIR/navvy.toml" --data-dir "$DEMO_DIR/data" --listen 127.0.0.1:0 --allow-git-host "${git_url#http://}"
   fleet="$child"
   NAVVY_URL="$(await_line navvy "$fleet" '^navvy ready ')"
   NAVVY_TOKEN="$(cat "$DEMO_DIR/data/admin-token")"
@@ -266,5 +270,7 @@ run_to_the_gate
 approve_and_apply
 show_result
 run_orders
+follow_gitops
+run_syncs
 [[ "${DEMO_EXIT:-0}" != 1 ]] || exit 0
 stay

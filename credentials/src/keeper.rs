@@ -4,7 +4,7 @@ use crate::aws::{Aws, Download, Keys};
 use crate::http::{Pause, sleep};
 use crate::variables::{Variables, checked};
 use crate::vault::Vault;
-use crate::{Access, AwsKeySource, Cause, CredentialError, local};
+use crate::{Access, AwsKeySource, Cause, CredentialError, KeptSecret, local};
 use proto::Secret;
 use proto::orders::{Location, Provider};
 use std::collections::BTreeMap;
@@ -70,6 +70,18 @@ impl Keeper {
         }
     }
 
+    /// Which of these entries of a secret in Vault (`mount/path`) have a value, and which version it is. Changes nothing.
+    pub async fn kept_secret(&self, path: &str, keys: &[String]) -> Result<KeptSecret, CredentialError> {
+        let vault = self.vault.as_ref().ok_or_else(|| no_vault().at(path))?;
+        vault.kept(path, keys).await.map_err(|cause| cause.at(path))
+    }
+
+    /// The same, after those that had no value were made; they are named in the answer. Existing entries stay as they are.
+    pub async fn ensure_secret(&self, path: &str, keys: &[String]) -> Result<KeptSecret, CredentialError> {
+        let vault = self.vault.as_ref().ok_or_else(|| no_vault().at(path))?;
+        vault.ensure(path, keys).await.map_err(|cause| cause.at(path))
+    }
+
     async fn look_up(&self, location: &Location) -> Result<Variables, Cause> {
         let path = location.path();
         match location.provider() {
@@ -83,10 +95,14 @@ impl Keeper {
             }
             Provider::VaultKv2 => match &self.vault {
                 Some(vault) => vault.read(path).await,
-                None => Err(Cause::denied("the operator of this worker has not set up Vault")),
+                None => Err(no_vault()),
             },
         }
     }
+}
+
+fn no_vault() -> Cause {
+    Cause::denied("the operator of this worker has not set up Vault")
 }
 
 fn no_aws() -> Cause {

@@ -33,12 +33,7 @@ impl Vault {
     /// The entries of a secret, or the one that is picked.
     pub(crate) async fn read(&self, path: &str) -> Result<Variables, Cause> {
         let (path, field) = path.split_once('#').map_or((path, None), |(path, field)| (path, Some(field)));
-        let segments: Vec<&str> = path.split('/').collect();
-        if segments.len() < 2 || segments.iter().any(|part| matches!(*part, "" | "." | "..")) {
-            return Err(Cause::malformed("write <mount>/<path>, without empty parts, `.` and `..`"));
-        }
-        let url = self.url([&["v1", segments[0], "data"], &segments[1..]].concat().as_slice());
-        let answer = self.get(&url).await?;
+        let answer = self.get(&self.data_url(path)?).await?;
         let document = Node::parse(&answer.body).map_err(|text| Cause::malformed(format!("Vault's answer is {text}")))?;
         let entries = document.get("data").and_then(|data| data.get("data"));
         let entries = entries.ok_or_else(|| Cause::malformed("Vault's answer has no data.data: is the mount of version 2?"))?;
@@ -52,15 +47,20 @@ impl Vault {
     }
 
     async fn get(&self, url: &Url) -> Result<Answer, Cause> {
+        understood(self.authorised(|| self.client.get(url.clone())).await?)
+    }
+
+    /// Asks with a token, whatever the answer is.
+    pub(crate) async fn authorised(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Cause> {
         let (token, kept) = self.token().await?;
-        let answer = self.ask(|| self.request(self.client.get(url.clone())).header("X-Vault-Token", token.expose())).await?;
+        let answer = self.ask(|| self.request(request()).header("X-Vault-Token", token.expose())).await?;
         if answer.status != StatusCode::FORBIDDEN || !kept {
-            return understood(answer);
+            return Ok(answer);
         }
         // A kept token may have ended.
         self.token.lock().await.take_if(|now| *now == token);
         let (token, _) = self.token().await?;
-        understood(self.ask(|| self.request(self.client.get(url.clone())).header("X-Vault-Token", token.expose())).await?)
+        self.ask(|| self.request(request()).header("X-Vault-Token", token.expose())).await
     }
 
     /// A token, and whether it is one of an earlier login.
@@ -100,6 +100,19 @@ impl Vault {
         patiently(self.pause, || ask(request())).await
     }
 
+    /// Where the entries of a secret are read and written.
+    pub(crate) fn data_url(&self, path: &str) -> Result<Url, Cause> {
+        let segments: Vec<&str> = path.split('/').collect();
+        if segments.len() < 2 || segments.iter().any(|part| matches!(*part, "" | "." | "..")) {
+            return Err(Cause::malformed("write <mount>/<path>, without empty parts, `.` and `..`"));
+        }
+        Ok(self.url([&["v1", segments[0], "data"], &segments[1..]].concat().as_slice()))
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.access.address.clone();
         url.path_segments_mut().expect("an address with a host has a path").pop_if_empty().extend(segments);
@@ -120,7 +133,7 @@ fn usable(token: Secret) -> Result<Secret, Cause> {
     if fits { Ok(token) } else { Err(Cause::denied("the token for Vault is empty, or holds characters that no token has")) }
 }
 
-fn understood(answer: Answer) -> Result<Answer, Cause> {
+pub(crate) fn understood(answer: Answer) -> Result<Answer, Cause> {
     match answer.status {
         StatusCode::OK => Ok(answer),
         StatusCode::NOT_FOUND => Err(Cause::NotFound("Vault has nothing there, or its latest version is deleted".to_owned())),

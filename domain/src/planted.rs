@@ -113,11 +113,25 @@ mod on_purpose {
         OptionalDecides,
         /// Places that a run did not use stay granted to it (I10).
         GrantsNeverGivenUp,
+        /// A sync goes out, and starts its side effects, before it holds its lock (I1).
+        SyncsWithoutLock,
+        /// The lock of a sync that is over is kept until its run is over (S1).
+        SyncLockKept,
+        /// A sync whose outcome is unknown gives its lock back (I1, I4).
+        UnknownSyncReturnsLock,
+        /// A sync that runs is left to a newer run (S2).
+        SupersedesRunning,
+        /// A sync that others of its run wait for is left to a newer run (S2).
+        SupersedesNeeded,
+        /// Who came earlier counts as newer too: two runs leave a service to one another (S3).
+        EarlierIsNewer,
+        /// What a run told before is told again over what a later one told (S4).
+        NoteGoesBack,
     }
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 42] = [
+        pub const ALL: [Self; 49] = [
             Self::PermitAgain,
             Self::StaleBegin,
             Self::AnybodyStarts,
@@ -160,10 +174,17 @@ mod on_purpose {
             Self::TimeLimitStopsNobody,
             Self::OptionalDecides,
             Self::GrantsNeverGivenUp,
+            Self::SyncsWithoutLock,
+            Self::SyncLockKept,
+            Self::UnknownSyncReturnsLock,
+            Self::SupersedesRunning,
+            Self::SupersedesNeeded,
+            Self::EarlierIsNewer,
+            Self::NoteGoesBack,
         ];
 
-        /// Whether only a run of orders shows it.
-        pub fn is_of_orders(self) -> bool {
+        /// Whether only a run of orders or of syncs shows it.
+        pub fn is_of_many(self) -> bool {
             self >= Self::OneNeedIsEnough
         }
     }

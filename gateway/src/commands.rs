@@ -145,7 +145,7 @@ async fn read_resolve(app: &App, _caller: &Principal, request: Request) -> Resul
     if reason.is_empty() || reason.chars().count() > REASON_CHARACTERS || reason.chars().any(|c| c.is_control() && c != '\n') {
         return Err(Refusal::field("reason", format!("must be a text of at most {REASON_CHARACTERS} characters")));
     }
-    Ok(CommandVerb::Resolve { succeeded, reason })
+    Ok(CommandVerb::Resolve { job: None, succeeded, reason })
 }
 
 /// Stores the command and brings the scheduler's answer, if it comes in time.

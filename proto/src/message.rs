@@ -95,6 +95,10 @@ pub enum CommandVerb {
     },
     /// Settle an unknown outcome.
     Resolve {
+        /// Which job was looked at: by the time the command is heard, that one may be settled and another unknown. Absent: the
+        /// first that is unknown then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<JobNo>,
         succeeded: bool,
         reason: String,
     },

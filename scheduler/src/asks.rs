@@ -90,7 +90,13 @@ async fn begin(shard: &Shard, ask: &Ask, public_key: &str) -> Result<AskAnswer, 
     let input = Input::Begin { job, attempt, worker: ask.worker.clone(), nonce: ask.nonce.clone() };
     match shard.turn_in(&mut slot, run, Cause::Input(input)).await? {
         Outcome::Decided | Outcome::Refused { refusal: Refusal::AlreadySo, .. } => {}
-        Outcome::Refused { refusal, .. } => return Ok(AskAnswer::Refused { reason: refusal.to_string() }),
+        Outcome::Refused { refusal, .. } => {
+            if refusal == Refusal::Cancelling {
+                // The time of the run may be over, and nobody has noted it: until then its orders would go out again and again.
+                shard.wake(run, Input::Tick);
+            }
+            return Ok(AskAnswer::Refused { reason: refusal.to_string() });
+        }
         Outcome::NoSuchRun => return Ok(AskAnswer::Refused { reason: "there is no such run".to_owned() }),
     }
     let permit = slot.run.as_ref().ok_or(PermitError::NoWork).and_then(|state| permit::write(state, job, attempt, &ask.nonce, secrets));

@@ -7,6 +7,10 @@ use crate::{
     runner::RunnerExe,
     stop::Stop,
     supplies::Supplies,
+    sync::{
+        dokploy::Breakers,
+        floor::{Clock, RealClock},
+    },
     terraform::{self, PluginCache, Registry},
     tools::{self, Tools},
 };
@@ -49,6 +53,9 @@ pub(crate) struct Crew {
     pub(crate) tools: Arc<Tools>,
     pub(crate) terraform: terraform::Setup,
     pub(crate) supplies: Supplies,
+    /// Which Dokploys are left alone for now, by the clock beside it.
+    pub(crate) breakers: Arc<Breakers>,
+    pub(crate) clock: Arc<dyn Clock>,
     started_at: Timestamp,
     running: Mutex<BTreeMap<AttemptId, Stop>>,
     tool_names: Mutex<Vec<String>>,
@@ -77,6 +84,8 @@ impl Crew {
             tools: Arc::new(Tools::new(tool_settings(settings))),
             terraform: terraform_setup(settings, &deps.work_dir, &program)?,
             supplies: Supplies::new(settings)?,
+            breakers: Arc::default(),
+            clock: Arc::new(RealClock::default()),
             started_at: Timestamp::now(),
             running: Mutex::default(),
             tool_names: Mutex::default(),

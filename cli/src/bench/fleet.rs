@@ -30,17 +30,23 @@ pub(super) struct BenchFleet {
     pub(super) http: reqwest::Client,
     dir: PathBuf,
     server: Server,
+    env: Vec<(&'static str, String)>,
     roles: BTreeMap<&'static str, Child>,
 }
 
 impl BenchFleet {
     pub(super) async fn start(git_url: Option<&str>, hands: Hands) -> anyhow::Result<Self> {
+        Self::start_with(git_url, hands, &[]).await
+    }
+
+    /// The same with more in the environment of every role.
+    pub(super) async fn start_with(git_url: Option<&str>, hands: Hands, env: &[(&'static str, String)]) -> anyhow::Result<Self> {
         let dir = std::env::temp_dir().join(format!("navvy-bench-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&dir).context("make the bench's folder")?;
         let server = Server::start(ServerOptions::in_dir(dir.join("nats"))).await?;
         let bus = Bus::connect(server.connect_options("navvy bench")).await?;
         let http = reqwest::Client::new();
-        let mut fleet = Self { bus, url: String::new(), http, dir, server, roles: BTreeMap::new() };
+        let mut fleet = Self { bus, url: String::new(), http, dir, server, env: env.to_vec(), roles: BTreeMap::new() };
         let host = git_url.and_then(|url| url.parse::<proto::git::GitUrl>().ok());
         let allowed = host.map(|url| format!("{}:{}", url.host(), url.port_or_default())).unwrap_or_default();
         let migrated = fleet.navvy(&["admin", "migrate"], &allowed)?.status().await?;
@@ -76,6 +82,7 @@ impl BenchFleet {
         command.env("NAVVY__SCHEDULER__SEALING_KEY", "5a".repeat(32)).env("NAVVY__GIT__ALLOWED_HOSTS", allowed);
         command.envs(options.user.map(|user| ("NAVVY__NATS__USER", user)));
         command.envs(options.password.map(|password| ("NAVVY__NATS__PASSWORD", password)));
+        command.envs(self.env.iter().map(|(name, value)| (*name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         Ok(command)
     }

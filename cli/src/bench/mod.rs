@@ -9,11 +9,14 @@ mod jobs;
 mod logs;
 mod report;
 mod terraform;
+mod usage;
+mod webhooks;
 
 use crate::{exit::Exit, output::Out, problem::CliError, roles};
 use clap::{Args, Subcommand};
 use fleet::{BenchFleet, Hands};
 use report::Report;
+use usage::{Usage, usage};
 
 /// Arguments of `navvy bench`.
 #[derive(Debug, Clone, Args)]
@@ -47,12 +50,16 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchVerb {
     /// Measure graphs of no-op orders: what an order costs when its run is large.
     Dag(dag::DagArgs),
+    /// Measure webhooks: signed pushes at a steady rate, alone and beside a flood of bad signatures.
+    Webhooks(webhooks::WebhooksArgs),
 }
 
 /// `navvy bench`.
 pub(crate) async fn verb(out: &Out, args: &BenchArgs) -> Result<Exit, CliError> {
-    if let Some(BenchVerb::Dag(args)) = &args.what {
-        return dag::verb(out, args).await;
+    match &args.what {
+        Some(BenchVerb::Dag(args)) => return dag::verb(out, args).await,
+        Some(BenchVerb::Webhooks(args)) => return webhooks::verb(out, args).await,
+        None => {}
     }
     let report = run(args, |doing| out.waiting(doing)).await;
     tell(out, report, Report::table)

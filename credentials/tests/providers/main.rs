@@ -1,6 +1,7 @@
 //! Every provider through the public door; those over HTTP are played by a stand-in on this machine.
 
 mod aws;
+mod ensured;
 mod local;
 mod signature;
 mod stand_in;

@@ -51,7 +51,7 @@ pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> 
         Input::Approve { by, plan_sha256 } => approve(&mut turn, by, plan_sha256.as_deref())?,
         Input::Reject { by } => reject(&mut turn, by)?,
         Input::Cancel { by, force } => cancel(&mut turn, by, *force)?,
-        Input::Resolve { by, succeeded, reason } => resolve(&mut turn, by, *succeeded, reason)?,
+        Input::Resolve { by, job, succeeded, reason } => resolve(&mut turn, *job, by, *succeeded, reason)?,
         Input::Dispatch { places } => dispatch(&mut turn, places)?,
         Input::Tick => deadline::tick(&mut turn)?,
     }
@@ -192,7 +192,7 @@ fn start_effects(
 /// Whether the run holds every lock that the job needs. What changes the world needs one; orders name none.
 fn holds_locks(run: &Run, no: JobNo) -> bool {
     if let Some(service) = run.job(no).and_then(|job| job.service.as_ref()) {
-        return service.locked;
+        return service.locked || planted!(SyncsWithoutLock);
     }
     match run.lock {
         LockState::Held => true,
@@ -291,10 +291,13 @@ fn cancel(turn: &mut Turn<'_>, by: &str, force: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn resolve(turn: &mut Turn<'_>, by: &str, succeeded: bool, reason: &str) -> Result<(), Refusal> {
+fn resolve(turn: &mut Turn<'_>, asked: Option<JobNo>, by: &str, succeeded: bool, reason: &str) -> Result<(), Refusal> {
     let settleable = |state| state == JobState::Unknown || (planted!(ResolvesAnything) && state == JobState::Running);
-    let unknown = turn.run.jobs.iter().position(|job| settleable(job.state));
-    let Some(no) = unknown.map(|no| JobNo(no as u32)) else { return Err(Refusal::WrongState(status(turn.run))) };
+    let asked_for = |no: &JobNo| asked.is_none_or(|asked| asked == *no);
+    let mut jobs = (0_u32..).map(JobNo).zip(&turn.run.jobs);
+    let Some((no, _)) = jobs.find(|(no, job)| settleable(job.state) && asked_for(no)) else {
+        return Err(Refusal::WrongState(status(turn.run)));
+    };
     // A worker that was lost may hold an answer that it has not acted on yet: who looks now may see nothing run, and it
     // starts later.
     let ended = turn.run.job(no).and_then(|job| job.current()).and_then(|attempt| attempt.ended);

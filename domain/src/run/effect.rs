@@ -75,8 +75,12 @@ fn lock_due(run: &Run, job: &Job) -> Option<Effect> {
     if let Some(wanted) = lock_wanted(run, job) {
         return Some(wanted);
     }
+    if planted!(SyncLockKept) && !run.is_over() {
+        return None;
+    }
     // Also one that was never held: it may stand in line.
-    let service = job.service.as_ref().filter(|_| job.state.is_over())?;
+    let done = job.state.is_over() || (job.state == JobState::Unknown && planted!(UnknownSyncReturnsLock));
+    let service = job.service.as_ref().filter(|_| done)?;
     Some(Effect::ReleaseLocks(vec![service.lock.clone()]))
 }
 

@@ -11,11 +11,11 @@ use super::{
 use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
-    AttemptNo, JobNo,
+    AttemptNo, JobNo, RunId, WorkerId,
     lock::LockKey,
     message::{Failure, JobResult, RunSpec, Trigger},
     orders::OrderNode,
-    sync::Selection,
+    sync::{Release, Selection},
 };
 use std::collections::BTreeMap;
 
@@ -86,6 +86,17 @@ fn planned(run: &mut Run, selection: &Selection, plans: &[JobPlan]) {
     }
 }
 
+fn released(run: &mut Run, release: &Release) {
+    if let Some(syncs) = &mut run.syncs {
+        syncs.release = Some(release.clone());
+    }
+}
+
+fn superseded(run: &mut Run, job: JobNo, by: RunId) {
+    set_state(run, job, JobState::Superseded);
+    with_service(run, job, |service| service.superseded_by = Some(by));
+}
+
 fn with_service(run: &mut Run, job: JobNo, change: impl FnOnce(&mut syncs::ServiceJob)) {
     if let Some(service) = run.jobs.get_mut(job.0 as usize).and_then(|job| job.service.as_mut()) {
         change(service);
@@ -138,40 +149,20 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         Event::LocksGranted => run.lock = LockState::Held,
         Event::JobLocked { job } => with_service(run, *job, |service| service.locked = true),
         Event::SyncPlanned { selection, jobs } => planned(run, selection, jobs),
-        Event::ReleaseMade { release } => {
-            if let Some(syncs) = &mut run.syncs {
-                syncs.release = Some(release.clone());
-            }
-        }
+        Event::ReleaseMade { release } => released(run, release),
         Event::ServiceSynced { job, result } => with_service(run, *job, |service| service.result = Some(result.clone())),
-        Event::JobSuperseded { job, by } => {
-            set_state(run, *job, JobState::Superseded);
-            with_service(run, *job, |service| service.superseded_by = Some(*by));
-        }
+        Event::JobSuperseded { job, by } => superseded(run, *job, *by),
         Event::JobQueued { job, attempt } => queued(run, *job, *attempt, at),
         Event::ApprovalOpened { job, expires_at } => opened(run, *job, *expires_at, at),
         Event::ApprovalGiven { job, by } => answered(run, *job, GateState::Approved, Some(by), at),
         Event::ApprovalRefused { job, by } => answered(run, *job, GateState::Rejected, Some(by), at),
         Event::ApprovalExpired { job } => answered(run, *job, GateState::Expired, None, at),
-        Event::Permitted { job, attempt, worker, nonce } => {
-            set_state(run, *job, JobState::Running);
-            with_attempt(run, *job, *attempt, |attempt| {
-                attempt.worker = Some(worker.clone());
-                attempt.nonce = Some(nonce.clone());
-                attempt.permitted_at = Some(at);
-            });
-        }
+        Event::Permitted { job, attempt, worker, nonce } => permitted(run, (*job, *attempt), worker, nonce, at),
         Event::EffectsStarted { job, attempt, serial_before } => with_attempt(run, *job, *attempt, |attempt| {
             attempt.effects_at = Some(at);
             attempt.serial_before = *serial_before;
         }),
-        Event::PhaseEntered { job, attempt, phase } => {
-            // Of many orders, each has a phase of its own, and the run none.
-            if !run.is_of_many() {
-                run.phase.clone_from(phase);
-            }
-            with_attempt(run, *job, *attempt, |attempt| attempt.phase = Some(phase.clone()));
-        }
+        Event::PhaseEntered { job, attempt, phase } => phase_entered(run, *job, *attempt, phase),
         Event::CommitPinned { commit } => run.commit = Some(commit.clone()),
         Event::AttemptEnded { job, attempt, end, result } => attempt_ended(run, *job, *attempt, (*end, result.as_ref()), at),
         Event::JobSucceeded { job } => set_state(run, *job, JobState::Succeeded),
@@ -200,6 +191,23 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
             "completed".clone_into(&mut run.phase);
         }
     }
+}
+
+fn permitted(run: &mut Run, (job, attempt): (JobNo, AttemptNo), worker: &WorkerId, nonce: &str, at: Timestamp) {
+    set_state(run, job, JobState::Running);
+    with_attempt(run, job, attempt, |attempt| {
+        attempt.worker = Some(worker.clone());
+        attempt.nonce = Some(nonce.to_owned());
+        attempt.permitted_at = Some(at);
+    });
+}
+
+fn phase_entered(run: &mut Run, job: JobNo, attempt: AttemptNo, phase: &str) {
+    // Of many jobs, each has a phase of its own, and the run none.
+    if !run.is_of_many() {
+        phase.clone_into(&mut run.phase);
+    }
+    with_attempt(run, job, attempt, |attempt| attempt.phase = Some(phase.to_owned()));
 }
 
 fn opened(run: &mut Run, job: JobNo, expires_at: Timestamp, at: Timestamp) {

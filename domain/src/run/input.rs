@@ -59,6 +59,8 @@ pub enum Input {
     },
     Resolve {
         by: String,
+        /// Absent: the first that is unknown.
+        job: Option<JobNo>,
         succeeded: bool,
         reason: String,
     },

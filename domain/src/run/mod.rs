@@ -39,9 +39,17 @@ pub use told::{Told, WHOLE_RUN};
 pub use view::{jobs_page, status, view};
 
 #[cfg(test)]
+mod newest_tests;
+#[cfg(test)]
+mod notes_tests;
+#[cfg(test)]
 mod orders_tests;
 #[cfg(test)]
 mod review_tests;
+#[cfg(test)]
+mod syncs_storm;
+#[cfg(test)]
+mod syncs_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::{
     state::{AttemptEnd, Job, JobKind, JobState, Run},
     turn::Turn,
 };
+use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo, RunId, SourceId,
@@ -155,6 +156,22 @@ pub(super) fn wanted_lock<'r>(run: &Run, job: &'r Job) -> Option<&'r LockKey> {
     wants.then_some(&service.lock)
 }
 
+/// Whether a job of a run of syncs moves, or can without another one of its run. What waits for one whose outcome is unknown
+/// waits for a person.
+pub(super) fn goes_on(job: &Job) -> bool {
+    match job.state {
+        JobState::Queued | JobState::Running | JobState::Waiting => true,
+        JobState::Blocked => job.unmet == 0,
+        JobState::Unknown
+        | JobState::Succeeded
+        | JobState::Failed
+        | JobState::TimedOut
+        | JobState::Cancelled
+        | JobState::Skipped
+        | JobState::Superseded => false,
+    }
+}
+
 /// What a sync is to do.
 pub(super) fn sync_of(run: &Run, job: &Job) -> Option<ServiceSync> {
     let (spec, syncs, service) = (run.sync_spec()?, run.syncs.as_ref()?, job.service.as_ref()?);
@@ -239,7 +256,7 @@ pub(super) fn superseded(turn: &mut Turn<'_>, newer: &Newer) -> Result<(), Refus
     let Some((spec, selection)) = turn.run.sync_spec().zip(turn.run.syncs.as_ref().and_then(|syncs| syncs.selection.as_ref())) else {
         return Err(Refusal::NothingDue);
     };
-    let came_later = (newer.accepted_at, newer.run) > (turn.run.accepted_at, turn.run.id);
+    let came_later = (newer.accepted_at, newer.run) > (turn.run.accepted_at, turn.run.id) || planted!(EarlierIsNewer);
     let same_branch = follows_branch(spec) && spec.source == newer.source && spec.git_ref == newer.git_ref;
     let older = !came_later || (same_branch && newer.generation < selection.generation);
     // What was forced would not be done by a run that compares.
@@ -260,8 +277,20 @@ pub(super) fn superseded(turn: &mut Turn<'_>, newer: &Newer) -> Result<(), Refus
 
 /// A sync that nobody has begun, that is the newer run's too, and that nobody here waits for any more.
 fn next_superseded(run: &Run, newer: &Newer) -> Option<JobNo> {
-    let waits = |job: &Job| matches!(job.state, JobState::Blocked | JobState::Queued);
-    let fed_are_over = |job: &Job| job.feeds.iter().all(|feed| run.job(*feed).is_none_or(|fed| fed.state.is_over()));
+    let waits = |job: &Job| match job.state {
+        JobState::Blocked | JobState::Queued => true,
+        JobState::Running => planted!(SupersedesRunning),
+        JobState::Waiting
+        | JobState::Unknown
+        | JobState::Succeeded
+        | JobState::Failed
+        | JobState::TimedOut
+        | JobState::Cancelled
+        | JobState::Skipped
+        | JobState::Superseded => false,
+    };
+    let fed_are_over =
+        |job: &Job| planted!(SupersedesNeeded) || job.feeds.iter().all(|feed| run.job(*feed).is_none_or(|fed| fed.state.is_over()));
     let theirs = |job: &Job| job.service.as_ref().is_some_and(|service| newer.services.contains(&service.service));
     let last = run.jobs.iter().rposition(|job| waits(job) && theirs(job) && fed_are_over(job))?;
     Some(JobNo(last as u32))
@@ -295,7 +324,7 @@ impl Run {
             return false;
         }
         let of_jobs: Vec<&Job> = self.jobs.iter().filter(|job| job.service.as_ref().is_some_and(|service| service.lock == *key)).collect();
-        if of_jobs.is_empty() { self.locks.contains(key) } else { of_jobs.iter().any(|job| !job.state.is_over()) }
+        if of_jobs.is_empty() { self.locks.contains(key) } else { of_jobs.iter().any(|job| !job.state.is_over() || planted!(SyncLockKept)) }
     }
 
     /// The locks that must be held while a job changes the world.

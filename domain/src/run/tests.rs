@@ -225,7 +225,7 @@ fn an_unknown_outcome_is_settled_by_a_late_report_or_by_a_person() {
     for (succeeded, expected) in [(true, RunStatus::Success), (false, RunStatus::Failed)] {
         let mut resolved = Story::applying();
         resolved.feed(Input::WorkerLost { job: APPLY, attempt: AttemptNo(1), seen: "silent".to_owned() }).expect("running");
-        let resolve = Input::Resolve { by: "bob".to_owned(), succeeded, reason: "looked".to_owned() };
+        let resolve = Input::Resolve { by: "bob".to_owned(), job: None, succeeded, reason: "looked".to_owned() };
         assert_eq!(resolved.feed(resolve.clone()), Err(Refusal::TooSoon), "its worker may still start what it had the word for");
         resolved.now += 10;
         resolved.feed(resolve).expect("unknown");
@@ -366,7 +366,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         2 => Just(Input::Approve { by: by(), plan_sha256: None }),
         1 => Just(Input::Reject { by: by() }),
         1 => any::<bool>().prop_map(move |force| Input::Cancel { by: "ada".to_owned(), force }),
-        1 => any::<bool>().prop_map(move |succeeded| Input::Resolve { by: "ada".to_owned(), succeeded, reason: String::new() }),
+        1 => any::<bool>().prop_map(move |succeeded| Input::Resolve { by: "ada".to_owned(), job: None, succeeded, reason: String::new() }),
         1 => Just(Input::Tick),
     ]
 }

@@ -82,7 +82,7 @@ impl<'a> Turn<'a> {
             JobKind::Shell => {}
             // I1: nothing of a run goes out before it holds its locks.
             // A sync has a lock of its own.
-            JobKind::Sync if job.service.as_ref().is_none_or(|service| !service.locked) => {}
+            JobKind::Sync if job.service.as_ref().is_none_or(|service| !service.locked) && !planted!(SyncsWithoutLock) => {}
             JobKind::TerraformPlan | JobKind::TerraformApply | JobKind::Probe | JobKind::Select | JobKind::Release | JobKind::Sync => {
                 match self.run.lock {
                     LockState::NotNeeded | LockState::Held => {

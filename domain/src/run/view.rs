@@ -20,8 +20,9 @@ pub fn status(run: &Run) -> RunStatus {
         Some((_, Ending::Failed)) => RunStatus::Failed,
         Some((_, Ending::Cancelled)) => RunStatus::Cancelled,
         Some((_, Ending::TimedOut)) => RunStatus::TimedOut,
-        // Other orders go on, and so does the run.
-        None if run.is_of_many() && run.unknown_jobs < run.open_jobs => RunStatus::Running,
+        // Other orders go on, and so does the run; each has a time limit.
+        None if run.orders.is_some() && run.unknown_jobs < run.open_jobs => RunStatus::Running,
+        None if run.syncs.is_some() && run.jobs.iter().any(syncs::goes_on) => RunStatus::Running,
         None if run.unknown_jobs > 0 => RunStatus::Unknown,
         None if run.waiting_gates > 0 => RunStatus::AwaitingApproval,
         None => RunStatus::Running,

@@ -54,6 +54,7 @@ pub(crate) enum Refusal {
     KeyNotFound,
     LogNotFound,
     OrderNotFound,
+    DeliveryNotFound,
     /// What is told once it is over is not told yet.
     NotOver,
     /// It was over so long ago that how it ended is not told any more.
@@ -122,6 +123,7 @@ impl Refusal {
             Self::KeyNotFound => (404, "key_not_found"),
             Self::LogNotFound => (404, "log_not_found"),
             Self::OrderNotFound => (404, "order_not_found"),
+            Self::DeliveryNotFound => (404, "delivery_not_found"),
             Self::NotOver => (404, "not_over"),
             Self::Gone => (410, "gone"),
             Self::NoSuchPath => (404, "no_such_path"),
@@ -167,6 +169,7 @@ impl Refusal {
             Self::KeyNotFound => "key not found".into(),
             Self::LogNotFound => "there is no such job or attempt in this run: GET /v1/runs/ID/jobs lists them".into(),
             Self::OrderNotFound => "there is no such order in this run: GET /v1/runs/ID/jobs lists them".into(),
+            Self::DeliveryNotFound => "delivery not found: GET /v1/deliveries lists those of the last 30 days".into(),
             Self::NotOver => "it is not over yet: ask again, or follow GET /v1/runs/ID/events to be told".into(),
             Self::Gone => "it was over more than a day ago, and this is kept for one day: GET /v1/runs/ID still tells how it ended".into(),
             Self::NoSuchPath => "there is nothing at this path: GET /openapi.json lists what there is".into(),

@@ -25,6 +25,7 @@ fn every_refusal_has_its_words() {
         Refusal::KeyNotFound,
         Refusal::LogNotFound,
         Refusal::OrderNotFound,
+        Refusal::DeliveryNotFound,
         Refusal::NotOver,
         Refusal::Gone,
         Refusal::NoSuchPath,

@@ -48,7 +48,9 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
 fn refused(access: Access, refusal: Refusal) -> Response {
     match access {
         Access::KeyOrProof => orders::webhook_refused(&refusal),
-        Access::Open | Access::OpenOnLoopback | Access::AnyKey | Access::Signature | Access::Needs(_) => refusal.into_response(),
+        Access::Open | Access::OpenOnLoopback | Access::AnyKey | Access::KeyOrSignature | Access::Signature | Access::Needs(_) => {
+            refusal.into_response()
+        }
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) enum Access {
     AnyKey,
     /// A key, or none: the route itself asks for something else that shows who calls (a signature).
     KeyOrProof,
+    /// The same, at doors that answer as the API does.
+    KeyOrSignature,
     /// Nothing here: the route asks for a signature over the body, and looks at no key.
     Signature,
     /// A key with this scope.
@@ -78,7 +80,7 @@ pub(crate) enum Access {
 /// May this caller do this? `None` is a caller without a key. What a scope includes, [`Scope::includes`] says.
 pub(crate) fn authorize(caller: Option<&Principal>, access: Access, loopback: bool) -> Result<(), Refusal> {
     match (access, caller) {
-        (Access::Open | Access::KeyOrProof | Access::Signature, _) | (Access::AnyKey, Some(_)) => Ok(()),
+        (Access::Open | Access::KeyOrProof | Access::KeyOrSignature | Access::Signature, _) | (Access::AnyKey, Some(_)) => Ok(()),
         (Access::OpenOnLoopback, caller) if loopback || caller.is_some() => Ok(()),
         (Access::Needs(scope), Some(caller)) if caller.has(scope) => Ok(()),
         (Access::Needs(scope), Some(_)) => Err(Refusal::MissingScope(scope)),

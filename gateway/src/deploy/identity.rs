@@ -53,6 +53,13 @@ impl Identity {
             digest: Some(digest),
         }
     }
+
+    /// A run that stands in a record already. Whoever stores it stores the same: the digest only says what it is of.
+    pub(crate) fn of_run(run: RunId, of: &str, secret: &Secret) -> Self {
+        let run_key = mac(secret.expose().as_bytes(), &[b"navvy run key", of.as_bytes(), run.to_string().as_bytes()]);
+        let digest = mac(b"", &[of.as_bytes(), run.to_string().as_bytes()]);
+        Self { run, message_id: format!("deploy.{run}"), run_key: Secret::new(run_key), digest: Some(digest) }
+    }
 }
 
 /// A request with an Idempotency-Key.
@@ -110,6 +117,15 @@ mod tests {
         let (one, other) = (identity("ci", "k1", "body", 0), identity("ci", "k1", "other", 5));
         assert_eq!(one.message_id, other.message_id);
         assert!(one.run != other.run && one.digest != other.digest && one.run_key != other.run_key);
+    }
+
+    #[test]
+    fn a_run_of_a_record_is_the_same_for_whoever_stores_it() {
+        let (run, secret) = (RunId::fresh(ShardNo(2)), Secret::new("s"));
+        assert_eq!(Identity::of_run(run, "deployment x", &secret), Identity::of_run(run, "deployment x", &secret));
+        let other = Identity::of_run(RunId::fresh(ShardNo(2)), "deployment x", &secret);
+        let one = Identity::of_run(run, "deployment x", &secret);
+        assert!(one.message_id != other.message_id && one.run_key != other.run_key && one.digest != other.digest);
     }
 
     #[test]

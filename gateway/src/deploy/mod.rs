@@ -12,7 +12,8 @@ use crate::{
     answers::{FieldProblem, Refusal, report},
     app::{App, in_time},
     auth::{Access, Principal, Scope, Who, authorize},
-    door::body,
+    door::{body, json},
+    syncs::{self, Asked, Asker, Version},
 };
 use admit::admit;
 use axum::{
@@ -72,17 +73,34 @@ const ECHO_CHARACTERS: usize = 1000;
 const MAX_NOISE_BYTES: u64 = 1 << 30;
 const MAX_TICKS: u32 = 10_000;
 
-/// `POST /deploy`.
-pub(crate) async fn deploy(
-    State(app): State<Arc<App>>,
-    Who(caller): Who,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, Refusal> {
+/// `POST /deploy`: a deployment of Terraform, or of a version of services, told apart by the body.
+pub(crate) async fn deploy(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
     failpoint::failpoint!("gateway.received");
-    let key = identity::key_of(&headers)?;
-    let (raw, bytes) = body::json::<DeployRequest>(&app, request).await?;
-    let (pool, spec, secrets) = validate(&app, raw)?;
+    let key = identity::key_of(request.headers())?;
+    let asked = syncs::asked(&app, request).await?;
+    // What cannot be read is told by whoever reads it for its own fields.
+    match json::strict::<syncs::Fields>(&asked.body).map(|fields| (syncs::what_is(&fields), fields)) {
+        Ok((syncs::Body::Version, fields)) => {
+            let version = Version::read(&fields, app.sync.immutable_refs_only)?;
+            syncs::deploy(&app, &asked, version).await
+        }
+        Ok((syncs::Body::Both, _)) => {
+            let told = "this is a Terraform deployment (git_url, tool) and a version of services (env, tag, ref) at once: send one of them";
+            Err(Refusal::field("", told))
+        }
+        Ok((syncs::Body::Terraform, _)) | Err(_) => terraform(&app, asked, key).await,
+    }
+}
+
+/// A deployment of Terraform, which needs a key.
+async fn terraform(app: &App, asked: Asked, key: Option<String>) -> Result<Response, Refusal> {
+    let Asked { asker, headers, body: bytes } = asked;
+    let caller = match asker {
+        Asker::Key(caller) => caller,
+        Asker::Signed(_) => return Err(Refusal::NoKey),
+    };
+    let raw = json::strict::<DeployRequest>(&bytes)?;
+    let (pool, spec, secrets) = validate(app, raw)?;
     // Who waves a plan through beforehand approves it.
     if spec.auto_approve {
         authorize(Some(&caller), Access::Needs(Scope::Approve), app.loopback)?;
@@ -102,7 +120,7 @@ pub(crate) async fn deploy(
         backend_config: secrets.backend_config,
     };
     let trigger = Trigger { has_secrets: true, ..trigger(&identity, &caller, RunSpec::Terraform(spec), pool, &headers) };
-    let admitted = take_in(&app, &identity, trigger, Some(bundle)).await?;
+    let admitted = take_in(app, &identity, trigger, Some(bundle)).await?;
     let answer = DeployBody { deployment_id: admitted.run, status: "running", message: report::ACCEPTED };
     let mut response = (StatusCode::ACCEPTED, Json(answer)).into_response();
     if admitted.replayed {

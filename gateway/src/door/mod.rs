@@ -4,7 +4,7 @@
 
 pub(crate) mod body;
 mod cors;
-mod json;
+pub(crate) mod json;
 mod path;
 pub(crate) mod peer;
 pub(crate) mod query;

@@ -25,7 +25,7 @@ pub(crate) fn foresee(push: &Push, projects: &[String], known: Option<&SourceSta
             }
             // finance_report/finance_report/NN.service/…
             (Some(project), Some(twice), Some(dir)) if project == twice => {
-                services.extend(parts.next().and_then(|_| service(project, dir)))
+                services.extend(parts.next().and_then(|_| service(project, dir)));
             }
             (Some(project), Some(dir), Some(_)) => services.extend(service(project, dir)),
             _ => {}

@@ -1,15 +1,13 @@
 //! What a delivery that comes from its forge means for its source: a sync, or nothing, and why. Pure.
 
 use super::{
+    SHOWN,
     payload::{Change, Payload, Pushed, Repository},
     shown,
 };
 use crate::sources::Source;
 use proto::{git::CommitId, sync::Push};
 use std::fmt;
-
-/// Longest name that is shown.
-const SHOWN: usize = 200;
 
 /// What a delivery means.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 //!
 //! The way of a delivery: its headers are looked at before its body is read ([`proof`], [`heading`]); the body is read within
 //! bounds ([`reading`]), believed or not, and only then understood ([`payload`], [`skim`]); what it means is decided in
-//! [`judge`]; [`accept`] stores the run and the record; [`door`] answers. Which secrets are tried, and which repository is meant,
+//! [`judge`]; [`accept`] stores the run and the record; [`door`] answers; [`pages`] show the records, and
+//! [`mod@redeliver`] does one once more. Which secrets are tried, and which repository is meant,
 //! is the source's matter (`sources`): nothing of it comes from the request but the address.
 
 mod accept;
@@ -10,20 +11,28 @@ mod door;
 mod foresee;
 mod heading;
 mod judge;
+mod pages;
 mod payload;
 mod proof;
 mod reading;
 mod record;
+mod redeliver;
 mod skim;
 mod trace;
 
 pub(crate) use door::{HookBody, deliver, hook};
 pub(crate) use heading::is_delivery;
+pub(crate) use pages::{DeliveriesBody, ExplainedBody, list, one};
+pub(crate) use proof::mark;
 pub(crate) use reading::Room;
+pub(crate) use redeliver::{RedeliveredBody, redeliver};
 pub(crate) use trace::Trace;
 
 #[cfg(test)]
 mod fixtures;
+
+/// Longest text of somebody else's that is shown or kept, in characters.
+pub(crate) const SHOWN: usize = 200;
 
 /// A text of somebody else's as it may be shown: printable ASCII stays, everything else is spelt out, and it ends after `most`
 /// characters.

@@ -1,7 +1,7 @@
 //! What is kept of a delivery: who sent it, what it told, what became of it. Nothing of its body but a digest, and names that
 //! are safe to show.
 
-use super::{judge::Moved, proof::Proven};
+use super::{SHOWN, judge::Moved, proof::Proven};
 use crate::sources::Source;
 use jiff::Timestamp;
 use proto::{RunId, SourceId, git::CommitId};
@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
-/// Longest event and id that are kept.
-const SHOWN: usize = 200;
 /// Hexadecimal digits of a digest in a key.
 const DIGITS: usize = 32;
 /// What stands in the place of the delivery's id in the keys of those that were not believed.
@@ -152,6 +150,14 @@ pub(crate) fn refused_key(source: &SourceId, slot: u32) -> String {
     format!("{source}.{REFUSED}.{slot:02}")
 }
 
+/// Whether a text may be a key.
+pub(crate) fn is_key(text: &str) -> bool {
+    let name = |part: &str| {
+        (1..=64).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+    };
+    text.split('.').count() == 3 && text.split('.').all(name)
+}
+
 fn digits(hex: &str) -> String {
     hex.chars().take(DIGITS).collect()
 }
@@ -169,5 +175,9 @@ mod tests {
         assert!(one != key(&source, "d2", &a) && one != key(&source, "d1", &b));
         assert_eq!(one.split('.').map(str::len).collect::<Vec<_>>(), [8, 32, 32]);
         assert_eq!(refused_key(&source, 7), "platform.refused.07");
+        assert!(is_key(&one) && is_key(&refused_key(&source, 7)));
+        for bad in ["", "a.b", "a.b.c.d", "a.*.c", "a..c", "../etc/x", "A.b.c"] {
+            assert!(!is_key(bad), "{bad}");
+        }
     }
 }

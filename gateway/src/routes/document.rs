@@ -8,7 +8,7 @@ use utoipa::{
         Components, Content, HttpMethod, Info, OpenApi, Paths, Ref, RefOr, Required, ResponseBuilder, Schema,
         path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
-        schema::{ObjectBuilder, Type},
+        schema::{ObjectBuilder, OneOfBuilder, Type},
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
@@ -46,6 +46,27 @@ impl Doc {
         let body = RequestBodyBuilder::new().description(Some(about)).content(kind, content).required(Some(Required::True));
         self.operation = self.operation.request_body(Some(body.build()));
         self
+    }
+
+    /// It takes one of two things as its body.
+    pub(crate) fn takes_either<A: ToSchema, B: ToSchema>(mut self) -> Self {
+        let content = Content::new(Some(self.either::<A, B>()));
+        self.operation =
+            self.operation.request_body(Some(RequestBodyBuilder::new().content(JSON, content).required(Some(Required::True)).build()));
+        self
+    }
+
+    /// It answers with one of two things.
+    pub(crate) fn gives_either<A: ToSchema, B: ToSchema>(mut self, status: u16, about: &str) -> Self {
+        let content = Content::new(Some(self.either::<A, B>()));
+        self.operation =
+            self.operation.response(status.to_string(), ResponseBuilder::new().description(about).content(JSON, content).build());
+        self
+    }
+
+    fn either<A: ToSchema, B: ToSchema>(&mut self) -> RefOr<Schema> {
+        let (a, b) = (self.reference::<A>(), self.reference::<B>());
+        RefOr::T(Schema::OneOf(OneOfBuilder::new().item(a).item(b).build()))
     }
 
     /// It answers with this.
@@ -117,7 +138,7 @@ impl Doc {
     fn finish(self, path: &str, access: Access) -> (Operation, Vec<(String, RefOr<Schema>)>) {
         let mut doc = self;
         if path.contains("{id}") {
-            doc = doc.parameter("id", ParameterIn::Path, "Id of the run, or of the key.");
+            doc = doc.parameter("id", ParameterIn::Path, "Id of the run, of the key, or of whatever is asked for.");
         }
         if path.contains("{source}") {
             doc = doc.parameter("source", ParameterIn::Path, "Id of the source, as in `[[sources]]`.");
@@ -143,6 +164,9 @@ fn access_text(access: Access) -> String {
         Access::OpenOnLoopback => "Needs no key where the gateway listens on a loopback address only.".to_owned(),
         Access::AnyKey => "Needs a key with any scope.".to_owned(),
         Access::KeyOrProof => "Needs a key with the scope `deploy`, or a signature.".to_owned(),
+        Access::KeyOrSignature => {
+            "Needs a key with the scope `deploy`; for syncs and versions a signature with the first source's secret will do.".to_owned()
+        }
         Access::Signature => "Needs the signature of the source's forge, and no key.".to_owned(),
         Access::Needs(scope) => format!("Needs the scope `{scope}`."),
     }

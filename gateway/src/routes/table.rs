@@ -2,6 +2,7 @@
 
 use super::{Doc, openapi};
 use crate::{
+    answers::ErrorBody,
     app::App,
     auth::{Access, Scope},
     commands::{self, ApproveRequest, CancelRequest, MessageBody, ResolveRequest},
@@ -10,7 +11,7 @@ use crate::{
     events::{self, EventsBody},
     fleet::{self, LocksBody, QueuesBody, WorkersBody},
     health::{self, HealthBody},
-    hooks::{self, HookBody},
+    hooks::{self, DeliveriesBody, ExplainedBody, HookBody, RedeliveredBody},
     keys::{self, KeyRequest, KeysBody, NewKeyBody, WhoamiBody},
     logs,
     mapping::{self, MappingProblemBody},
@@ -21,6 +22,7 @@ use crate::{
     releases::{self, ReleaseAccepted, ReleaseRequest, ReleasesBody},
     runs::{self, DoneBody, JobsBody, ResultBody, RunBody, RunsBody},
     status::{self, StatusBody},
+    syncs::{self, CachedBody, NotFoundBody, StatusSchema, SyncBody, SyncResultBody, SyncSchema, VersionBody, VersionSchema},
 };
 use axum::{
     handler::Handler,
@@ -63,8 +65,11 @@ const APPROVE: Access = Access::Needs(Scope::Approve);
 const DONE: Access = Access::Needs(Scope::Done);
 const ADMIN: Access = Access::Needs(Scope::Admin);
 
+/// Of the doors of the service that Navvy replaces.
+const SIGNED: &str = "`sha256=` and the HMAC of the body; with `X-IAC-Timestamp` and `X-IAC-Nonce`, of `timestamp.nonce.` and the body.";
 const NO_DEPLOYMENT: (u16, &str) = (404, "Deployment not found.");
 const NO_RUN: (u16, &str) = (404, "Run not found.");
+const NO_DELIVERY: (u16, &str) = (404, "Delivery not found.");
 const NOT_OVER: (u16, &str) = (404, "Run or order not found, or not over yet; `code` tells which.");
 const GONE: (u16, &str) = (410, "It was over more than a day ago.");
 const BAD: (u16, &str) = (400, "Bad input; `field` names what is wrong.");
@@ -93,10 +98,13 @@ pub(crate) fn table() -> Vec<Route> {
 }
 
 fn deployments() -> Vec<Route> {
-    let start = Doc::new("deployments", "Start a run")
+    let start = Doc::new("deployments", "Deploy with Terraform, or a version of services")
         .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same request again gets the same run.")
-        .takes::<DeploySchema>(true)
-        .gives::<DeployBody>(202, "Stored; `Idempotency-Replayed: true` if it had been before.")
+        .header("X-Hub-Signature-256", SIGNED)
+        .takes_either::<DeploySchema, VersionSchema>()
+        .gives_either::<DeployBody, VersionBody>(202, "Stored, or in flight; `Idempotency-Replayed: true` if it had been before.")
+        .gives::<CachedBody>(200, "A version that was deployed within ten minutes, or that was waited for.")
+        .gives::<CachedBody>(500, "A version that was waited for, and failed.")
         .refuses(&[
             BAD,
             (408, "The body did not arrive in time."),
@@ -104,13 +112,31 @@ fn deployments() -> Vec<Route> {
             NOT_JSON,
             (422, "The Idempotency-Key was used with another request."),
         ]);
+    let version_status = Doc::new("deployments", "How a version's deployment stands")
+        .header("X-Hub-Signature-256", SIGNED)
+        .takes::<StatusSchema>(true)
+        .gives::<SyncResultBody>(200, "As it stands, or ended.")
+        .gives::<NotFoundBody>(404, "There is none.")
+        .gives::<NotFoundBody>(409, "More than one, or another one, is meant.")
+        .refuses(&[BAD, TOO_LARGE, NOT_JSON]);
+    let sync = Doc::new("deployments", "Sync services of the first source's branch")
+        .header("X-Hub-Signature-256", SIGNED)
+        .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same request again gets the same run.")
+        .takes::<SyncSchema>(true)
+        .gives::<SyncBody>(202, "Stored.")
+        .gives::<SyncBody>(200, "Nothing that was named is managed.")
+        .refuses(&[BAD, (404, "No source is configured."), TOO_LARGE, NOT_JSON]);
     vec![
-        post("/deploy", DEPLOY, deploy::deploy, start),
+        post("/deploy", Access::KeyOrSignature, deploy::deploy, start),
+        post("/deploy/status", Access::KeyOrSignature, syncs::status, version_status),
+        post("/sync", Access::KeyOrSignature, syncs::sync, sync),
         get(
             "/deploy/{id}/status",
             READ,
             status::status,
-            Doc::new("deployments", "The status object").gives::<StatusBody>(200, "As it stands.").refuses(&[NO_DEPLOYMENT]),
+            Doc::new("deployments", "The status object; of a version, by its 16 digits, the result")
+                .gives_either::<StatusBody, SyncResultBody>(200, "As it stands.")
+                .gives_either::<ErrorBody, NotFoundBody>(404, "Deployment not found."),
         ),
         get("/deploy/{id}/logs", READ, logs::of_deployment, live_doc("deployments").refuses(&[NO_DEPLOYMENT])),
         post(
@@ -168,7 +194,30 @@ fn webhooks() -> Vec<Route> {
         .takes::<Payload>(true)
         .gives::<HookBody>(202, "It comes from the forge, and is stored: a run, or why none.")
         .refuses(&[BAD, (404, "No source is configured."), (408, "The body did not arrive in time."), TOO_LARGE, NOT_JSON]);
-    vec![post("/hooks/{source}", Access::Signature, hooks::hook, hook)]
+    let list = Doc::new("webhooks", "Deliveries of the last 30 days, newest first")
+        .query("source", "Of this source only.")
+        .query("verdict", "One or more of `accepted`, `ignored`, `duplicate`, `refused`, `redelivered`, separated by commas.")
+        .query("limit", "1 to 200; default 50.")
+        .query("cursor", "`next_cursor` of the page before.")
+        .gives::<DeliveriesBody>(200, "A page.")
+        .refuses(&[BAD]);
+    let redo = Doc::new("webhooks", "Do the same push once more, as a new run")
+        .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same request again gets the same run.")
+        .gives::<RedeliveredBody>(202, "Stored.")
+        .refuses(&[NO_DELIVERY, (409, "Nothing was to be done about it.")]);
+    vec![
+        post("/hooks/{source}", Access::Signature, hooks::hook, hook),
+        get("/v1/deliveries", READ, hooks::list, list),
+        get(
+            "/v1/deliveries/{id}",
+            READ,
+            hooks::one,
+            Doc::new("webhooks", "A delivery, and why it became what it did")
+                .gives::<ExplainedBody>(200, "As it stands.")
+                .refuses(&[NO_DELIVERY]),
+        ),
+        post("/v1/deliveries/{id}/redeliver", DEPLOY, hooks::redeliver, redo),
+    ]
 }
 
 /// The forge's own business.

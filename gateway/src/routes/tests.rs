@@ -90,7 +90,9 @@ fn every_route_asks_for_the_right_scope() {
     let told: Vec<String> =
         table().iter().map(|route| format!("{} {} {}", word(route.verb), route.path, access_word(route.access))).collect();
     let expected = [
-        "post /deploy deploy",
+        "post /deploy a key, or a signature of the first source",
+        "post /deploy/status a key, or a signature of the first source",
+        "post /sync a key, or a signature of the first source",
         "get /deploy/{id}/status read",
         "get /deploy/{id}/logs read",
         "post /deploy/{id}/approve approve",
@@ -99,6 +101,9 @@ fn every_route_asks_for_the_right_scope() {
         "post /v1/orders deploy",
         "post /webhook a key or a signature",
         "post /hooks/{source} a signature",
+        "get /v1/deliveries read",
+        "get /v1/deliveries/{id} read",
+        "post /v1/deliveries/{id}/redeliver deploy",
         "get /v1/runs read",
         "get /v1/runs/{id} read",
         "get /v1/runs/{id}/jobs read",
@@ -138,6 +143,7 @@ fn access_word(access: Access) -> &'static str {
         Access::OpenOnLoopback => "open on loopback",
         Access::AnyKey => "any key",
         Access::KeyOrProof => "a key or a signature",
+        Access::KeyOrSignature => "a key, or a signature of the first source",
         Access::Signature => "a signature",
         Access::Needs(scope) => Scope::as_str(scope),
     }

@@ -1,4 +1,5 @@
-//! `GET /deploy/{id}/status`: the status object of the runner that Navvy replaced, every field always present.
+//! `GET /deploy/{id}/status`: the status object of the runner that Navvy replaced, every field always present. Deployments of
+//! versions have ids of another form, and are told by `syncs`.
 
 mod cache;
 mod tails;
@@ -10,10 +11,12 @@ use crate::{
         evidence::{self, EvidenceBody},
         run_id, waiting,
     },
+    syncs,
 };
 use axum::{
     Json,
     extract::{Path, State},
+    response::{IntoResponse as _, Response},
 };
 use bus::Written;
 use jiff::Timestamp;
@@ -100,7 +103,10 @@ struct Logs {
 }
 
 /// The route.
-pub(crate) async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<StatusBody>, Refusal> {
+pub(crate) async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    if syncs::is_deployment_id(&id) {
+        return syncs::by_id(&app, &id).await;
+    }
     let id = run_id(&id, Door::Deploy)?;
     let view = in_time(async {
         let mut view = app.find_run(id).await?.ok_or(Refusal::RunNotFound(Door::Deploy))?;
@@ -111,7 +117,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) 
     // Reading a long log may take longer than looking a run up; a store that goes away meanwhile still ends it.
     let logs = tokio::time::timeout(app.limits.request_timeout, logs(&app, &view)).await.map_err(|_| Refusal::Unavailable)??;
     let evidence = evidence::of(&app, &view).await;
-    Ok(Json(StatusBody { evidence, ..StatusBody::new(view, logs) }))
+    Ok(Json(StatusBody { evidence, ..StatusBody::new(view, logs) }).into_response())
 }
 
 /// The logs of the latest attempt of each job, by phase.

@@ -1,8 +1,23 @@
-//! Starting runs of syncs: for a push (`hooks`), for `POST /sync` and for a version at `POST /deploy`.
+//! Starting runs of syncs: for a push (`hooks`), for `POST /sync` and for a version at `POST /deploy`; and how they stand.
+//!
+//! Who may ask is shown in [`mod@proof`], what may be asked is decided in [`request`], how a run is told in [`result`]; all three
+//! are pure but for the nonces. [`mod@start`] stores a run, [`version`] knows which run a deployment is.
 
+mod proof;
+mod request;
+mod result;
 mod start;
+mod status;
+mod sync;
+mod version;
 
+pub(crate) use proof::{Asked, Asker, asked};
+pub(crate) use request::{Asking, Body, Fields, Version, is_deployment_id, what_is};
+pub(crate) use result::{NotChosen, ServiceResult, SyncResultBody, not_chosen, services};
 pub(crate) use start::{Wanted, shard_of, start};
+pub(crate) use status::{NotFoundBody, StatusSchema, by_id, status};
+pub(crate) use sync::{SyncBody, SyncSchema, sync};
+pub(crate) use version::{CachedBody, VersionBody, VersionSchema, deploy};
 
 use proto::sync::{BadSyncName, Environment};
 use service::settings::Settings;

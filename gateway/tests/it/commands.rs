@@ -68,7 +68,7 @@ async fn a_command_reaches_the_scheduler_and_its_answer_the_caller() {
             CommandAnswer::Done,
             200,
             "Run resolved",
-            CommandVerb::Resolve { succeeded: false, reason: "looked".into() },
+            CommandVerb::Resolve { job: None, succeeded: false, reason: "looked".into() },
         ),
     ];
     for (path, body, said, status, text, verb) in table {

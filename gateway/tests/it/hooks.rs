@@ -120,7 +120,10 @@ async fn a_push_becomes_a_run_at_either_address() {
         (["platform".to_owned()].as_slice(), ["invoke".to_owned(), "{task}".to_owned()].as_slice())
     );
     let SyncWanted::Changed(pushed) = &spec.wanted else { panic!("{spec:?}") };
-    assert_eq!((pushed.after.as_str(), pushed.before.as_ref().map(|c| c.as_str()), pushed.files_complete), (B, Some(A), true));
+    assert_eq!(
+        (pushed.after.as_str(), pushed.before.as_ref().map(proto::git::CommitId::as_str), pushed.files_complete),
+        (B, Some(A), true)
+    );
     let records = records(&world.store).await;
     assert_eq!(spec.delivery.as_deref(), Some(records[1].0.as_str()));
     assert_eq!(answer["delivery"], json!(records[1].0));

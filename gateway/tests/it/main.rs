@@ -5,6 +5,7 @@
 
 mod admission;
 mod commands;
+mod deliveries;
 mod done;
 mod door;
 mod events;
@@ -24,3 +25,4 @@ mod releases;
 mod scheduler;
 mod sse;
 mod status;
+mod syncs;

@@ -9,4 +9,5 @@ mod lost_locks;
 mod orders;
 mod poison;
 mod retold;
+mod syncs;
 mod views;

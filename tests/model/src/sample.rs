@@ -90,7 +90,7 @@ pub(crate) fn input(what: In) -> Option<Input> {
         In::Approve { plan } => Input::Approve { by: by(), plan_sha256: Some(digest(plan)) },
         In::Reject => Input::Reject { by: by() },
         In::Cancel { force } => Input::Cancel { by: by(), force },
-        In::Resolve { succeeded } => Input::Resolve { by: by(), succeeded, reason: "looked".to_owned() },
+        In::Resolve { succeeded } => Input::Resolve { by: by(), job: None, succeeded, reason: "looked".to_owned() },
         In::Tick => Input::Tick,
     })
 }

@@ -26,11 +26,23 @@ pub struct Weather {
     pub slow_tool: u32,
     /// Submitted runs that are runs of orders.
     pub orders: u32,
+    /// Submitted runs that are runs of syncs.
+    pub syncs: u32,
 }
 
 impl Weather {
     /// A weather for a seed.
     pub fn drawn(choices: &mut Choices) -> Self {
+        let mut drawn = Self::of_faults(choices);
+        match choices.draw(3) {
+            0 => drawn.syncs = 600,
+            1 => {}
+            _ => drawn.orders = 600,
+        }
+        drawn
+    }
+
+    fn of_faults(choices: &mut Choices) -> Self {
         let mut rate = |rates: &[u32]| rates[choices.draw(rates.len() as u32) as usize];
         Self {
             ambiguous: rate(&[0, 5, 20, 50]),
@@ -42,7 +54,8 @@ impl Weather {
             blow: rate(&[0, 3, 10, 25]),
             lie: rate(&[0, 0, 6]),
             slow_tool: rate(&[50, 200, 600]),
-            orders: rate(&[0, 0, 600]),
+            orders: 0,
+            syncs: 0,
         }
     }
 

@@ -8,8 +8,10 @@
 //! - [`shell`]: how a scheduler drives `domain`, step by step as in the crate `scheduler`: load, decide, commit, perform,
 //!   acknowledge;
 //! - [`worker`], [`people`]: those who ask, report late or twice, lie, approve, cancel, push and settle;
-//!   (`graphs`: runs of orders that they submit; `commands`: how a worker plays an order; `lies`: workers that are hostile);
-//! - [`oracle`]: what must hold after every step, judged from outside (`order_rules`, `order_counts`: of runs of orders);
+//!   (`graphs`, `sources`: runs of orders and of syncs that they submit; `commands`, `syncing`: how a worker plays them; `lies`:
+//!   workers that are hostile);
+//! - [`oracle`]: what must hold after every step, judged from outside (`order_rules`, `order_counts`: of runs of orders;
+//!   `sync_rules`: of syncs);
 //! - [`sometimes`]: proof that the hard cases were met;
 //! - [`world`]: all of it together, with crashes, pauses, partitions and jumping clocks;
 //! - [`run`]: many seeds; [`shrink`]: a failing history made short.
@@ -31,7 +33,10 @@ pub mod run;
 pub mod shell;
 pub mod shrink;
 pub mod sometimes;
+mod sources;
 pub mod store;
+mod sync_rules;
+mod syncing;
 pub mod tool;
 pub mod worker;
 pub mod world;

@@ -31,6 +31,28 @@ pub(crate) fn decision(core: &Core, run: &Run, events: &[Event], input: Option<&
     if run.orders.is_some() {
         of_orders(core, run, events, lost);
     }
+    if run.syncs.is_some() {
+        of_syncs(core, run, events);
+    }
+}
+
+/// The same of a run of syncs.
+fn of_syncs(core: &Core, run: &Run, events: &[Event]) {
+    for event in events {
+        let case = match event {
+            Event::JobSuperseded { job, .. } if is(run, *job, JobState::Queued) => Case::SupersededQueued,
+            Event::JobSuperseded { job, .. } if waits_for_lock(run, *job) => Case::SupersededInLine,
+            Event::JobFailed { failure, .. } if failure.kind == "mapping" => Case::SyncsInCircle,
+            Event::JobFailed { failure, .. } if failure.message.contains("names a service twice") => Case::ServiceTwice,
+            Event::ReleaseMade { .. } => Case::ReleaseFirst,
+            _ => continue,
+        };
+        core.met(case);
+    }
+}
+
+fn waits_for_lock(run: &Run, no: JobNo) -> bool {
+    run.job(no).and_then(|job| job.service.as_ref()).is_some_and(|service| run.wants_lock(&service.lock))
 }
 
 /// The same of a run of orders.

@@ -3,10 +3,10 @@
 //!
 //! The names I1 to I16 are those of the invariants (`docs/reference/reliability.md`).
 
-use crate::{core::Core, order_rules, store::STALE_FOR, tool::Tool};
+use crate::{core::Core, order_rules, store::STALE_FOR, sync_rules, tool::Tool};
 use domain::run::{Attempt, AttemptEnd, Entry, Event, GateState, Input, Job, JobState, LockState, Run, evolve, fold, status};
 use proto::{
-    JobNo, RunId, WorkerId,
+    AttemptNo, JobNo, RunId, WorkerId,
     ids::AttemptId,
     lock::{LockHolder, LockRecord},
     message::{InboxMessage, PERMIT_LIFE_MS, ReportWhat},
@@ -33,7 +33,7 @@ pub struct Truth {
     /// The plan that was approved.
     approved: Option<String>,
     /// Settled by somebody who had not looked: what its tool still does is that person's doing.
-    mistaken: bool,
+    pub(crate) mistaken: bool,
 }
 
 /// What is known from outside.
@@ -51,6 +51,7 @@ pub struct Oracle {
     refused: BTreeMap<String, u64>,
     /// Triggers that were accepted: stored, and answered 2xx.
     pub accepted: BTreeSet<RunId>,
+    pub(crate) services: sync_rules::Services,
     /// The first thing that must not have happened.
     pub violation: Option<String>,
 }
@@ -117,12 +118,14 @@ pub fn appended(core: &Core, id: RunId, entry: &Rc<Entry>, input: Option<&Input>
     let settled = entry.events.iter().any(|event| matches!(event, Event::Resolved { .. }));
     for event in &entry.events {
         order_rules::before(core, oracle, (&truth.run, truth.changed_at), event, entry);
+        sync_rules::before(core, oracle, &truth.run, event);
         before(core, oracle, &mut truth, event, (entry, settled));
         evolve(&mut truth.run, event, entry.at);
     }
     truth.changed_at = now;
     after(core, oracle, &truth.run);
     order_rules::after(core, oracle, &truth.run);
+    sync_rules::after(core, oracle, &truth.run, &entry.events);
     oracle.truths.insert(id, truth);
 }
 
@@ -170,14 +173,7 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
             oracle.must(truth.permits.insert((job.0, attempt.0)), || format!("I6: {job}.{attempt} of {id} was permitted twice"));
             oracle.must(run.cancel.is_none(), || format!("I11: {job} of {id} was permitted after a cancel"));
         }
-        Event::EffectsStarted { job, attempt, .. } => {
-            oracle.must(run.cancel.is_none(), || format!("I11: {job} of {id} started its effects after a cancel"));
-            let current = run.job(*job).and_then(Job::current).map(|attempt| attempt.no);
-            oracle.must(current == Some(*attempt), || format!("I7: an older attempt {job}.{attempt} of {id} had the last word"));
-            let store = core.store.borrow();
-            let held = run.locks.iter().all(|key| store.lock(key, 0).record.holder.is_some_and(|holder| holder.run == id));
-            oracle.must(held, || format!("I1: {id} started its effects and its locks are not its own in the store"));
-        }
+        Event::EffectsStarted { job, attempt, .. } => effects_started(core, oracle, run, *job, *attempt),
         Event::ApprovalGiven { job, .. } => approved(oracle, truth, *job, entry),
         Event::CommitPinned { commit } => {
             oracle.must(run.commit.is_none(), || format!("I5: {id} was bound to {commit} after another commit"));
@@ -214,6 +210,17 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
         | Event::JobUnknown { .. }
         | Event::CancelRequested { .. } => {}
     }
+}
+
+/// What must be so before the last word is given.
+fn effects_started(core: &Core, oracle: &mut Oracle, run: &Run, job: JobNo, attempt: AttemptNo) {
+    let id = run.id;
+    oracle.must(run.cancel.is_none(), || format!("I11: {job} of {id} started its effects after a cancel"));
+    let current = run.job(job).and_then(Job::current).map(|attempt| attempt.no);
+    oracle.must(current == Some(attempt), || format!("I7: an older attempt {job}.{attempt} of {id} had the last word"));
+    let store = core.store.borrow();
+    let held = run.locks_of(job).iter().all(|key| store.lock(key, 0).record.holder.is_some_and(|holder| holder.run == id));
+    oracle.must(held, || format!("I1: {id} started its effects and its locks are not its own in the store"));
 }
 
 /// What must be so before an approval counts.
@@ -258,9 +265,10 @@ fn after(core: &Core, oracle: &mut Oracle, run: &Run) {
     }
     // I10: an open run waits for something that can come.
     let moves = |job: &Job| matches!(job.state, JobState::Queued | JobState::Running | JobState::Waiting | JobState::Unknown);
-    let waits = run.lock == LockState::Wanted || run.jobs.iter().any(moves) || order_rules::any_ready(run);
+    let waits =
+        run.lock == LockState::Wanted || run.jobs.iter().any(moves) || order_rules::any_ready(run) || sync_rules::any_wants_lock(run);
     oracle.must(waits, || format!("I10: {id} is open and waits for nothing"));
-    if status(run) == RunStatus::Unknown {
+    if status(run) == RunStatus::Unknown && run.syncs.is_none() {
         let store = core.store.borrow();
         let held = run.locks.iter().all(|key| store.lock(key, 0).record.holder.is_some_and(|holder| holder.run == id));
         oracle.must(held, || format!("I4: {id} is unknown and does not hold its locks"));
@@ -295,11 +303,14 @@ pub fn tool_starts(core: &Core, id: AttemptId, worker: &WorkerId, tool: &Tool) {
         // No plan, no commit, and no lock that two runs could share.
         return;
     }
+    oracle.must(run.commit.as_ref() == Some(&tool.commit), || format!("I5: {id} applies another commit than the run's"));
+    if run.syncs.is_some() {
+        return sync_rules::starts(core, oracle, &run, id);
+    }
     let plan = run.plan.as_ref().map(|plan| plan.artifact.plan_sha256.clone());
     oracle.must(plan.as_ref() == Some(&tool.plan_sha256), || format!("I5: {id} applies another plan than the run's"));
     let gated = run.jobs.iter().any(|job| job.gate.is_some());
     oracle.must(!gated || approved == plan, || format!("I5: {id} applies {plan:?}, and {approved:?} was approved"));
-    oracle.must(run.commit.as_ref() == Some(&tool.commit), || format!("I5: {id} applies another commit than the run's"));
     let elsewhere = |other: &&RunId| **other != id.run && !oracle.truths[*other].mistaken;
     let shares = |other: &RunId| oracle.truths[other].run.locks.iter().any(|key| run.locks.contains(key));
     let busy = |other: &RunId| {
@@ -335,6 +346,9 @@ pub fn locks_written(core: &Core, before: &[LockRecord], after: &[LockRecord]) {
                 before.holder.as_ref().map(|h| h.run)
             )
         });
+        if sync_rules::lock_written(core, oracle, before, after) {
+            continue;
+        }
         if let Some(holder) = &after.holder
             && let Some(truth) = oracle.truths.get(&holder.run).filter(|truth| !truth.run.is_over())
         {

@@ -1,7 +1,9 @@
 //! People: they submit, push, look, approve what they saw (or something else), cancel, force, settle what is unknown
 //! after they have looked whether the tool still runs. They may be slow, and two of them may do the same.
 
-use crate::{core::Ctx, graphs, oracle::MISTAKE, order_rules, shell::turn::Outcome, sometimes::Case, store::Once, world::APPROVAL_TTL};
+use crate::{
+    core::Ctx, graphs, oracle::MISTAKE, order_rules, shell::turn::Outcome, sometimes::Case, sources, store::Once, world::APPROVAL_TTL,
+};
 use domain::run::{JobState, status};
 use jiff::SignedDuration;
 use proto::{
@@ -57,13 +59,17 @@ pub async fn submit(ctx: Ctx) {
         }
         let number = ctx.core.serial();
         let run = RunId::from_repeatable(&[&number.to_string()], ShardNo(0));
-        let of_orders = ctx.core.chance(ctx.core.weather.get().orders);
+        let weather = ctx.core.weather.get();
+        let of_orders = ctx.core.chance(weather.orders);
+        let of_syncs = ctx.core.chance(weather.syncs);
         let spec = if of_orders {
             RunSpec::Orders(graphs::spec(&ctx.core))
+        } else if of_syncs {
+            RunSpec::Sync(sources::spec(&ctx.core))
         } else {
             catalogue.0[ctx.core.draw(catalogue.0.len() as u32) as usize].clone()
         };
-        let wide = !of_orders && ctx.core.chance(200);
+        let wide = !of_orders && !of_syncs && ctx.core.chance(200);
         let trigger = Trigger {
             run,
             accepted_at: ctx.wall(),
@@ -126,6 +132,9 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
     if truth.run.orders.is_some() {
         return wish_about_orders(ctx, truth);
     }
+    if truth.run.syncs.is_some() {
+        return wish_about_syncs(ctx, truth);
+    }
     match status(&truth.run) {
         // Nobody ever looks at these: they have to expire by themselves.
         RunStatus::AwaitingApproval if id.to_string().starts_with(['0', '1']) => None,
@@ -158,7 +167,7 @@ fn wish(ctx: &Ctx, id: RunId) -> Option<CommandVerb> {
             1 if !closing && truth.run.plan.is_some() => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
             2 | 6 | 7 => Some(CommandVerb::Approve { plan_sha256: None }),
             3 => Some(CommandVerb::Reject),
-            4 if !closing => Some(CommandVerb::Resolve { succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
+            4 if !closing => Some(CommandVerb::Resolve { job: None, succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
             _ => None,
         },
         RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
@@ -178,8 +187,29 @@ fn wish_about_orders(ctx: &Ctx, truth: &crate::oracle::Truth) -> Option<CommandV
         RunStatus::Running => match core.draw(30) {
             0..=9 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
             0 if !closing => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
-            1 if !closing => Some(CommandVerb::Resolve { succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
+            1 if !closing => Some(CommandVerb::Resolve { job: None, succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
             2 => Some(CommandVerb::Approve { plan_sha256: None }),
+            _ => None,
+        },
+        RunStatus::AwaitingApproval | RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
+    }
+}
+
+/// The same of a run of syncs. One that is lost keeps others waiting, whatever else its run does.
+fn wish_about_syncs(ctx: &Ctx, truth: &crate::oracle::Truth) -> Option<CommandVerb> {
+    let core = &ctx.core;
+    let closing = core.closing.get();
+    match status(&truth.run) {
+        RunStatus::Unknown => {
+            let looks = core.now.get() - truth.changed_at > PERMIT_LIFE_MS && (closing || core.draw(4) == 0);
+            looks.then(|| settle(ctx, truth)).flatten()
+        }
+        RunStatus::Running => match core.draw(30) {
+            0..=9 if truth.run.cancel.is_some() => Some(CommandVerb::Cancel { force: true }),
+            0 if !closing => Some(CommandVerb::Cancel { force: core.draw(3) == 2 }),
+            1 if !closing => Some(CommandVerb::Resolve { job: None, succeeded: core.draw(2) == 0, reason: MISTAKE.to_owned() }),
+            2 => Some(CommandVerb::Approve { plan_sha256: None }),
+            3..=8 if truth.run.unknown_jobs > 0 => settle(ctx, truth),
             _ => None,
         },
         RunStatus::AwaitingApproval | RunStatus::Success | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => None,
@@ -202,7 +232,7 @@ fn settle(ctx: &Ctx, truth: &crate::oracle::Truth) -> Option<CommandVerb> {
         return None;
     }
     let succeeded = tool.is_some_and(|tool| tool.succeeded(now));
-    Some(CommandVerb::Resolve { succeeded, reason: "looked".to_owned() })
+    Some(CommandVerb::Resolve { job: Some(id.job), succeeded, reason: "looked".to_owned() })
 }
 
 async fn command(ctx: &Ctx, run: RunId, verb: CommandVerb) {

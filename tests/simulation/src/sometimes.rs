@@ -64,6 +64,14 @@ cases! {
     MostOut => "a run of orders with as many out as it may",
     ResultDuringTurn => "a result that came while another turn of its run was being made",
     KilledBeforePublish => "a scheduler killed between the decision that orders go out and their publishing",
+    SupersededInLine => "a sync left to a newer run while it stood in line",
+    SupersededQueued => "a sync left to a newer run while its order was out",
+    SyncLockHandedOn => "a service's lock handed on while the run that had it goes on",
+    NoteRaceLost => "a write to a service's state lost to another scheduler",
+    UnknownWhileOthersGo => "a sync that is unknown and holds its lock while others of its run go on",
+    SyncsInCircle => "services to be synced after one another in a circle: refused",
+    ServiceTwice => "a selection that names a service twice: refused",
+    ReleaseFirst => "a release made before the services are synced",
     ClockJumped => "a decision on a clock that had jumped",
 }
 

@@ -3,11 +3,12 @@
 
 use domain::run::Entry;
 use proto::{
-    RunId, WorkerId,
+    RunId, SourceId, WorkerId,
     git::CommitId,
     ids::AttemptId,
     lock::{LockKey, LockRecord},
     message::{InboxMessage, JobOrder},
+    sync::{ServiceState, SourceState},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -78,6 +79,9 @@ pub struct Store {
     logs: BTreeMap<RunId, Vec<(u64, Rc<Entry>)>>,
     /// Newest last; older versions are what a stale read shows.
     locks: BTreeMap<LockKey, Vec<Held>>,
+    /// How services and sources stand, in the same way.
+    services: BTreeMap<LockKey, Vec<(u64, ServiceState)>>,
+    sources: BTreeMap<SourceId, Vec<(u64, SourceState)>>,
     pub inbox: Vec<Letter>,
     heard: BTreeSet<Once>,
     pub work: Vec<Waiting>,
@@ -170,6 +174,43 @@ impl Store {
             versions.push(Held { revision, record: write.record.clone() });
         }
         Ok(())
+    }
+
+    /// How a service stands, by its lock, as it was `stale` changes ago, with its revision.
+    pub fn service(&self, key: &LockKey, stale: usize) -> (u64, Option<ServiceState>) {
+        self.version(self.services.get(key), stale)
+    }
+
+    /// Writes it, if it still has the revision that was read.
+    pub fn put_service(&mut self, key: &LockKey, state: &ServiceState, revision: u64) -> Result<(), Conflict> {
+        if self.service(key, 0).0 != revision {
+            return Err(Conflict);
+        }
+        let seq = self.next();
+        self.written.insert(seq, self.now);
+        self.services.entry(key.clone()).or_default().push((seq, state.clone()));
+        Ok(())
+    }
+
+    /// What is known of a source, in the same way.
+    pub fn source(&self, source: &SourceId, stale: usize) -> (u64, Option<SourceState>) {
+        self.version(self.sources.get(source), stale)
+    }
+
+    pub fn put_source(&mut self, state: &SourceState, revision: u64) -> Result<(), Conflict> {
+        if self.source(&state.source, 0).0 != revision {
+            return Err(Conflict);
+        }
+        let seq = self.next();
+        self.written.insert(seq, self.now);
+        self.sources.entry(state.source.clone()).or_default().push((seq, state.clone()));
+        Ok(())
+    }
+
+    fn version<T: Clone>(&self, versions: Option<&Vec<(u64, T)>>, stale: usize) -> (u64, Option<T>) {
+        let versions = versions.map(Vec::as_slice).unwrap_or_default();
+        let shown = &versions[..versions.len() - self.unseen(versions.iter().rev().map(|(seq, _)| *seq), stale)];
+        shown.last().map_or((0, None), |(seq, value)| (*seq, Some(value.clone())))
     }
 
     /// Stores a message once. `false`: it was there already.

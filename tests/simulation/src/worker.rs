@@ -211,7 +211,9 @@ impl Worker {
                 self.apply(id, plan).await
             }
             Work::Shell { spec } => self.order(id, nonce, spec, told).await,
-            Work::Select { .. } | Work::Release { .. } | Work::Sync { .. } => failed("no run of syncs is submitted"),
+            Work::Select { spec, commit, .. } => self.select(id, spec, commit.as_ref()).await,
+            Work::Release { commit, .. } => self.release(id, commit).await,
+            Work::Sync { sync, .. } => self.sync(id, nonce, sync, told).await,
             Work::Probe { .. } => AttemptOutcome::Succeeded { result: JobResult::Nothing },
         }
     }
@@ -272,7 +274,7 @@ impl Worker {
     }
 
     /// Starts the tool and waits for its end. Between the decision to start and the start nothing happens.
-    async fn run(&self, id: AttemptId, effects: bool, plan_sha256: &str, commit: &CommitId) {
+    pub(crate) async fn run(&self, id: AttemptId, effects: bool, plan_sha256: &str, commit: &CommitId) {
         let core = &self.ctx.core;
         let takes = 1 + if core.chance(core.weather.get().slow_tool) { core.draw(200_000) } else { core.draw(8_000) };
         let end = if core.chance(100) { End::Failure } else { End::Success };
@@ -308,7 +310,7 @@ impl Worker {
     }
 
     /// How the tool ended, as its worker can tell.
-    fn ended(&self, id: AttemptId) -> AttemptOutcome {
+    pub(crate) fn ended(&self, id: AttemptId) -> AttemptOutcome {
         let tools = self.ctx.core.tools.borrow();
         let Some(tool) = tools.0.get(&id) else { return AttemptOutcome::Unclear { evidence: Evidence::default() } };
         match (tool.killed, tool.end) {
@@ -346,12 +348,17 @@ impl Worker {
             self.run_commands(id, spec).await;
         }
         self.wait_for_tool(id).await;
-        let outcome = if record.effects && matches!(*record.work, Work::Shell { .. }) {
-            self.order_ended(id)
-        } else if record.effects {
-            self.ended(id)
-        } else {
-            AttemptOutcome::Unclear { evidence: Evidence::default() }
+        let outcome = match &*record.work {
+            Work::Shell { .. } if record.effects => self.order_ended(id),
+            Work::Sync { sync, .. } if record.effects => self.synced(id, sync),
+            Work::TerraformApply { .. } if record.effects => self.ended(id),
+            Work::TerraformPlan { .. }
+            | Work::TerraformApply { .. }
+            | Work::Probe { .. }
+            | Work::Shell { .. }
+            | Work::Select { .. }
+            | Work::Release { .. }
+            | Work::Sync { .. } => AttemptOutcome::Unclear { evidence: Evidence::default() },
         };
         if record.effects && matches!(outcome, AttemptOutcome::Succeeded { .. }) {
             self.ctx.core.met(Case::ToldApplied);

@@ -21,6 +21,7 @@ mod races;
 mod references;
 mod secrets;
 mod ssh;
+mod syncs;
 mod two_schedulers;
 mod versions;
 

@@ -47,6 +47,14 @@ impl Secrets {
         }
     }
 
+    /// What lets us into the run's repository; a public one needs nothing.
+    fn login(&self) -> Option<&GitAuth> {
+        match self {
+            Self::Run(bundle) => bundle.git_auth.as_ref(),
+            Self::None | Self::Order(_) => None,
+        }
+    }
+
     /// Everything that must never be seen in the log, with the name to warn by.
     pub(crate) fn to_mask(&self, work: &Work) -> Vec<(String, String)> {
         let secrets: Vec<(&str, &Secret)> = match self {
@@ -93,12 +101,16 @@ pub(crate) async fn perform(stage: &mut Stage, work: &Work, secrets: Secrets) ->
         (Work::Shell { spec }, Secrets::Order(bundle)) => shell::perform(stage, spec, *bundle).await,
         (Work::TerraformPlan { spec, commit }, Secrets::Run(secrets)) => terraform::plan(stage, spec, commit.clone(), *secrets).await,
         (Work::TerraformApply { spec, plan }, Secrets::Run(secrets)) => terraform::apply(stage, spec, plan, *secrets).await,
-        (Work::Select { spec, commit, last_good, since }, Secrets::Run(secrets)) => {
+        (Work::Select { spec, commit, last_good, since }, secrets @ (Secrets::None | Secrets::Run(_))) => {
             let known = sync::Known { last_good: last_good.as_deref(), since: since.as_ref() };
-            sync::select(stage, spec, commit.clone(), known, *secrets).await
+            sync::select(stage, spec, commit.clone(), known, secrets.login()).await
         }
-        (Work::Release { spec, commit, run }, Secrets::Run(secrets)) => sync::release(stage, spec, commit, *run, *secrets).await,
-        (Work::Sync { sync, last }, Secrets::Run(secrets)) => sync::perform(stage, sync, last.as_deref(), *secrets).await,
+        (Work::Release { spec, commit, run }, secrets @ (Secrets::None | Secrets::Run(_))) => {
+            sync::release(stage, spec, commit, *run, secrets.login()).await
+        }
+        (Work::Sync { sync, last }, secrets @ (Secrets::None | Secrets::Run(_))) => {
+            sync::perform(stage, sync, last.as_deref(), secrets.login()).await
+        }
         // Without its key a run can neither seal nor open a plan.
         (
             Work::TerraformPlan { .. }

@@ -151,3 +151,56 @@ fn unclear(seen: &str, record: &Record) -> Evidence {
     };
     Evidence { seen: seen.to_owned(), serial_before: record.serial_before, check, ..Evidence::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::sync::SyncAction;
+
+    /// What a restarted worker says of a sync that this tool did, with this exit record and log.
+    fn found(tool: &str, effects: bool, exit: Option<&str>, log: &str) -> AttemptOutcome {
+        let dir = tempfile::tempdir().expect("a folder");
+        let id: proto::ids::AttemptId = serde_json::from_value(serde_json::json!({
+            "run": proto::RunId::fresh(proto::ShardNo(0)), "job": 1, "attempt": 1
+        }))
+        .expect("an id");
+        let folder = Folder { id, path: dir.path().to_owned() };
+        std::fs::write(folder.log(), log).expect("written");
+        if let Some(exit) = exit {
+            std::fs::write(folder.exit_record(), exit).expect("written");
+        }
+        let work = crate::action::SYNC.to_owned();
+        let record = Record { id, work, effects_phase: sync::PHASE.to_owned(), effects, serial_before: None, tool: tool.to_owned() };
+        outcome_of(&folder, &record)
+    }
+
+    fn exited(code: i32) -> String {
+        format!(
+            r#"{{"format":1,"ended_at_unix_ms":0,"outcome":"exited","code":{code},"signal":null,"timed_out":false,"interrupted":false,"log_len":0,"leftovers":0}}"#
+        )
+    }
+
+    #[test]
+    fn a_sync_by_a_command_is_judged_by_what_its_runner_wrote_down() {
+        let log = "x\n{\"action\":\"skipped\",\"details\":\"the same\"}\n";
+        let outcome = found(crate::action::COMMAND, true, Some(&exited(0)), log);
+        let AttemptOutcome::Succeeded { result: JobResult::Sync(result) } = &outcome else { panic!("{outcome:?}") };
+        assert_eq!((result.action, result.details.as_str()), (SyncAction::Skipped, "the same"));
+        let outcome = found(crate::action::COMMAND, true, Some(&exited(4)), log);
+        assert!(matches!(&outcome, AttemptOutcome::Failed { failure } if failure.message.contains("exit code 4")), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_sync_whose_end_nobody_wrote_down_is_unclear() {
+        for (tool, effects, seen) in [
+            (crate::action::COMMAND, true, "the worker and the tool's runner died"),
+            ("dokploy", true, "in the middle of the deployment"),
+            ("docker", true, "in the middle of the deployment"),
+            ("dokploy", false, "while it prepared"),
+        ] {
+            let outcome = found(tool, effects, None, "");
+            let AttemptOutcome::Unclear { evidence } = &outcome else { panic!("{outcome:?}") };
+            assert!(evidence.seen.contains(seen) && !format!("{evidence:?}").contains("terraform"), "{evidence:?}");
+        }
+    }
+}

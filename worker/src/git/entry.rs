@@ -48,7 +48,7 @@ impl Entry {
         Store::new(self.dir.join("tip.git"), &self.url)
     }
 
-    pub(super) fn full(&self) -> Store {
+    fn full(&self) -> Store {
         Store::new(self.dir.join("full.git"), &self.url)
     }
 

@@ -6,12 +6,11 @@
 //! Which paths inside a checkout a job may use is decided in [`crate::confine`], not here.
 //!
 //! The map: `address` says which machines may be reached, `login` carries credentials, `command` runs git, `remote` asks
-//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `ancestry` says which commit comes after
-//! which, `history` what changed between two, `tags` reads and makes tags, `checkout` writes files. `modules` lends the
-//! credentials to a git that somebody else starts.
+//! a server, `cache`, `entry` and `store` keep objects, `resolve` picks a reference, `history` tells what changed between two
+//! and which comes after which, `tags` reads and makes tags, `checkout` writes files. `modules` lends the credentials to a git
+//! that somebody else starts.
 
 mod address;
-mod ancestry;
 pub mod askpass;
 mod cache;
 mod checkout;

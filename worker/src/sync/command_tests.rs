@@ -64,7 +64,7 @@ fn each_argument_is_filled_in_by_itself_and_no_shell_sees_it() {
     assert!(spec.program.ends_with("sh") && spec.program.is_absolute());
     let expected = ["-c", "echo {task} is postgres.sync", "staging", &format!("--ref={SHA}"), "postgres of platform"];
     assert_eq!(spec.args, expected);
-    assert_eq!(spec.deadline, Some(Duration::from_secs(600)));
+    assert_eq!(spec.deadline, Some(Duration::from_mins(10)));
 }
 
 #[test]

@@ -89,6 +89,7 @@ mod tests {
             environment: sync.environment.clone(),
             source: sync.source.clone(),
             commit: commit.map(|commit| commit.parse().unwrap()),
+            told: Vec::new(),
             git_ref: None,
             tag: None,
             action: None,

@@ -1,15 +1,27 @@
 //! One service brought up to date, by one of three executors.
 //!
 //! - `command` runs the configured command, `told` reads what it says of itself;
+//! - [`dokploy`] deploys over Dokploy's API, [`compose`] on a host over SSH; `made` is what a service is made of, `kept` what
+//!   is kept beside it where it runs, `secrets` what is made for it in Vault, `ssh` how hosts are spoken to, `floor` what such
+//!   an executor may use of its attempt;
 //! - `guard` decides whether anything is done at all, `environment` and `secrets_file` what a sync knows.
 //!
 //! Nothing outside is changed before the attempt has had its last word; what happened after it and cannot be read back is
 //! told as unclear, never as failed. Not here: which services are synced, and what identifies one (crate `services`).
 
 pub mod command;
+pub mod compose;
+mod data_folder;
+pub mod dokploy;
+mod env_text;
 pub mod environment;
+pub mod floor;
 pub mod guard;
+pub mod kept;
+pub mod made;
+pub mod secrets;
 pub mod secrets_file;
+pub mod ssh;
 mod told;
 
 pub use told::BadResult;

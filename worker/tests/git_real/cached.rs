@@ -195,23 +195,3 @@ async fn many_small_fetches_are_put_together() {
     }
     assert_eq!(server.requests().len(), cost, "nothing was lost on the way");
 }
-
-#[tokio::test]
-async fn what_comes_after_what_is_told_from_the_history_and_fetched_if_need_be() {
-    let forge = Forge::new();
-    let (first, second) = (forge.id("v1"), forge.id("main"));
-    let server = Http::serve(&forge, &[]);
-    let reader = Reader::new(server.url(), None);
-    // Fetched by its id, it has no history.
-    reader.checkout(&second).await.expect("a checkout");
-    assert_eq!(reader.comes_after(&second, &first).await, Some(true));
-    let cost = server.requests().len();
-    assert_eq!(reader.comes_after(&first, &second).await, Some(false));
-    assert_eq!(reader.comes_after(&first, &first).await, Some(false), "not after itself");
-    assert_eq!(server.requests().len(), cost, "known commits cost no request");
-    let third = forge.commit("third.tf", "# third");
-    forge.push();
-    assert_eq!(reader.comes_after(&third, &first).await, Some(true), "a new one is fetched");
-    let unknown = "f".repeat(40).parse().expect("an id");
-    assert_eq!(reader.comes_after(&unknown, &first).await, None);
-}

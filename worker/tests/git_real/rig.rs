@@ -180,11 +180,6 @@ impl Reader {
         self.cache.checkout(self.source(), commit, &dest, &mut |_| {}).await
     }
 
-    /// Whether one commit comes after another, as far as it can be told.
-    pub(crate) async fn comes_after(&self, newer: &CommitId, older: &CommitId) -> Option<bool> {
-        self.cache.comes_after(self.source(), newer, older, None, &mut |_| {}).await.expect("an answer")
-    }
-
     /// argv and environment of every git command so far.
     pub(crate) fn record(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("record")).unwrap_or_default()

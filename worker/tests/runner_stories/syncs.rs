@@ -63,8 +63,8 @@ impl SyncStory {
             sync: &self.sync,
             checkout: &self.dir.path().join("checkout"),
             scratch: &self.dir.path().join("scratch"),
-            variables: &Variables::new([], secrets, &settings::Sync::default()),
-            search_path: &std::env::var("PATH").expect("a path"),
+            variables: &Variables::new([], secrets, &settings::WorkerSync::default()),
+            search_path: "/usr/bin:/bin",
             traceparent: None,
             bounds: &bounds,
         };

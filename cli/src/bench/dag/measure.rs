@@ -1,6 +1,7 @@
 //! One graph through the ring, and what it cost.
 
-use super::{Shape, Usage, usage};
+use super::Shape;
+use crate::bench::{Usage, usage};
 use crate::bench::{fleet::BenchFleet, jobs::ended_view};
 use anyhow::Context as _;
 use proto::{RunId, codec, view::JobsPage};

@@ -46,9 +46,11 @@ pub(super) fn gitea_push(body: &[u8]) -> Result<Pushed, BadPayload> {
 
 fn pushed(body: &[u8], lists_all: impl Fn(&Push, usize) -> bool) -> Result<Pushed, BadPayload> {
     let mut push: Push = read(body)?;
+    // Whoever lists no commits at all says nothing about files.
+    let lists_any = push.commits.is_some();
     let commits = push.commits.take().unwrap_or_default();
     let (before, after) = (commit("before", &push.before)?, commit("after", &push.after)?);
-    let told_all = before.is_some() && lists_all(&push, commits.count);
+    let told_all = lists_any && before.is_some() && lists_all(&push, commits.count);
     let change = Change { reference: push.reference, before, after, forced: push.forced, files: commits.files(told_all) };
     Ok(Pushed {
         repository: Repository { id: push.repository.id.into_text(), full_name: push.repository.full_name },

@@ -82,6 +82,7 @@ worker.sync.ssh_hosts=vps.example; worker.sync.ssh_key_file=/run/key | checked
 worker.sync.ssh_user=-oProxyCommand | argument
 worker.sync.dokploy_url=http://cloud.example/api | https
 worker.sync.pass_env=NAVVY__X | passed on
+worker.sync.vault_mount=secret/data | first part
 worker.sync.compose_dir=services | absolute
 gateway.public_url=https://u:p@navvy.example | user
 gateway.body_limit_bytes=0 | 1024

@@ -14,6 +14,9 @@ pub(super) fn worker_sync(sync: &WorkerSync, found: &mut Findings) {
         let fault = url.as_deref().and_then(|url| address::guarded_url(url).err());
         found.url(key, fault, "write https://host; http:// only to this machine");
     }
+    let mount = !sync.vault_mount.is_empty() && sync.vault_mount.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let rest = ("it is the first part of a path in Vault", "use letters, digits, `_` and `-`");
+    found.require(mount, "worker.sync.vault_mount", format!("{:?} is no mount", sync.vault_mount), rest);
     orders::folders("worker.sync.compose_dir", std::slice::from_ref(&sync.compose_dir), found);
     ssh(sync, found);
 }

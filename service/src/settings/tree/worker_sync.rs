@@ -17,6 +17,8 @@ section! {
         internal_domain: Option<String> = None,
         /// Address of Vault that services are told (`VAULT_ADDR`). Absent: the one of the secrets file.
         vault_addr: Option<String> = None,
+        /// Mount of the key-value engine (version 2) of Vault in which secrets of services are made if they are missing. Vault itself is set up in `worker.credentials`.
+        vault_mount: String = "secret".into(),
         /// Address of Dokploy's API, such as `https://cloud.example.com/api`. Absent: `DOKPLOY_URL` of the secrets file, else `https://cloud.DOMAIN/api` with the internal domain. The key is `DOKPLOY_API_KEY` of the secrets file.
         dokploy_url: Option<String> = None,
         /// How long a deployment of Dokploy may take to show the wanted identity. Then the sync fails.

@@ -3,6 +3,7 @@
 use super::{
     Shell,
     planted::wrong,
+    syncs,
     turn::{Cause, Outcome},
 };
 use crate::{
@@ -33,14 +34,16 @@ async fn begin(shell: &Shell, question: &Question) -> Result<Answer, Away> {
             match refusal {
                 Refusal::AlreadyPermitted => shell.ctx.core.met(Case::PermitRefused),
                 Refusal::StaleAttempt { .. } => shell.ctx.core.met(Case::StaleBegin),
+                Refusal::Cancelling => shell.wake(run, Input::Tick),
                 _ => {}
             }
             return Ok(Answer::Refused);
         }
         Outcome::NoSuchRun => return Ok(Answer::Refused),
     }
-    let work = slot.state.run.as_ref().and_then(|state| run::work_of(state, job, attempt));
-    Ok(work.map_or(Answer::Refused, |(work, _)| Answer::Permit(std::rc::Rc::new(work))))
+    let Some((work, _)) = slot.state.run.as_ref().and_then(|state| run::work_of(state, job, attempt)) else { return Ok(Answer::Refused) };
+    let work = syncs::with_what_is_known(shell, work).await?;
+    Ok(Answer::Permit(std::rc::Rc::new(work)))
 }
 
 async fn holds_its_locks(shell: &Shell, run: proto::RunId, job: proto::JobNo) -> Result<bool, Away> {

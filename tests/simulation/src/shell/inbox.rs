@@ -94,7 +94,7 @@ fn input_of(command: &Command) -> Input {
         CommandVerb::Approve { plan_sha256 } => Input::Approve { by, plan_sha256: plan_sha256.clone() },
         CommandVerb::Reject => Input::Reject { by },
         CommandVerb::Cancel { force } => Input::Cancel { by, force: *force },
-        CommandVerb::Resolve { succeeded, reason } => Input::Resolve { by, succeeded: *succeeded, reason: reason.clone() },
+        CommandVerb::Resolve { job, succeeded, reason } => Input::Resolve { by, job: *job, succeeded: *succeeded, reason: reason.clone() },
     }
 }
 

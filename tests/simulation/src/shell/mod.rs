@@ -1,5 +1,5 @@
 //! A scheduler around `domain`, step by step as the crate `scheduler` does it, file by file: `turn`, `places`, `locks`,
-//! `asks`, `inbox`, `leases`, `sweep`. What is there done over NATS is done here over [`crate::store`]; what is decided is decided
+//! `syncs`, `asks`, `inbox`, `leases`, `sweep`. What is there done over NATS is done here over [`crate::store`]; what is decided is decided
 //! by the same functions. A change of the order of steps there belongs here too.
 
 pub mod asks;
@@ -9,6 +9,7 @@ pub mod locks;
 mod places;
 pub mod planted;
 pub mod sweep;
+mod syncs;
 pub mod turn;
 
 use crate::core::{Away, Ctx};
@@ -16,7 +17,7 @@ use domain::{
     dispatch::Dispatcher,
     run::{self, Event, Input, JobState, Run},
 };
-use proto::{AttemptNo, JobNo, RunId, WorkerId, ids::AttemptId, lock::LockKey};
+use proto::{AttemptNo, JobNo, RunId, WorkerId, ids::AttemptId, lock::LockKey, sync::ServiceId};
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
@@ -70,6 +71,9 @@ pub struct State {
     pub causes: BTreeSet<String>,
     /// The locks in whose lines the run stands, as far as this process knows.
     pub in_line: BTreeSet<LockKey>,
+    /// Locks that this process gave back for the run, and whose state it kept: of a service, `None` of the source.
+    pub returned: BTreeSet<LockKey>,
+    pub noted: BTreeSet<Option<ServiceId>>,
     pub orders: BTreeMap<(JobNo, AttemptNo), u64>,
 }
 

@@ -64,11 +64,13 @@ mod on_purpose {
         EndedKeepPlaces,
         /// A restarted worker runs the commands of an order again.
         CommandsRunAgain,
+        /// A service's lock goes on before it is kept how the service stands.
+        LocksBeforeNotes,
     }
 
     impl ShellBug {
         /// All of them.
-        pub const ALL: [Self; 19] = [
+        pub const ALL: [Self; 20] = [
             Self::AckBeforeCommit,
             Self::TimeoutIsYes,
             Self::CommitUnchecked,
@@ -88,6 +90,7 @@ mod on_purpose {
             Self::PlacesNotWritten,
             Self::EndedKeepPlaces,
             Self::CommandsRunAgain,
+            Self::LocksBeforeNotes,
         ];
     }
 

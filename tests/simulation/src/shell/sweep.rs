@@ -66,6 +66,7 @@ async fn sweep_place(shell: &Shell, record: &LockRecord, run: RunId) -> Result<(
         (!state.needs_lock(&record.key), state.wants_lock(&record.key))
     };
     if needless {
+        shell.turn(run, Cause::Again).await?;
         return locks::release(shell, run, std::slice::from_ref(&record.key)).await;
     }
     let holds = record.holder.as_ref().is_some_and(|holder| holder.run == run);

@@ -1,6 +1,6 @@
 //! One turn: load the run, decide, commit, perform. As in `scheduler/src/turn.rs` and `effects.rs`.
 
-use super::{HeldSlot, Shell, locks, places, planted::wrong};
+use super::{HeldSlot, Shell, locks, places, planted::wrong, syncs};
 use crate::{
     core::Away,
     oracle,
@@ -51,12 +51,19 @@ impl Shell {
     /// Makes a turn of a run whose slot is held.
     pub(super) async fn turn_in(&self, slot: &mut HeldSlot, run: RunId, cause: Cause) -> Result<Outcome, Away> {
         self.load(&mut slot.state, run).await?;
+        if let Cause::Input(Input::LocksGranted { keys }) = &cause {
+            slot.state.returned.retain(|key| !keys.contains(key));
+        }
         let decided = self.decide_and_commit(slot, run, &cause).await?;
         let Some(state) = slot.state.run.as_ref() else { return Ok(Outcome::NoSuchRun) };
         let (due, outcome) = match decided {
             Ok(events) => {
                 self.note(state, &events);
                 (run::due_after(state, &events), Outcome::Decided)
+            }
+            Err(Some(refusal)) if matches!(cause, Cause::Input(Input::Newer(_))) => {
+                let status = run::status(state);
+                (Vec::new(), Outcome::Refused { refusal, status })
             }
             Err(Some(refusal)) => {
                 let status = run::status(state);
@@ -189,7 +196,8 @@ impl Shell {
     }
 
     async fn perform_each(&self, slot: &mut HeldSlot, due: Vec<Effect>) -> Result<Vec<Input>, Away> {
-        let mut granted = Vec::new();
+        let (mut granted, mut waits) = (Vec::new(), Vec::new());
+        let due = if wrong!(LocksBeforeNotes) { locks_first(due) } else { due };
         for effect in due {
             let Some(run) = slot.state.run.as_ref().map(|run| run.id) else { break };
             match effect {
@@ -198,12 +206,15 @@ impl Shell {
                     if locks::want(self, run, &keys).await? {
                         granted.extend(keys);
                     } else {
+                        waits.extend(keys.iter().cloned());
                         slot.state.in_line.extend(keys);
                     }
                 }
+                Effect::ReleaseLocks(keys) if keys.iter().all(|key| slot.state.returned.contains(key)) => {}
                 Effect::ReleaseLocks(keys) => {
                     slot.state.in_line.retain(|key| !keys.contains(key));
                     locks::release(self, run, &keys).await?;
+                    slot.state.returned.extend(keys);
                 }
                 Effect::PublishOrder(order) => self.publish_order(slot, &order).await?,
                 Effect::Stop { seat, signal } => {
@@ -214,9 +225,14 @@ impl Shell {
                 }
                 // No run of the simulation has secrets.
                 Effect::DeleteSecrets { .. } => {}
-                Effect::Note(_) => {}
+                Effect::Note(note) if slot.state.noted.contains(&note.service()) => {}
+                Effect::Note(note) => {
+                    syncs::keep(self, &note).await?;
+                    slot.state.noted.insert(note.service());
+                }
             }
         }
+        syncs::tell_the_older(self, slot.state.run.as_ref(), &waits).await?;
         let granted = (!granted.is_empty()).then_some(Input::LocksGranted { keys: granted });
         Ok(granted.into_iter().collect())
     }
@@ -237,4 +253,10 @@ impl Shell {
         slot.state.orders.insert((job, attempt), seq);
         Ok(())
     }
+}
+
+/// Effects in an order that they must not have.
+fn locks_first(due: Vec<Effect>) -> Vec<Effect> {
+    let (notes, others): (Vec<Effect>, Vec<Effect>) = due.into_iter().partition(|effect| matches!(effect, Effect::Note(_)));
+    others.into_iter().chain(notes).collect()
 }

@@ -310,6 +310,7 @@ impl World {
             && self.places_taken() == 0
             && oracle.accepted.iter().all(|run| oracle.truths.contains_key(run))
             && store.inbox.is_empty()
+            && oracle.services.unkept().is_empty()
             && store.lock_records().iter().all(|record| record.holder.is_none() && record.queue.is_empty())
     }
 
@@ -344,9 +345,10 @@ impl World {
         };
         let held: Vec<_> = store.lock_records().iter().filter_map(by).collect();
         let text = format!(
-            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; busy {:?}; {} messages, {} orders, {} places taken",
+            "I10: after the faults it did not come to an end; {} open, such as {open:?}; lost {lost:?}; held {held:?}; untold {:?}; unkept {:?}; busy {:?}; {} messages, {} orders, {} places taken",
             oracle.open().len(),
             oracle.spooled.difference(&oracle.told).collect::<Vec<_>>(),
+            oracle.services.unkept(),
             self.busy_workers(),
             store.inbox.len(),
             store.work.len(),

@@ -1,7 +1,10 @@
 //! One attempt to bring one service up to date: what it knows, the commit's files, whether anything is to be done, and then
 //! its executor.
 
-use super::super::checkout::{files_of, listening};
+use super::{
+    super::checkout::{files_of, listening},
+    native,
+};
 use crate::{
     attempt::stage::{Stage, StageError},
     git::Source,
@@ -11,22 +14,21 @@ use crate::{
 use proto::{
     message::{AttemptOutcome, Failure, JobResult},
     sync::{Executor, ServiceState, ServiceSync, SyncResult},
-    terraform::{GitAuth, SecretBundle},
+    terraform::GitAuth,
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Does the work of one sync.
-pub(crate) async fn perform(stage: &mut Stage, sync: &ServiceSync, last: Option<&ServiceState>, secrets: SecretBundle) -> AttemptOutcome {
-    let (variables, checkout) = match prepared(stage, sync, last, secrets.git_auth.as_ref()).await {
+pub(crate) async fn perform(stage: &mut Stage, sync: &ServiceSync, last: Option<&ServiceState>, auth: Option<&GitAuth>) -> AttemptOutcome {
+    let (variables, checkout) = match prepared(stage, sync, last, auth).await {
         Ok(ready) => ready,
         Err(outcome) => return outcome,
     };
     stage.phase(PHASE).await;
     match &sync.service.executor {
         Executor::Command => by_command(stage, sync, &variables, checkout).await,
-        Executor::Compose(_) | Executor::Dokploy(_) => {
-            failed(stage, Failure { kind: "executor".to_owned(), phase: String::new(), message: String::new(), next_action: String::new() })
-        }
+        Executor::Compose(target) => native::by_compose(stage, sync, target, &variables, &checkout).await,
+        Executor::Dokploy(target) => native::by_dokploy(stage, sync, target, &variables, &checkout).await,
     }
 }
 
@@ -89,7 +91,8 @@ async fn not_behind(stage: &mut Stage, sync: &ServiceSync, last: Option<&Service
     let cache = stage.crew.git.clone();
     let git = &cache;
     let asked = listening(stage, |says| async move {
-        git.comes_after(source, deployed, &sync.commit, Some(&sync.git_ref), &mut |line| says(line)).await
+        let history = git.history(source, deployed, Some(&sync.git_ref), &mut |line| says(line)).await?;
+        history.is_ancestor(&sync.commit, deployed).await
     });
     match asked.await? {
         Ok(Some(true)) => Err(done(stage, guard::is_ahead(sync, deployed))),
@@ -149,7 +152,7 @@ fn done(stage: &mut Stage, result: SyncResult) -> AttemptOutcome {
 }
 
 /// Says in the log what came of it.
-fn told(stage: &mut Stage, outcome: AttemptOutcome) -> AttemptOutcome {
+pub(super) fn told(stage: &mut Stage, outcome: AttemptOutcome) -> AttemptOutcome {
     match &outcome {
         AttemptOutcome::Succeeded { result: JobResult::Sync(result) } => {
             stage.narrate(&format!("{}: {}", result.action.as_str(), result.details));
@@ -161,7 +164,7 @@ fn told(stage: &mut Stage, outcome: AttemptOutcome) -> AttemptOutcome {
     outcome
 }
 
-fn failed(stage: &mut Stage, failure: Failure) -> AttemptOutcome {
+pub(super) fn failed(stage: &mut Stage, failure: Failure) -> AttemptOutcome {
     let phase = stage.current_phase().to_owned();
     let message = stage.masked(&failure.message);
     told(stage, AttemptOutcome::Failed { failure: Failure { phase, message, ..failure } })

@@ -11,7 +11,7 @@ use proto::{
     git::CommitId,
     message::{AttemptOutcome, Failure, JobResult},
     sync::{Release, ReleaseOrder, SyncSpec},
-    terraform::SecretBundle,
+    terraform::GitAuth,
 };
 use services::release::{Allocation, Tag, allocate};
 
@@ -20,12 +20,12 @@ const MAX_RACES: usize = 20;
 /// Who makes tags.
 const TAGGER: &str = "navvy <navvy@localhost>";
 
-pub(crate) async fn release(stage: &mut Stage, spec: &SyncSpec, commit: &CommitId, run: RunId, secrets: SecretBundle) -> AttemptOutcome {
+pub(crate) async fn release(stage: &mut Stage, spec: &SyncSpec, commit: &CommitId, run: RunId, auth: Option<&GitAuth>) -> AttemptOutcome {
     let Some(order) = &spec.release else {
         return failed("release", "the run has no release to make".to_owned(), "");
     };
     stage.phase("release").await;
-    let source = Source { url: &spec.git_url, auth: secrets.git_auth.as_ref() };
+    let source = Source { url: &spec.git_url, auth };
     match make(stage, source, order, commit, run).await {
         Ok(release) => {
             stage.narrate(&format!("{}: {}", release.tag, release.why));

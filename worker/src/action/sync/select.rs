@@ -1,16 +1,19 @@
 //! Looks at the repository: which commit the reference means, what changed, and which services that is about. Nothing is
 //! checked out, and nothing of the repository runs.
 
-use super::super::checkout::{bind, clone_failed, listening};
+use super::{
+    super::checkout::{bind, clone_failed, listening},
+    changes::{Changes, Place, changes},
+};
 use crate::{
     attempt::stage::Stage,
     git::{GitError, History, Source},
 };
 use proto::{
-    git::{CommitId, GitRef},
+    git::CommitId,
     message::{AttemptOutcome, Failure, JobResult},
-    sync::{Compared, Push, Selection, SyncSpec, SyncWanted},
-    terraform::SecretBundle,
+    sync::{Compared, Selection, SyncSpec, SyncWanted},
+    terraform::GitAuth,
 };
 use services::{
     layout::Layout,
@@ -34,23 +37,14 @@ pub(crate) struct Known<'a> {
     pub(crate) since: Option<&'a CommitId>,
 }
 
-/// What changed, and how that is known.
-struct Changes {
-    compared: Compared,
-    files: Vec<String>,
-    notes: Vec<String>,
-    /// Nothing could be compared: everything counts as changed.
-    everything: Option<String>,
-}
-
 pub(crate) async fn select(
     stage: &mut Stage,
     spec: &SyncSpec,
     commit: Option<CommitId>,
     known: Known<'_>,
-    secrets: SecretBundle,
+    auth: Option<&GitAuth>,
 ) -> AttemptOutcome {
-    match selected(stage, spec, commit, known, &secrets).await {
+    match selected(stage, spec, commit, known, auth).await {
         Ok(selection) => {
             tell(stage, &selection);
             AttemptOutcome::Succeeded { result: JobResult::Selection(Box::new(selection)) }
@@ -64,41 +58,32 @@ async fn selected(
     spec: &SyncSpec,
     commit: Option<CommitId>,
     known: Known<'_>,
-    secrets: &SecretBundle,
+    auth: Option<&GitAuth>,
 ) -> Result<Selection, AttemptOutcome> {
-    let source = Source { url: &spec.git_url, auth: secrets.git_auth.as_ref() };
+    let source = Source { url: &spec.git_url, auth };
     stage.phase("cloning").await;
     stage.narrate(&format!("Looking at {} of {}", spec.git_ref, spec.git_url));
     let git = stage.crew.git.clone();
-    let commit = match commit {
-        Some(commit) => commit,
-        None => {
-            let (git, reference) = (&git, &spec.git_ref);
-            let resolved = listening(stage, |says| async move { git.resolve(source, reference, &mut |line| says(line)).await }).await?;
-            let commit = resolved.map_err(|error| clone_failed(stage, &error))?.commit;
-            bind(stage, &commit).await?;
-            commit
-        }
+    let commit = if let Some(commit) = commit {
+        commit
+    } else {
+        let (git, reference) = (&git, &spec.git_ref);
+        let resolved = listening(stage, |says| async move { git.resolve(source, reference, &mut |line| says(line)).await }).await?;
+        let commit = resolved.map_err(|error| clone_failed(stage, &error))?.commit;
+        bind(stage, &commit).await?;
+        commit
     };
     stage.narrate(&format!("{} is {commit}", spec.git_ref));
-    let history = history(stage, source, &commit, &spec.git_ref).await?;
+    let place = Place { source, tip: &commit, hint: &spec.git_ref };
     let changes = match &spec.wanted {
-        SyncWanted::Changed(push) => Some(changes(stage, source, history.clone(), &commit, push, known.since, &spec.git_ref).await?),
+        SyncWanted::Changed(push) => Some(changes(stage, place, push, known.since).await?),
         SyncWanted::Named { .. } | SyncWanted::All => None,
     };
-    drop(history);
     stage.phase("select").await;
-    let history = self::history(stage, source, &commit, &spec.git_ref).await?;
+    let history = place.history(stage).await?;
     let read = stage.unless_stopped(read(&history, &commit)).await?;
     let read = read.map_err(|error| clone_failed(stage, &error))?;
-    decide(spec, commit, changes, read, known.last_good).map_err(|failure| refused(stage, failure))
-}
-
-async fn history(stage: &mut Stage, source: Source<'_>, commit: &CommitId, hint: &GitRef) -> Result<History, AttemptOutcome> {
-    let git = stage.crew.git.clone();
-    let git = &git;
-    let found = listening(stage, |says| async move { git.history(source, commit, Some(hint), &mut |line| says(line)).await }).await?;
-    found.map_err(|error| clone_failed(stage, &error))
+    decide(spec, commit, changes, &read, known.last_good).map_err(|failure| refused(stage, failure))
 }
 
 /// What the commit holds that decides.
@@ -122,91 +107,7 @@ async fn read(history: &History, commit: &CommitId) -> Result<Read, GitError> {
     })
 }
 
-/// What a push changed: as git compares, else as the forge lists it. A push that was never told of is caught up with: what
-/// changed between the last selection and the beginning of this push counts too.
-async fn changes(
-    stage: &mut Stage,
-    source: Source<'_>,
-    history: History,
-    tip: &CommitId,
-    push: &Push,
-    since: Option<&CommitId>,
-    hint: &GitRef,
-) -> Result<Changes, AttemptOutcome> {
-    let known = |commit: CommitId| {
-        let history = history.clone();
-        async move { history.has(&commit).await.unwrap_or(false) }
-    };
-    let wanted: Vec<CommitId> = push.before.iter().chain([&push.after]).cloned().collect();
-    let mut missing = Vec::new();
-    for commit in wanted {
-        if !known(commit.clone()).await {
-            missing.push(commit);
-        }
-    }
-    // Nothing can be fetched while the history is held.
-    drop(history);
-    for commit in missing {
-        let git = stage.crew.git.clone();
-        let (git, at) = (&git, &commit);
-        let asked = listening(stage, |says| async move { git.fetch_if_there(source, at, &mut |line| says(line)).await }).await?;
-        if let Err(error) = asked {
-            stage.narrate(&format!("{commit} could not be fetched: {}", stage.masked(&error.to_string())));
-        }
-    }
-    let history = self::history(stage, source, tip, hint).await?;
-    let compared = stage.unless_stopped(compare(&history, tip, push, since)).await?;
-    compared.map_err(|error| clone_failed(stage, &error))
-}
-
-async fn compare(history: &History, tip: &CommitId, push: &Push, since: Option<&CommitId>) -> Result<Changes, GitError> {
-    let mut notes = Vec::new();
-    // The branch may have moved on, or been forced elsewhere, since it was pushed.
-    let after = if history.has(&push.after).await? { &push.after } else { tip };
-    if after == tip && *tip != push.after {
-        notes.push(format!("{} is not in the repository any more: the branch was forced elsewhere after this push", push.after));
-    }
-    if after != tip && history.is_ancestor(after, tip).await? == Some(false) {
-        notes.push(format!("{after} is not on the branch any more: the branch was forced elsewhere after this push"));
-    }
-    let Some(before) = &push.before else {
-        let why = "the branch is new".to_owned();
-        return Ok(Changes { compared: Compared::Everything { why: why.clone() }, files: Vec::new(), notes, everything: Some(why) });
-    };
-    if !history.has(before).await? {
-        return Ok(from_payload(push, before, notes));
-    }
-    let mut changed = history.changed(before, after).await?;
-    let mut compared = before.clone();
-    if let Some(since) = since.filter(|since| *since != before)
-        && history.has(since).await?
-        && history.is_ancestor(since, before).await? == Some(true)
-    {
-        let missed = history.changed(since, before).await?;
-        notes.push(format!("nothing was told of what was pushed between {since} and {before}: it is looked at now"));
-        changed.cut |= missed.cut;
-        changed.paths.extend(missed.paths);
-        compared = since.clone();
-    }
-    changed.paths.sort_unstable();
-    changed.paths.dedup();
-    if changed.cut {
-        let why = format!("more than {} files changed", changed.paths.len());
-        return Ok(Changes { compared: Compared::Everything { why: why.clone() }, files: changed.paths, notes, everything: Some(why) });
-    }
-    Ok(Changes { compared: Compared::Diff { before: compared }, files: changed.paths, notes, everything: None })
-}
-
-fn from_payload(push: &Push, before: &CommitId, mut notes: Vec<String>) -> Changes {
-    let why = format!("{before} is not in the repository any more");
-    if push.files_complete {
-        return Changes { compared: Compared::Payload { why }, files: push.files.clone(), notes, everything: None };
-    }
-    notes.push("the forge did not list all files of this push".to_owned());
-    Changes { compared: Compared::Everything { why: why.clone() }, files: push.files.clone(), notes, everything: Some(why) }
-}
-
-fn decide(spec: &SyncSpec, commit: CommitId, changes: Option<Changes>, read: Read, last_good: Option<&str>) -> Result<Selection, Failure> {
+fn decide(spec: &SyncSpec, commit: CommitId, changes: Option<Changes>, read: &Read, last_good: Option<&str>) -> Result<Selection, Failure> {
     let (mapping, in_force) = mapping::mapping_in_force(read.mapping.as_deref(), last_good).map_err(|problems| {
         let told: String = problems.to_string().chars().take(MOST_TOLD).collect();
         failure("mapping", told, "correct navvy.yaml (`navvy mapping check navvy.yaml` says the same), and push")

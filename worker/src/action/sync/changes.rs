@@ -1,0 +1,110 @@
+//! What a push changed: as git compares, else as the forge lists it.
+
+use super::super::checkout::{clone_failed, listening};
+use crate::{
+    attempt::stage::Stage,
+    git::{GitError, History, Source},
+};
+use proto::{
+    git::{CommitId, GitRef},
+    message::AttemptOutcome,
+    sync::{Compared, Push},
+};
+
+/// What changed, and how that is known.
+pub(super) struct Changes {
+    pub(super) compared: Compared,
+    pub(super) files: Vec<String>,
+    pub(super) notes: Vec<String>,
+    /// Nothing could be compared: everything counts as changed.
+    pub(super) everything: Option<String>,
+}
+
+/// Where the branch stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) tip: &'a CommitId,
+    pub(super) hint: &'a GitRef,
+}
+
+impl Place<'_> {
+    /// The history around the tip. Nothing can be fetched while it is held.
+    pub(super) async fn history(self, stage: &mut Stage) -> Result<History, AttemptOutcome> {
+        let git = stage.crew.git.clone();
+        let (git, Place { source, tip, hint }) = (&git, self);
+        let found = listening(stage, |says| async move { git.history(source, tip, Some(hint), &mut |line| says(line)).await }).await?;
+        found.map_err(|error| clone_failed(stage, &error))
+    }
+}
+
+/// A push that was never told of is caught up with: what changed between the last selection and the beginning of this push
+/// counts too.
+pub(super) async fn changes(stage: &mut Stage, place: Place<'_>, push: &Push, since: Option<&CommitId>) -> Result<Changes, AttemptOutcome> {
+    let history = place.history(stage).await?;
+    let mut missing = Vec::new();
+    for commit in push.before.iter().chain([&push.after]) {
+        if !history.has(commit).await.unwrap_or(false) {
+            missing.push(commit);
+        }
+    }
+    drop(history);
+    for commit in missing {
+        let git = stage.crew.git.clone();
+        let (git, source) = (&git, place.source);
+        let asked = listening(stage, |says| async move { git.fetch_if_there(source, commit, &mut |line| says(line)).await }).await?;
+        if let Err(error) = asked {
+            stage.narrate(&format!("{commit} could not be fetched: {}", stage.masked(&error.to_string())));
+        }
+    }
+    let history = place.history(stage).await?;
+    let compared = stage.unless_stopped(compare(&history, place.tip, push, since)).await?;
+    compared.map_err(|error| clone_failed(stage, &error))
+}
+
+async fn compare(history: &History, tip: &CommitId, push: &Push, since: Option<&CommitId>) -> Result<Changes, GitError> {
+    let mut notes = Vec::new();
+    // The branch may have moved on, or been forced elsewhere, since it was pushed.
+    let after = if history.has(&push.after).await? { &push.after } else { tip };
+    if after == tip && *tip != push.after {
+        notes.push(format!("{} is not in the repository any more: the branch was forced elsewhere after this push", push.after));
+    }
+    if after != tip && history.is_ancestor(after, tip).await? == Some(false) {
+        notes.push(format!("{after} is not on the branch any more: the branch was forced elsewhere after this push"));
+    }
+    let Some(before) = &push.before else {
+        let why = "the branch is new".to_owned();
+        return Ok(Changes { compared: Compared::Everything { why: why.clone() }, files: Vec::new(), notes, everything: Some(why) });
+    };
+    if !history.has(before).await? {
+        return Ok(from_payload(push, before, notes));
+    }
+    let mut changed = history.changed(before, after).await?;
+    let mut compared = before.clone();
+    if let Some(since) = since.filter(|since| *since != before)
+        && history.has(since).await?
+        && history.is_ancestor(since, before).await? == Some(true)
+    {
+        let missed = history.changed(since, before).await?;
+        notes.push(format!("nothing was told of what was pushed between {since} and {before}: it is looked at now"));
+        changed.cut |= missed.cut;
+        changed.paths.extend(missed.paths);
+        compared = since.clone();
+    }
+    changed.paths.sort_unstable();
+    changed.paths.dedup();
+    if changed.cut {
+        let why = format!("more than {} files changed", changed.paths.len());
+        return Ok(Changes { compared: Compared::Everything { why: why.clone() }, files: changed.paths, notes, everything: Some(why) });
+    }
+    Ok(Changes { compared: Compared::Diff { before: compared }, files: changed.paths, notes, everything: None })
+}
+
+fn from_payload(push: &Push, before: &CommitId, mut notes: Vec<String>) -> Changes {
+    let why = format!("{before} is not in the repository any more");
+    if push.files_complete {
+        return Changes { compared: Compared::Payload { why }, files: push.files.clone(), notes, everything: None };
+    }
+    notes.push("the forge did not list all files of this push".to_owned());
+    Changes { compared: Compared::Everything { why: why.clone() }, files: push.files.clone(), notes, everything: Some(why) }
+}

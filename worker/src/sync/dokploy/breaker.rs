@@ -1,0 +1,83 @@
+//! A breaker for each Dokploy: one that fails again and again is left alone for a while, by all syncs of this worker. A remote
+//! that fails under load must not be asked by everybody all the time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Failures in a row after which a remote is left alone.
+pub const FAILURES: u32 = 5;
+/// For how long. Then one may try.
+pub const OPEN: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    failures: u32,
+    /// Nobody asks before; each who may, moves it.
+    closed_at: Duration,
+}
+
+/// The breakers of a worker, by address.
+#[derive(Debug, Default)]
+pub struct Breakers(Mutex<BTreeMap<String, Seen>>);
+
+impl Breakers {
+    /// Whether one may ask now; else for how long not.
+    pub(super) fn may_ask(&self, address: &str, now: Duration) -> Result<(), Duration> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(address) {
+            Some(seen) if seen.failures >= FAILURES && now < seen.closed_at => Err(seen.closed_at.saturating_sub(now)),
+            Some(seen) if seen.failures >= FAILURES => {
+                // One tries; the others wait for what comes of it.
+                seen.closed_at = now + OPEN;
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Notes how asking went.
+    pub(super) fn note(&self, address: &str, answered: bool, now: Duration) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered {
+            all.remove(address);
+            return;
+        }
+        let seen = all.entry(address.to_owned()).or_default();
+        seen.failures = seen.failures.saturating_add(1);
+        if seen.failures >= FAILURES {
+            seen.closed_at = now + OPEN;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_failures_in_a_row_open_it_for_a_minute_and_then_one_may_try() {
+        let breakers = Breakers::default();
+        let at = Duration::from_secs;
+        for _ in 0..4 {
+            breakers.note("a", false, at(0));
+        }
+        breakers.note("a", true, at(0));
+        for _ in 0..4 {
+            breakers.note("a", false, at(0));
+            assert_eq!(breakers.may_ask("a", at(0)), Ok(()), "an answer in between starts the count anew");
+        }
+        breakers.note("a", false, at(1));
+        assert_eq!(breakers.may_ask("a", at(2)), Err(at(59)));
+        assert_eq!(breakers.may_ask("b", at(2)), Ok(()), "another remote");
+        assert_eq!(breakers.may_ask("a", at(61)), Ok(()));
+        assert_eq!(breakers.may_ask("a", at(61)), Err(at(60)), "one tries, not all");
+        breakers.note("a", false, at(62));
+        assert_eq!(breakers.may_ask("a", at(100)), Err(at(22)));
+        assert_eq!(breakers.may_ask("a", at(122)), Ok(()));
+        breakers.note("a", true, at(123));
+        assert_eq!(breakers.may_ask("a", at(123)), Ok(()));
+    }
+}

@@ -1,0 +1,98 @@
+//! What an executor that deploys by itself may use of its attempt. The worker's stage implements it; tests do with a list.
+
+use proto::message::{AttemptOutcome, Evidence, Failure};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+/// How much somebody wants the attempt to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressing {
+    /// Go on.
+    Not,
+    /// Stop where nothing is left half-done.
+    Stop { timed_out: bool },
+    /// Stop at once.
+    Kill { timed_out: bool },
+}
+
+/// An attempt, as its executor sees it.
+pub trait Floor: Send {
+    /// Writes one line of Navvy's own into the log.
+    fn narrate(&mut self, line: &str);
+
+    /// From here on this is a secret of the attempt.
+    fn learn(&mut self, name: &str, secret: &str);
+
+    /// Takes every secret of the attempt out of a text.
+    fn mask(&self, text: &str) -> String;
+
+    /// Whether the attempt is to end.
+    fn pressing(&self) -> Pressing;
+
+    /// The last word before the world is changed.
+    ///
+    /// # Errors
+    /// The reason why it may not; final for this attempt.
+    fn start_effects(&mut self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// Time, as executors see it: tests let it pass at once.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// Since some moment that stays the same.
+    fn now(&self) -> Duration;
+
+    fn pause(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// How long one looks for what came of a deployment.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long it may take to show, and its identity to be the wanted one.
+    pub timeout: Duration,
+    /// How often one looks.
+    pub interval: Duration,
+}
+
+/// The machine's time.
+#[derive(Debug)]
+pub struct RealClock(tokio::time::Instant);
+
+impl Default for RealClock {
+    fn default() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+impl Clock for RealClock {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn pause(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep(time))
+    }
+}
+
+/// Ends an attempt that is to stop and has left nothing half-done.
+pub(super) fn unless_pressed(floor: &impl Floor) -> Result<(), AttemptOutcome> {
+    match floor.pressing() {
+        Pressing::Not => Ok(()),
+        Pressing::Stop { timed_out } | Pressing::Kill { timed_out } => Err(AttemptOutcome::Stopped { clean: true, timed_out }),
+    }
+}
+
+/// A failure of a sync, secrets taken out of what it says.
+pub(super) fn failed(floor: &impl Floor, kind: &str, message: &str, next_action: &str) -> AttemptOutcome {
+    AttemptOutcome::Failed {
+        failure: Failure {
+            kind: kind.to_owned(),
+            phase: super::PHASE.to_owned(),
+            message: floor.mask(message),
+            next_action: next_action.to_owned(),
+        },
+    }
+}
+
+/// Nobody knows how it ended.
+pub(super) fn unclear(floor: &impl Floor, seen: &str) -> AttemptOutcome {
+    AttemptOutcome::Unclear { evidence: Evidence { seen: floor.mask(seen), check: super::checks(), ..Evidence::default() } }
+}
