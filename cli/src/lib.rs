@@ -85,6 +85,7 @@ async fn run(out: &Out, cli: &Cli) -> Result<Exit, CliError> {
         Verb::Admin(args) => operator::admin(out, args).await,
         Verb::Completions(args) => operator::completions(out, args),
         Verb::Orders(args) => verbs::orders(out, &cli.global, args).await,
+        Verb::Mapping(args) => verbs::mapping(out, args),
         Verb::Client(verb) => verbs::run(out, &cli.global, verb).await,
     }
 }

@@ -33,6 +33,14 @@ pub(crate) enum CliError {
         /// Everything that is wrong with it.
         problems: Vec<FieldProblem>,
     },
+    /// Files of a repository that no worker would take.
+    #[error("the repository's mapping cannot be used: {}", problems_in_words(mistakes.len() + more))]
+    Mapping {
+        /// What is wrong, in the order of the files.
+        mistakes: Vec<FileMistake>,
+        /// How much more, which is not listed.
+        more: usize,
+    },
     /// A file named on the command line or in the environment.
     #[error("cannot {operation} {}", path.display())]
     File {
@@ -108,6 +116,27 @@ pub(crate) struct FieldProblem {
     pub(crate) message: String,
 }
 
+/// One thing that is wrong with a file of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileMistake {
+    pub(crate) file: String,
+    /// From 1; 0 for the file as a whole.
+    pub(crate) line: u32,
+    /// From 1, in characters; 0 for the file as a whole.
+    pub(crate) column: u32,
+    pub(crate) message: String,
+}
+
+impl FileMistake {
+    /// `file:line:column`, or the file.
+    pub(crate) fn place(&self) -> String {
+        match self.line {
+            0 => self.file.clone(),
+            line => format!("{}:{line}:{}", self.file, self.column),
+        }
+    }
+}
+
 /// An error answer of the gateway, as the API gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GatewayAnswer {
@@ -134,7 +163,7 @@ impl CliError {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Job { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::Job { .. } | Self::Mapping { .. } => Exit::Usage,
             Self::File { .. } | Self::Stdout(_) => Exit::Io,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Answer(answer) => answer.exit(),
@@ -151,6 +180,7 @@ impl CliError {
         match self {
             Self::Usage { .. } => "usage",
             Self::Job { .. } => "bad_job",
+            Self::Mapping { .. } => "bad_mapping",
             Self::File { .. } => "file",
             Self::Unreachable { .. } => "unreachable",
             Self::Answer(answer) if !answer.code.is_empty() => &answer.code,
@@ -164,10 +194,13 @@ impl CliError {
     }
 
     /// Everything that is wrong with a request, where that is known one by one.
-    pub(crate) fn problems(&self) -> &[FieldProblem] {
+    pub(crate) fn problems(&self) -> Vec<FieldProblem> {
         match self {
-            Self::Job { problems, .. } => problems,
-            Self::Answer(answer) => &answer.problems,
+            Self::Job { problems, .. } => problems.clone(),
+            Self::Mapping { mistakes, .. } => {
+                mistakes.iter().map(|mistake| FieldProblem { field: mistake.place(), message: mistake.message.clone() }).collect()
+            }
+            Self::Answer(answer) => answer.problems.clone(),
             Self::Usage { .. }
             | Self::File { .. }
             | Self::Unreachable { .. }
@@ -176,7 +209,7 @@ impl CliError {
             | Self::Settings(_)
             | Self::Role { .. }
             | Self::StdoutClosed
-            | Self::Stdout(_) => &[],
+            | Self::Stdout(_) => Vec::new(),
         }
     }
 
@@ -184,6 +217,7 @@ impl CliError {
     pub(crate) fn next(&self) -> String {
         match self {
             Self::Usage { next, .. } | Self::Role { next, .. } => next.clone(),
+            Self::Mapping { .. } => "docs/reference/mapping.md shows what may stand there".into(),
             Self::Job { .. } => "docs/reference/orders.md lists the fields of a job".into(),
             Self::File { .. } => "check the path and its permissions".into(),
             Self::Unreachable { .. } => "is it running, and is --url (or NAVVY_URL) its address? `navvy up` starts one here".into(),

@@ -18,7 +18,7 @@ use crate::{
     sources::{Source, SourceFault, Sources},
     status::TailCache,
     syncs::SyncRules,
-    telling::{Commenting, Means, Sealer, Telling},
+    telling::{Commenting, Means, Publishing, Sealer, Telling},
 };
 use axum::Router;
 use bus::Bus;
@@ -199,6 +199,7 @@ fn tell_outside(app: &Arc<App>, deps: &GatewayDeps) -> Result<(), GatewayError> 
     let forge: Arc<dyn Forge> = app.forge.clone();
     let means = Means {
         commenting: app.forge.may_comment().then(|| Commenting::new(forge, Pace::new(*settings.github.edit_interval))),
+        publishing: app.forge.may_comment().then(|| Publishing::new(Arc::clone(&app.forge))),
         hosts: settings.callback_hosts.clone(),
         secret: settings.callback_secret.as_ref().map(|secret| Secret::new(secret.expose())),
         public_url: app.orders.public_url.clone(),

@@ -154,6 +154,11 @@ pub fn callback_key(run: RunId, n: usize) -> String {
     format!("callback.{run}_{n}")
 }
 
+/// Key in NOTICES of the release page that a run's release gets at its forge.
+pub fn published_key(run: RunId) -> String {
+    format!("published.{run}")
+}
+
 /// Key in SERVICES of how a service stands in an environment.
 pub fn service_key(environment: &Environment, service: &ServiceId) -> String {
     format!("service.{environment}.{service}")

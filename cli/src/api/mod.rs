@@ -13,4 +13,4 @@ pub(crate) use client::{Client, Page};
 pub(crate) use credentials::token;
 pub(crate) use jobs::jobs;
 pub(crate) use log_stream::{LogEvent, LogStream};
-pub(crate) use run::{KeyList, Known, LockList, Run, RunPage, WorkerList};
+pub(crate) use run::{KeyList, Known, LockList, ReleasePage, Run, RunPage, WorkerList};

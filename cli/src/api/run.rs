@@ -10,6 +10,33 @@ use proto::terraform::PlanSummary;
 use proto::view::{ApprovalView, CancelView, JobView, ResolutionView, RunStatus, SyncsView, WaitingFor};
 use serde::Deserialize;
 
+/// A release, as `GET /v1/releases` gives it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ReleaseRow {
+    pub(crate) run_id: String,
+    pub(crate) status: RunStatus,
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) tag: Option<String>,
+    #[serde(default)]
+    pub(crate) commit: Option<CommitId>,
+    #[serde(default)]
+    pub(crate) from: Option<String>,
+    #[serde(default)]
+    pub(crate) environment: String,
+    #[serde(default)]
+    pub(crate) triggered_by: String,
+    pub(crate) accepted_at: Timestamp,
+}
+
+/// A page of releases.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ReleasePage {
+    pub(crate) releases: Vec<ReleaseRow>,
+    #[serde(default)]
+    pub(crate) next_cursor: Option<String>,
+}
+
 /// A run, as `GET /v1/runs/:id` gives it.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Run {

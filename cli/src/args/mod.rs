@@ -6,8 +6,10 @@
 mod admin;
 mod client;
 mod deploy;
+mod mapping;
 mod orders;
 mod pairs;
+mod release;
 mod roles;
 
 use std::path::PathBuf;
@@ -21,8 +23,10 @@ pub(crate) use client::{
     ApproveArgs, CancelArgs, IdArgs, KeyScope, KeysArgs, KeysVerb, LogsArgs, Outcome, ResolveArgs, RunArgs, RunVerb, RunsArgs, WaitArgs,
 };
 pub(crate) use deploy::{DeployArgs, GitLogin};
+pub(crate) use mapping::{CheckArgs, MappingArgs, MappingVerb};
 pub(crate) use orders::{OrdersArgs, OrdersVerb, SubmitArgs, ValidateArgs};
 pub(crate) use pairs::Pair;
+pub(crate) use release::{EveryRelease, ReleaseArgs, ReleaseListArgs, ReleaseVerb};
 pub(crate) use roles::{GatewayArgs, SchedulerArgs, SettingsArgs, UpArgs, WorkerArgs};
 
 /// Runs terraform and OpenTofu on a fleet of workers: plan, approve, apply, and watch it live.
@@ -77,6 +81,8 @@ pub(crate) enum Verb {
     Worker(Box<WorkerArgs>),
     /// Submit a job of orders (shell commands that wait for one another), or check one.
     Orders(OrdersArgs),
+    /// Look at what a repository says about its services.
+    Mapping(MappingArgs),
     #[command(flatten)]
     Client(ClientVerb),
     /// Check what Navvy needs on this machine, and say what to do.
@@ -108,6 +114,8 @@ pub(crate) enum ClientVerb {
     Reject(IdArgs),
     /// Stop a run. A running tool is interrupted, saves its state and frees its lock.
     Cancel(CancelArgs),
+    /// Make releases of a source's services and deploy them, or list them.
+    Release(ReleaseArgs),
     /// List locks, their holders and who waits.
     Locks,
     /// List the workers of the fleet.

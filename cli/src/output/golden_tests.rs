@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::style::Style;
 use super::{findings, graph, lists, orders, problem, run, samples, words};
-use crate::api::{KeyList, LockList, RunPage, WorkerList};
+use crate::api::{KeyList, LockList, ReleasePage, RunPage, WorkerList};
 use crate::doctor::{Finding, State};
 use crate::exit::Exit;
 use crate::problem::{CliError, FieldProblem, GatewayAnswer};
@@ -171,6 +171,36 @@ fn lists_are_tables() {
     ]}))
     .unwrap();
     compare("keys", &lists::keys(&keys, now(), PLAIN));
+}
+
+#[test]
+fn releases_are_a_table_and_their_ends_are_lines() {
+    let page: ReleasePage = serde_json::from_value(json!({"releases": [
+        {"run_id": samples::ID, "status": "success", "kind": "production", "tag": "v1.3.0", "commit": "a".repeat(40),
+         "from": "refs/tags/v1.2.4", "environment": "production", "triggered_by": "ann\u{1b}[2J", "accepted_at": "2026-11-21T03:50:00Z"},
+        {"run_id": samples::ID, "status": "running", "kind": "staging", "environment": "staging", "triggered_by": "ci",
+         "accepted_at": "2026-11-21T03:59:00Z"}
+    ]}))
+    .unwrap();
+    compare("releases", &lists::releases(&page, now(), PLAIN));
+    let job = |status: &str, sync: Value| -> JobView {
+        serde_json::from_value(json!({"n": 2, "name": "platform/redis", "action": "sync", "status": status, "needs": [], "attempts": [],
+                                      "sync": sync}))
+        .unwrap()
+    };
+    let service = |more: Value| {
+        let mut sync = json!({"service": "platform/redis", "task": "redis.sync", "reasons": ["all"]});
+        sync.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        sync
+    };
+    let failure = json!({"kind": "vault_token_missing", "phase": "sync", "message": "no token\nmore", "next_action": ""});
+    let jobs = [
+        job("succeeded", service(json!({"action": "updated", "details": "hash changed"}))),
+        job("failed", service(json!({"failure": failure}))),
+        job("superseded", service(json!({"superseded_by": samples::ID}))),
+    ];
+    let ends: Vec<String> = jobs.iter().map(|job| super::syncs::ended(job, job.sync.as_ref().unwrap(), PLAIN)).collect();
+    compare("releases_ended", &ends.join("\n"));
 }
 
 fn worker(name: &str, draining: bool, running: &Value) -> Value {

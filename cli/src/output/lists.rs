@@ -1,4 +1,4 @@
-//! Tables of runs, locks, workers and keys. Every row has its status as a word.
+//! Tables of runs, releases, locks, workers and keys. Every row has its status as a word.
 
 use proto::Timestamp;
 use proto::message::RunSpec;
@@ -6,7 +6,7 @@ use proto::message::RunSpec;
 use super::style::{Ink, Style};
 use super::table::{Cell, Table};
 use super::{ansi, time, words};
-use crate::api::{KeyList, LockList, Run, RunPage, WorkerList};
+use crate::api::{KeyList, LockList, ReleasePage, Run, RunPage, WorkerList};
 
 /// `navvy runs`.
 pub(crate) fn runs(page: &RunPage, now: Timestamp, style: Style) -> String {
@@ -25,6 +25,30 @@ pub(crate) fn runs(page: &RunPage, now: Timestamp, style: Style) -> String {
             took.into(),
             ansi::plain(&run.by).into(),
             source(run).into(),
+        ]);
+    }
+    table.text(style, 0)
+}
+
+/// `navvy release list`.
+pub(crate) fn releases(page: &ReleasePage, now: Timestamp, style: Style) -> String {
+    if page.releases.is_empty() {
+        return "no releases".into();
+    }
+    let mut table = Table::new(&["TAG", "KIND", "STATUS", "ENVIRONMENT", "FROM", "COMMIT", "ACCEPTED", "BY", "RUN"]);
+    for release in &page.releases {
+        let from = release.from.as_deref().map_or("-", |from| from.strip_prefix("refs/tags/").unwrap_or(from));
+        let commit = release.commit.as_ref().map_or_else(|| "-".to_owned(), |commit| commit.as_str().chars().take(8).collect());
+        table.row([
+            Cell::new(Ink::Strong, ansi::plain(release.tag.as_deref().unwrap_or("-"))),
+            ansi::plain(&release.kind).into(),
+            Cell::new(words::status_ink(release.status), release.status.as_str().replace('_', " ")),
+            ansi::plain(&release.environment).into(),
+            ansi::plain(from).into(),
+            commit.into(),
+            time::relative(release.accepted_at, now).into(),
+            ansi::plain(&release.triggered_by).into(),
+            ansi::plain(&release.run_id).into(),
         ]);
     }
     table.text(style, 0)

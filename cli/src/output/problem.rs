@@ -37,7 +37,7 @@ pub(crate) fn json(error: &CliError) -> Value {
 }
 
 /// The problems that are told on lines of their own. Of a request with one problem the gateway's message is that problem.
-fn listed(error: &CliError) -> Option<&[FieldProblem]> {
+fn listed(error: &CliError) -> Option<Vec<FieldProblem>> {
     let problems = error.problems();
     let told_already = matches!(error, CliError::Answer(_)) && problems.len() <= 1;
     Some(problems).filter(|problems| !problems.is_empty() && !told_already)

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::api::Run;
 use proto::{
-    sync::{Compared, SyncSpec, SyncWanted},
+    sync::{Compared, Release, SyncSpec, SyncWanted},
     view::{JobView, SyncJobView},
 };
 
@@ -48,6 +48,16 @@ pub(super) fn request(picture: &mut Picture, run: &Run, spec: &SyncSpec) {
     }
 }
 
+/// The tag that a release got, in a line.
+pub(crate) fn released(release: &Release) -> String {
+    format!("{}: {}", ansi::plain(&release.tag), ansi::plain(&release.why))
+}
+
+/// How the sync of a service ended, in a line.
+pub(crate) fn ended(job: &JobView, sync: &SyncJobView, style: Style) -> String {
+    line(job, sync, style)
+}
+
 fn wanted(wanted: &SyncWanted) -> String {
     match wanted {
         SyncWanted::Changed(_) => "what a push changed".to_owned(),
@@ -70,8 +80,18 @@ fn number(files: u32) -> String {
 }
 
 fn service(picture: &mut Picture, job: &JobView, sync: &SyncJobView) {
-    let (word, ink) = outcome(job, sync);
     let style: Style = picture.style;
+    picture.field("service", &line(job, sync, style));
+    if let Some(reason) = sync.reasons.first() {
+        let others = sync.reasons.len() - 1;
+        let others = if others == 0 { String::new() } else { format!(", and {others} more") };
+        picture.field("", &style.paint(Ink::Dim, &format!("because of {}{others}", ansi::plain(reason))));
+    }
+}
+
+/// A service and what became of it.
+pub(super) fn line(job: &JobView, sync: &SyncJobView, style: Style) -> String {
+    let (word, ink) = outcome(job, sync);
     let more = if let Some(failure) = &sync.failure {
         let first = ansi::lines(&failure.message).next().unwrap_or_default();
         format!("  {}: {first}", ansi::plain(&failure.kind))
@@ -82,12 +102,7 @@ fn service(picture: &mut Picture, job: &JobView, sync: &SyncJobView) {
     } else {
         format!("  {}", ansi::plain(&sync.details))
     };
-    picture.field("service", &format!("{}  {}{more}", ansi::plain(&sync.service.to_string()), style.paint(ink, &word)));
-    if let Some(reason) = sync.reasons.first() {
-        let others = sync.reasons.len() - 1;
-        let others = if others == 0 { String::new() } else { format!(", and {others} more") };
-        picture.field("", &style.paint(Ink::Dim, &format!("because of {}{others}", ansi::plain(reason))));
-    }
+    format!("{}  {}{more}", ansi::plain(&sync.service.to_string()), style.paint(ink, &word))
 }
 
 fn outcome(job: &JobView, sync: &SyncJobView) -> (String, Ink) {

@@ -10,12 +10,14 @@ mod follow;
 mod graph;
 mod keys;
 mod lists;
+mod mapping;
 mod orders;
+mod release;
 mod run;
 mod wait;
 
 use crate::api::{self, Client};
-use crate::args::{ClientVerb, Global, OrdersArgs, OrdersVerb};
+use crate::args::{ClientVerb, Global, MappingArgs, MappingVerb, OrdersArgs, OrdersVerb};
 use crate::exit::Exit;
 use crate::output::Out;
 use crate::problem::CliError;
@@ -46,6 +48,13 @@ pub(crate) async fn orders(out: &Out, global: &Global, args: &OrdersArgs) -> Res
     }
 }
 
+/// `navvy mapping`. Nobody is asked, so no key is needed.
+pub(crate) fn mapping(out: &Out, args: &MappingArgs) -> Result<Exit, CliError> {
+    match &args.verb {
+        MappingVerb::Check(args) => mapping::check(out, args),
+    }
+}
+
 /// Runs a client verb.
 pub(crate) async fn run(out: &Out, global: &Global, verb: &ClientVerb) -> Result<Exit, CliError> {
     let session = Session::open(out, global)?;
@@ -57,6 +66,7 @@ pub(crate) async fn run(out: &Out, global: &Global, verb: &ClientVerb) -> Result
         ClientVerb::Approve(args) => decide::approve(&session, args).await,
         ClientVerb::Reject(args) => decide::reject(&session, args.id).await,
         ClientVerb::Cancel(args) => decide::cancel(&session, args).await,
+        ClientVerb::Release(args) => release::release(&session, &args.verb).await,
         ClientVerb::Locks => lists::locks(&session).await,
         ClientVerb::Workers => lists::workers(&session).await,
         ClientVerb::Keys(args) => keys::keys(&session, &args.verb).await,

@@ -6,4 +6,5 @@ mod exit_codes;
 mod fake;
 mod logs;
 mod orders;
+mod releases;
 mod verbs;

@@ -120,3 +120,19 @@ async fn a_refused_configuration_is_78_with_every_problem() {
     let told: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((code(&output), told["valid"].as_bool()), (78, Some(false)));
 }
+
+/// Without a gateway and without a key.
+#[tokio::test]
+async fn a_mapping_is_checked_where_it_lies() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/gitops-hello");
+    let output = crate::fake::navvy(&["mapping", "check", example, "--json"]).output().await.unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let told: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&told["valid"], &told["services"][0]["after"][0]), (&json!(true), &json!("platform/postgres")));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("navvy.yaml"), "version: 3\n").unwrap();
+    let path = dir.path().join("navvy.yaml");
+    let output = crate::fake::navvy(&["mapping", "check", path.to_str().unwrap(), "--json"]).output().await.unwrap();
+    let told: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((code(&output), &told["valid"], &told["problems"][0]["line"]), (64, &json!(false), &json!(1)));
+}

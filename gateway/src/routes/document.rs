@@ -40,6 +40,14 @@ impl Doc {
         self
     }
 
+    /// It takes a text as its body.
+    pub(crate) fn takes_text(mut self, about: &str, kind: &str) -> Self {
+        let content = Content::new(Some(RefOr::T(Schema::from(ObjectBuilder::new().schema_type(Type::String)))));
+        let body = RequestBodyBuilder::new().description(Some(about)).content(kind, content).required(Some(Required::True));
+        self.operation = self.operation.request_body(Some(body.build()));
+        self
+    }
+
     /// It takes one of two things as its body.
     pub(crate) fn takes_either<A: ToSchema, B: ToSchema>(mut self) -> Self {
         let content = Content::new(Some(self.either::<A, B>()));

@@ -13,10 +13,12 @@ use crate::{
     health::{self, HealthBody},
     keys::{self, KeyRequest, KeysBody, NewKeyBody, WhoamiBody},
     logs,
+    mapping::{self, MappingProblemBody},
     orders::{
         self, OrdersBody, WebhookBody, WebhookErrorBody,
         request_schema::{EnvelopeSchema, JobSchema},
     },
+    releases::{self, ReleaseAccepted, ReleaseRequest, ReleasesBody},
     runs::{self, DoneBody, JobsBody, ResultBody, RunBody, RunsBody},
     status::{self, StatusBody},
     syncs::{CachedBody, NotFoundBody, SyncResultBody, VersionBody, VersionSchema},
@@ -85,6 +87,7 @@ pub(crate) fn table() -> Vec<Route> {
         runs(),
         what_happened(),
         run_commands(),
+        repositories(),
         the_fleet(),
         the_keys(),
         the_process(),
@@ -261,6 +264,38 @@ fn run_commands() -> Vec<Route> {
             command_doc("runs", "Stop the run").takes::<CancelRequest>(false).refuses(&[NO_RUN]),
         ),
         post("/v1/runs/{id}/resolve", ADMIN, commands::resolve, resolve),
+    ]
+}
+
+fn repositories() -> Vec<Route> {
+    let check = Doc::new("syncs", "Check the text of a navvy.yaml")
+        .takes_text("The text of a navvy.yaml, whatever the content type.", "application/yaml")
+        .gives::<Vec<MappingProblemBody>>(200, "Nothing is wrong: the list is empty.")
+        .gives::<Vec<MappingProblemBody>>(422, "What is wrong, with its place.")
+        .refuses(&[(408, "The body did not arrive in time."), TOO_LARGE]);
+    let release = Doc::new("syncs", "Make a release, and deploy it")
+        .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same request again gets the same run.")
+        .takes::<ReleaseRequest>(true)
+        .gives::<ReleaseAccepted>(202, "Stored; `Idempotency-Replayed: true` if it had been before.")
+        .refuses(&[
+            BAD,
+            (404, "No repository is followed here."),
+            (408, "The body did not arrive in time."),
+            TOO_LARGE,
+            NOT_JSON,
+            (422, "The Idempotency-Key was used with another request."),
+        ]);
+    let releases = Doc::new("syncs", "Runs that make releases, newest first")
+        .query("kind", "`staging`, `production`, `hotfix` or `rollback`.")
+        .query("environment", "Only releases into this environment.")
+        .query("limit", "1 to 200; default 50.")
+        .query("cursor", "`next_cursor` of the page before.")
+        .gives::<ReleasesBody>(200, "A page.")
+        .refuses(&[BAD]);
+    vec![
+        post("/v1/mapping/check", READ, mapping::check, check),
+        post("/v1/releases", DEPLOY, releases::start, release),
+        get("/v1/releases", READ, releases::list, releases),
     ]
 }
 

@@ -2,7 +2,11 @@
 
 use super::index::Summary;
 use crate::answers::{FieldProblem, Refusal};
-use proto::{git::GitUrl, view::RunStatus};
+use proto::{
+    git::GitUrl,
+    sync::{Environment, ReleaseKind},
+    view::RunStatus,
+};
 use serde::Deserialize;
 
 use super::cursor::Place;
@@ -22,6 +26,13 @@ pub(crate) struct RawQuery {
     cursor: Option<String>,
 }
 
+/// Which page of a list, as it arrives.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RawPage {
+    pub(crate) limit: Option<String>,
+    pub(crate) cursor: Option<String>,
+}
+
 /// A valid query of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Query {
@@ -38,15 +49,37 @@ pub(crate) struct Filter {
     /// Canonical repository, or the end of its path.
     repo: Option<String>,
     by: Option<String>,
+    releases: Option<Releases>,
+}
+
+/// Only runs that make a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Releases {
+    kind: Option<ReleaseKind>,
+    environment: Option<Environment>,
 }
 
 impl Filter {
+    /// Runs that make a release, of this kind or into this environment where one is named.
+    pub(crate) fn of_releases(kind: Option<ReleaseKind>, environment: Option<Environment>) -> Self {
+        Self { releases: Some(Releases { kind, environment }), ..Self::default() }
+    }
+
     /// Whether the run is shown.
     pub(crate) fn passes(&self, run: &Summary) -> bool {
         let status = self.statuses.is_empty() || self.statuses.contains(&run.status);
         let repo = self.repo.as_deref().is_none_or(|wanted| is_repo(&run.repo, wanted));
         let by = self.by.as_deref().is_none_or(|wanted| wanted == &*run.by);
-        status && repo && by
+        status && repo && by && self.releases.as_ref().is_none_or(|wanted| wanted.passes(run))
+    }
+}
+
+impl Releases {
+    fn passes(&self, run: &Summary) -> bool {
+        run.release.as_ref().is_some_and(|(kind, environment)| {
+            let of_kind = self.kind.is_none_or(|wanted| wanted == *kind);
+            of_kind && self.environment.as_ref().is_none_or(|wanted| wanted.as_str() == &**environment)
+        })
     }
 }
 
@@ -73,6 +106,23 @@ impl RawQuery {
                 None => problems.push(FieldProblem::new("status", format!("must be of {}", status_words()))),
             }
         }
+        let (limit, after) = RawPage { limit: self.limit.clone(), cursor: self.cursor.clone() }.read(&mut problems);
+        let repo = self.repo.as_deref().filter(|repo| !repo.is_empty());
+        let repo = repo.map(|repo| repo.parse::<GitUrl>().map_or_else(|_| repo.to_owned(), |url| url.canonical()));
+        let filter = Filter { statuses, repo, by: self.by.clone(), releases: None };
+        if problems.is_empty() { Ok(Query { filter, limit, after }) } else { Err(Refusal::BadInput(problems)) }
+    }
+}
+
+impl RawPage {
+    /// The page, or everything that is wrong with it.
+    pub(crate) fn validate(&self) -> Result<(usize, Option<Place>), Refusal> {
+        let mut problems = Vec::new();
+        let page = self.read(&mut problems);
+        if problems.is_empty() { Ok(page) } else { Err(Refusal::BadInput(problems)) }
+    }
+
+    fn read(&self, problems: &mut Vec<FieldProblem>) -> (usize, Option<Place>) {
         let limit = match self.limit.as_deref().map(str::parse) {
             None => DEFAULT_LIMIT,
             Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => limit,
@@ -85,10 +135,7 @@ impl RawQuery {
         if after == Some(None) {
             problems.push(FieldProblem::new("cursor", "is not a cursor of this API: take next_cursor as it is, or start without"));
         }
-        let repo = self.repo.as_deref().filter(|repo| !repo.is_empty());
-        let repo = repo.map(|repo| repo.parse::<GitUrl>().map_or_else(|_| repo.to_owned(), |url| url.canonical()));
-        let filter = Filter { statuses, repo, by: self.by.clone() };
-        if problems.is_empty() { Ok(Query { filter, limit, after: after.flatten() }) } else { Err(Refusal::BadInput(problems)) }
+        (limit, after.flatten())
     }
 }
 

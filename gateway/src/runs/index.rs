@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use proto::{
     PoolName, RunId,
     message::RunSpec,
+    sync::ReleaseKind,
     view::{RunStatus, RunView, WaitingFor},
 };
 use std::{
@@ -23,6 +24,8 @@ pub(crate) struct Summary {
     /// Canonical repository; empty where there is none.
     pub(crate) repo: Arc<str>,
     pub(crate) by: Arc<str>,
+    /// What it releases, and into which environment.
+    pub(crate) release: Option<(ReleaseKind, Arc<str>)>,
     /// Set while the run waits for a worker.
     queued: Option<Queued>,
     /// Sequence of the view this was made from.
@@ -84,7 +87,11 @@ impl Index {
         if let Some(queued) = &queued {
             self.queue.insert(queued.clone());
         }
-        let summary = Summary { status: view.status, repo: self.word(&repo), by: self.word(&view.by), queued, seq: view.seq };
+        let release = match &view.spec {
+            RunSpec::Sync(spec) => spec.release.as_ref().map(|order| (order.kind, self.word(spec.environment.as_str()))),
+            RunSpec::Terraform(_) | RunSpec::Orders(_) | RunSpec::Probe(_) => None,
+        };
+        let summary = Summary { status: view.status, repo: self.word(&repo), by: self.word(&view.by), release, queued, seq: view.seq };
         self.places.insert(view.id, place);
         self.runs.insert(place, summary);
     }

@@ -90,3 +90,33 @@ fn the_place_in_line_is_counted_in_its_own_pool() {
     assert_eq!(index.queue_position(line[2].id), None);
     assert_eq!(index.pools().len(), 2);
 }
+
+#[test]
+fn releases_are_found_by_kind_and_environment() {
+    use proto::sync::ReleaseKind::{Hotfix, Production, Staging};
+    let release = |kind: &str, environment: &str, n: u32| {
+        let mut view = run(n, i64::from(n), RunStatus::Success);
+        view.spec = serde_json::from_value(serde_json::json!({
+            "action": "sync", "source": "platform", "git_url": "https://git.example/a/b", "environment": environment,
+            "git_ref": "refs/heads/main", "wanted": {"services": "all"}, "command": ["true"], "timeout_s": 600, "projects": ["platform"],
+            "triggered_by": "ci", "release": (!kind.is_empty()).then(|| serde_json::json!({"kind": kind})),
+        }))
+        .unwrap();
+        view
+    };
+    let mut index = Index::default();
+    let views = [
+        release("staging", "staging", 0),
+        release("", "staging", 1),
+        release("production", "production", 2),
+        run(3, 3, RunStatus::Running),
+    ];
+    views.iter().for_each(|view| index.put(view));
+    let found = |kind, environment: Option<&str>| {
+        let filter = Filter::of_releases(kind, environment.map(|name| name.parse().unwrap()));
+        ids(&index, &filter, 10).concat().into_iter().map(|id| views.iter().position(|view| view.id == id).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(None, None), [2, 0]);
+    assert_eq!((found(Some(Staging), None), found(Some(Production), None), found(Some(Hotfix), None)), (vec![0], vec![2], vec![]));
+    assert_eq!((found(None, Some("prod")), found(Some(Staging), Some("prod"))), (vec![2], vec![]));
+}

@@ -20,10 +20,10 @@ use proto::{RunId, message::Trigger};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) use body::{JobsBody, RunBody, RunsBody};
-pub(crate) use filter::RawQuery;
+pub(crate) use filter::{Filter, RawPage, RawQuery};
 pub(crate) use jobs::jobs;
 pub(crate) use outcome::{DoneBody, ResultBody, done, marker, result, summary};
-pub(crate) use show::{list, one};
+pub(crate) use show::{list, one, page};
 
 /// Reads a run's id. A text that is none names no run.
 pub(crate) fn run_id(text: &str, door: Door) -> Result<RunId, Refusal> {

@@ -1,6 +1,6 @@
 //! `GET /v1/runs` and `/v1/runs/{id}`.
 
-use super::{RawQuery, RunBody, RunsBody, evidence, run_id, waiting};
+use super::{Filter, RawPage, RawQuery, RunBody, RunsBody, cursor::Place, evidence, run_id, waiting};
 use crate::{
     answers::{Door, Refusal},
     app::{App, in_time},
@@ -20,27 +20,36 @@ const AT_ONCE: usize = 16;
 /// The list.
 pub(crate) async fn list(State(app): State<Arc<App>>, Params(query): Params<RawQuery>) -> Result<Json<RunsBody>, Refusal> {
     let query = query.validate()?;
+    let (views, next_cursor) = in_time(async {
+        let (mut views, next_cursor) = read_page(&app, &query.filter, query.limit, query.after).await?;
+        waiting::fill(&app, &mut views).await?;
+        Ok((views, next_cursor))
+    })
+    .await?;
+    Ok(Json(RunsBody { runs: views.into_iter().map(RunBody::listed).collect(), next_cursor }))
+}
+
+/// A page of runs that pass a filter, newest first, and the cursor of the next one.
+pub(crate) async fn page(app: &App, filter: &Filter, page: &RawPage) -> Result<(Vec<RunView>, Option<String>), Refusal> {
+    let (limit, after) = page.validate()?;
+    read_page(app, filter, limit, after).await
+}
+
+async fn read_page(app: &App, filter: &Filter, limit: usize, after: Option<Place>) -> Result<(Vec<RunView>, Option<String>), Refusal> {
     let page = {
         let index = app.index.read();
         if !index.is_complete() {
             return Err(Refusal::Loading);
         }
-        index.page(&query.filter, query.after, query.limit)
+        index.page(filter, after, limit)
     };
-    let views = in_time(async {
-        let mut reads = Vec::new();
-        for id in page.runs {
-            reads.push(app.find_run(id));
-        }
-        let found: Vec<Option<RunView>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-        // A view that is gone by now has aged out between the index and here.
-        let mut views: Vec<RunView> = found.into_iter().flatten().collect();
-        waiting::fill(&app, &mut views).await?;
-        Ok(views)
-    })
-    .await?;
-    let next_cursor = page.next.map(super::cursor::Place::to_cursor);
-    Ok(Json(RunsBody { runs: views.into_iter().map(RunBody::listed).collect(), next_cursor }))
+    let mut reads = Vec::new();
+    for id in page.runs {
+        reads.push(app.find_run(id));
+    }
+    let found: Vec<Option<RunView>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    // A view that is gone by now has aged out between the index and here.
+    Ok((found.into_iter().flatten().collect(), page.next.map(Place::to_cursor)))
 }
 
 /// One run.

@@ -6,12 +6,12 @@ use super::{
     comment::Commenting,
     deliver::{self, Delivery},
     event,
+    release::Publishing,
 };
 use crate::{answers::chain, app::App, runs::marker};
-use bus::{BusError, Held, ViewEvent};
+use bus::{BusError, ViewEvent};
 use jiff::{SignedDuration, Timestamp};
-use proto::{RunId, Secret, message::RunSpec, subject, view::RunView};
-use serde::{Deserialize, Serialize};
+use proto::{RunId, Secret, message::RunSpec, orders::OrdersSpec, subject, view::RunView};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -21,28 +21,10 @@ use tokio::task::{Id, JoinSet};
 
 /// Runs that are told of at a time. A receiver that hangs holds up one of them for half a minute.
 const AT_ONCE: usize = 16;
-/// Longer than any try takes.
-const CLAIM: SignedDuration = SignedDuration::from_secs(60);
 /// How long after its end a run is still told of; then the receiver has been away for too long.
-const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
-const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// After trouble with the store.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(2);
-
-/// How far a callback has come.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Called {
-    /// Received, or given up.
-    over: bool,
-    tries: u32,
-    not_before: Option<Timestamp>,
-    /// What the last try met, for people.
-    problem: Option<String>,
-    by: String,
-    held_until: Option<Timestamp>,
-}
 
 /// When to look at a run again without a change of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +43,7 @@ pub(crate) struct Telling {
     client: reqwest::Client,
     sealer: Sealer,
     commenting: Option<Commenting>,
+    publishing: Option<Publishing>,
     hosts: Vec<String>,
     secret: Option<Secret>,
     pub(super) public_url: String,
@@ -78,6 +61,7 @@ struct Pending {
 #[derive(Debug)]
 pub(crate) struct Means {
     pub(crate) commenting: Option<Commenting>,
+    pub(crate) publishing: Option<Publishing>,
     pub(crate) hosts: Vec<String>,
     /// Signs webhooks.
     pub(crate) secret: Option<Secret>,
@@ -86,13 +70,14 @@ pub(crate) struct Means {
 
 impl Telling {
     pub(crate) fn new(app: &Arc<App>, means: Means) -> Result<Self, reqwest::Error> {
-        let Means { commenting, hosts, secret, public_url } = means;
+        let Means { commenting, publishing, hosts, secret, public_url } = means;
         Ok(Self {
             app: Arc::clone(app),
             me: uuid::Uuid::new_v4().simple().to_string(),
             client: deliver::client()?,
             sealer: Sealer::new(app.auth.secret()),
             commenting,
+            publishing,
             hosts,
             secret,
             public_url,
@@ -140,11 +125,8 @@ impl Telling {
     }
 
     fn note(&self, pending: &mut BTreeMap<RunId, Pending>, view: RunView) {
-        let RunSpec::Orders(spec) = &view.spec else { return };
         let old = view.ended_at.is_some_and(|ended| Timestamp::now().duration_since(ended) > GIVE_UP_AFTER);
-        let commented = spec.pull_request.is_some() && self.commenting.is_some();
-        let nothing_to_tell = !commented && spec.callbacks.is_empty();
-        if old || nothing_to_tell {
+        if old || !self.concerns(&view) {
             return;
         }
         let at = Timestamp::now();
@@ -172,9 +154,28 @@ impl Telling {
         }
     }
 
+    /// Whether there may be something to tell of a run.
+    fn concerns(&self, view: &RunView) -> bool {
+        match &view.spec {
+            RunSpec::Orders(spec) => !spec.callbacks.is_empty() || (spec.pull_request.is_some() && self.commenting.is_some()),
+            RunSpec::Sync(spec) => self.publishing.as_ref().is_some_and(|publishing| publishing.concerns(spec)),
+            RunSpec::Terraform(_) | RunSpec::Probe(_) => false,
+        }
+    }
+
     /// Tells what is due of a run.
     async fn tell(&self, view: &RunView) -> Next {
-        let RunSpec::Orders(spec) = &view.spec else { return Next::Settled };
+        match &view.spec {
+            RunSpec::Orders(spec) => self.tell_orders(view, spec).await,
+            RunSpec::Sync(spec) => match &self.publishing {
+                Some(publishing) => unless_stored(view.id, publishing.tell(self, view, spec).await),
+                None => Next::Settled,
+            },
+            RunSpec::Terraform(_) | RunSpec::Probe(_) => Next::Settled,
+        }
+    }
+
+    async fn tell_orders(&self, view: &RunView, spec: &OrdersSpec) -> Next {
         let mut next = Next::Settled;
         if let (Some(commenting), Some(on)) = (&self.commenting, &spec.pull_request) {
             next = next.min(unless_stored(view.id, commenting.tell(self, view, spec, on).await));
@@ -188,25 +189,7 @@ impl Telling {
     }
 
     async fn call(&self, view: &RunView, sealed: &str, n: usize) -> Result<Next, BusError> {
-        let (notices, key, now) = (self.app.bus.notices(), subject::callback_key(view.id, n), Timestamp::now());
-        let mut held: Held<Called> = notices.get(&key).await?;
-        let called = &held.value;
-        if called.over {
-            return Ok(Next::Settled);
-        }
-        let others = called.held_until.filter(|_| called.by != self.me);
-        if let Some(until) = [others, called.not_before].into_iter().flatten().max().filter(|until| *until > now) {
-            return Ok(Next::At(until));
-        }
-        (held.value.by, held.value.held_until) = (self.me.clone(), now.checked_add(CLAIM).ok());
-        held.revision = notices.change(&key, &held).await?;
-        let delivery = self.deliver(view, sealed, n).await;
-        let next = note_delivery(&mut held.value, delivery, view, Timestamp::now());
-        if let Some(problem) = &held.value.problem {
-            tracing::warn!(run = %view.id, callback = n, problem, over = held.value.over, "a callback was not received");
-        }
-        notices.change(&key, &held).await?;
-        Ok(next)
+        self.once(view, &subject::callback_key(view.id, n), "callback", self.deliver(view, sealed, n)).await
     }
 
     async fn deliver(&self, view: &RunView, sealed: &str, n: usize) -> Delivery {
@@ -234,28 +217,6 @@ impl Telling {
             }
         }
         deliver::send(&self.client, &callback, &headers, content, body).await
-    }
-}
-
-fn note_delivery(called: &mut Called, delivery: Delivery, view: &RunView, now: Timestamp) -> Next {
-    called.held_until = None;
-    called.tries += 1;
-    let too_long = view.ended_at.is_some_and(|ended| now.duration_since(ended) > GIVE_UP_AFTER);
-    match delivery {
-        Delivery::Done => {
-            (called.over, called.problem, called.not_before) = (true, None, None);
-            Next::Settled
-        }
-        Delivery::Never(why) => {
-            (called.over, called.problem) = (true, Some(why));
-            Next::Settled
-        }
-        Delivery::Later(why) => {
-            let pause = (FIRST_PAUSE * 2_i32.saturating_pow(called.tries.saturating_sub(1).min(10))).min(LONGEST_PAUSE);
-            let at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
-            (called.over, called.problem, called.not_before) = (too_long, Some(why), Some(at));
-            if too_long { Next::Settled } else { Next::At(at) }
-        }
     }
 }
 

@@ -23,6 +23,7 @@ mod orders;
 mod orders_doors;
 mod permissions;
 mod play;
+mod releases;
 mod scheduler;
 mod sse;
 mod status;

@@ -15,6 +15,10 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 const ROUTES: usize = 200;
 /// Sources stand in the settings.
 const SOURCES: usize = 100;
+/// How a try to tell something ends.
+const RESULTS: [&str; 3] = ["done", "later", "never"];
+/// Callbacks, release pages, and the hooks of the settings.
+const TOLD: usize = 100;
 /// What may become of a delivery.
 const VERDICTS: [&str; 6] = ["accepted", "ignored", "duplicate", "refused", "redelivered", "malformed"];
 /// 1 ms to 30 s: a webhook has to be stored within 50 ms.
@@ -29,6 +33,8 @@ pub struct GatewayMetrics {
     deliveries: IntCounterVec,
     sources: Arc<FirstSeen>,
     reused: IntCounter,
+    told: IntCounterVec,
+    whats: Arc<FirstSeen>,
 }
 
 impl GatewayMetrics {
@@ -41,7 +47,14 @@ impl GatewayMetrics {
             deliveries: register.counters("navvy_deliveries_total", "Webhook deliveries, by what became of them.", &["source", "verdict"]),
             sources: Arc::new(FirstSeen::new(SOURCES)),
             reused: register.counter("navvy_delivery_id_reuse_total", "Signed deliveries with the id of another one."),
+            told: register.counters("navvy_told_total", "Tries to tell something outside, by how each ended.", &["what", "result"]),
+            whats: Arc::new(FirstSeen::new(TOLD)),
         }
+    }
+
+    /// Something of a run was told outside, or could not be: `done`, `later` (it is tried again), `never`.
+    pub fn told(&self, what: &str, result: &str) {
+        self.told.with_label_values(&[self.whats.admit(what), one_of(result, &RESULTS)]).inc();
     }
 
     /// A request was answered. `route` is the matched pattern, `None` when nothing matched; `status` the HTTP code, of

@@ -8,6 +8,7 @@ mod fold;
 mod plain;
 mod tag;
 
+pub(crate) use plain::name;
 pub use tag::Identity;
 
 use proto::orders::OrderCounts;

@@ -13,7 +13,7 @@ const MAX_REASON: usize = 300;
 const SHORTEST_COMMIT: usize = 7;
 
 /// An order's name.
-pub(super) fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     shown(text, MAX_NAME)
 }
 

@@ -56,6 +56,11 @@ impl Exchange {
         Ok(Self { client, base })
     }
 
+    /// Where it is.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// Sends a request to `path`, which begins without a slash.
     pub(super) async fn send(&self, method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Answer, ForgeError> {
         let url = self.base.join(path).map_err(|error| ForgeError::Refused(error.to_string()))?;

@@ -4,6 +4,9 @@
 
 mod exchange;
 mod refusal;
+mod releases;
+
+pub use releases::Published;
 
 use super::{BadSignature, CommentId, Forge, ForgeError, Page, RemoteComment, Signed, signature::Secrets};
 use axum::http::HeaderMap;
@@ -123,14 +126,18 @@ fn comment(on: &PullRequest, id: CommentId) -> Result<String, ForgeError> {
     Ok(format!("repos/{}/issues/comments/{}", repo(on)?, id.0))
 }
 
-/// `owner/name`, of which each part stands for itself in a path.
 fn repo(on: &PullRequest) -> Result<&str, ForgeError> {
+    full_name(&on.repo)
+}
+
+/// `owner/name`, of which each part stands for itself in a path.
+fn full_name(repo: &str) -> Result<&str, ForgeError> {
     let is_part = |part: &str| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         (1..=100).contains(&part.len()) && part.bytes().all(legal) && part.bytes().any(|b| b != b'.')
     };
-    let fits = on.repo.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name));
-    if fits { Ok(&on.repo) } else { Err(ForgeError::Refused("the repository is not written as owner/name".to_owned())) }
+    let fits = repo.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name));
+    if fits { Ok(repo) } else { Err(ForgeError::Refused("the repository is not written as owner/name".to_owned())) }
 }
 
 #[cfg(test)]

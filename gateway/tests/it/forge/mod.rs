@@ -20,16 +20,16 @@ use std::{
     time::Duration,
 };
 
-const TOKEN: &str = "ghp_canary";
+pub(crate) const TOKEN: &str = "ghp_canary";
 
 /// The small GitHub. Ends when dropped.
-struct Hub {
+pub(crate) struct Hub {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Hub {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/github_server.py");
         let mut child =
             Command::new("python3").arg(script).args(["--token", TOKEN]).args(args).stdout(Stdio::piped()).spawn().expect("python3 starts");
@@ -49,12 +49,19 @@ impl Hub {
         assert!(answer.status().is_success());
     }
 
-    async fn faults(&self, faults: Value) {
+    pub(crate) async fn faults(&self, faults: Value) {
         self.control("faults", faults).await;
     }
 
+    /// Every release that was published.
+    pub(crate) async fn releases(&self) -> Vec<Value> {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let text = client.get(format!("{}/__releases", self.url)).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
     /// Methods and paths, in the order they were asked for.
-    async fn asked(&self) -> Vec<String> {
+    pub(crate) async fn asked(&self) -> Vec<String> {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let text = client.get(format!("{}/__requests", self.url)).send().await.unwrap().text().await.unwrap();
         let asked: Vec<Value> = serde_json::from_str(&text).unwrap();
