@@ -90,7 +90,7 @@ fn service(picture: &mut Picture, job: &JobView, sync: &SyncJobView) {
 }
 
 /// A service and what became of it.
-pub(super) fn line(job: &JobView, sync: &SyncJobView, style: Style) -> String {
+fn line(job: &JobView, sync: &SyncJobView, style: Style) -> String {
     let (word, ink) = outcome(job, sync);
     let more = if let Some(failure) = &sync.failure {
         let first = ansi::lines(&failure.message).next().unwrap_or_default();
