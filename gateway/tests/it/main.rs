@@ -12,6 +12,7 @@ mod events;
 mod fleet;
 mod forge;
 mod harness;
+mod health;
 mod hooks;
 mod keys;
 mod listing;
