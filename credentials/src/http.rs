@@ -67,7 +67,7 @@ fn wait_after(tried: u32, chance: u8) -> Duration {
 }
 
 /// Without randomness everybody waits the shortest time, which is no reason to fail.
-fn chance() -> u8 {
+pub(crate) fn chance() -> u8 {
     let mut byte = [0];
     rand::fill(&mut byte).map_or(0, |()| byte[0])
 }

@@ -61,6 +61,28 @@ impl Keeper {
         }
     }
 
+    /// Whether there is a Vault to ask.
+    pub fn has_vault(&self) -> bool {
+        self.vault.is_some()
+    }
+
+    /// Whether Vault takes the worker's token; well where there is no Vault. Vault is asked at most every five minutes, after a
+    /// no every half minute.
+    pub async fn check_vault(&self) -> Result<(), Cause> {
+        match &self.vault {
+            Some(vault) => vault.check().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the worker's token for Vault alive for ever: it is renewed in time, and replaced by a new login when it cannot be.
+    pub async fn keep_alive(&self) {
+        match &self.vault {
+            Some(vault) => vault.keep_alive().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// An object of S3, as a stream of at most `max_bytes` bytes.
     pub async fn s3_get(&self, bucket: &str, key: &str, max_bytes: u64) -> Result<Download, CredentialError> {
         let location = format!("s3://{bucket}/{key}");

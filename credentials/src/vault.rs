@@ -5,12 +5,12 @@ use crate::access::{VaultAccess, VaultLogin};
 use crate::document::Node;
 use crate::error::Cause;
 use crate::http::{Answer, Pause, ask, client, patiently};
-use crate::local::read_private;
+use crate::session::Session;
 use crate::variables::{Variables, of_object, shown};
 use proto::Secret;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
 use std::path::Path;
-use tokio::sync::Mutex;
+use std::time::Duration;
 use url::Url;
 
 /// One Vault.
@@ -19,15 +19,14 @@ pub(crate) struct Vault {
     access: VaultAccess,
     client: Client,
     pause: Pause,
-    /// The token of the last AppRole login: a secret id may be good for few logins.
-    token: Mutex<Option<Secret>>,
+    session: Session,
 }
 
 impl Vault {
     pub(crate) fn new(access: &VaultAccess, pause: Pause) -> Result<Self, String> {
         let trusted = access.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
         let client = client(&access.address, trusted)?;
-        Ok(Self { access: access.clone(), client, pause, token: Mutex::new(None) })
+        Ok(Self { access: access.clone(), client, pause, session: Session::default() })
     }
 
     /// The entries of a secret, or the one that is picked.
@@ -58,37 +57,12 @@ impl Vault {
             return Ok(answer);
         }
         // A kept token may have ended.
-        self.token.lock().await.take_if(|now| *now == token);
+        self.forget(&token).await;
         let (token, _) = self.token().await?;
         self.ask(|| self.request(request()).header("X-Vault-Token", token.expose())).await
     }
 
-    /// A token, and whether it is one of an earlier login.
-    async fn token(&self) -> Result<(Secret, bool), Cause> {
-        let (role_id, secret_id_file) = match &self.access.login {
-            VaultLogin::Token { file } => return Ok((usable(read_private(file)?)?, false)),
-            VaultLogin::AppRole { role_id, secret_id_file } => (role_id, secret_id_file),
-        };
-        // Held over the login: many orders that start together log in once.
-        let mut kept = self.token.lock().await;
-        if let Some(token) = &*kept {
-            return Ok((token.clone(), true));
-        }
-        let secret_id = read_private(secret_id_file)?;
-        let body = serde_json::json!({ "role_id": role_id, "secret_id": secret_id.expose() });
-        let url = self.url(&["v1", "auth", "approle", "login"]);
-        let answer = self.ask(|| self.request(self.client.post(url.clone())).json(&body)).await?;
-        if answer.status != StatusCode::OK {
-            return Err(Cause::denied(format!("Vault refused the AppRole login with {}: check role id and secret id", answer.status)));
-        }
-        let document = Node::parse(&answer.body).map_err(|text| Cause::malformed(format!("Vault's answer to the login is {text}")))?;
-        let token = document.get("auth").and_then(|auth| auth.get("client_token")).and_then(Node::text);
-        let token = usable(Secret::new(token.ok_or_else(|| Cause::malformed("Vault's answer to the login has no token"))?))?;
-        *kept = Some(token.clone());
-        Ok((token, false))
-    }
-
-    fn request(&self, request: RequestBuilder) -> RequestBuilder {
+    pub(crate) fn request(&self, request: RequestBuilder) -> RequestBuilder {
         let request = request.header("X-Vault-Request", "true");
         match &self.access.namespace {
             Some(namespace) => request.header("X-Vault-Namespace", namespace),
@@ -96,7 +70,7 @@ impl Vault {
         }
     }
 
-    async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Cause> {
+    pub(crate) async fn ask(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Cause> {
         patiently(self.pause, || ask(request())).await
     }
 
@@ -109,11 +83,23 @@ impl Vault {
         Ok(self.url([&["v1", segments[0], "data"], &segments[1..]].concat().as_slice()))
     }
 
+    pub(crate) fn login_with(&self) -> &VaultLogin {
+        &self.access.login
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) async fn wait(&self, time: Duration) {
+        (self.pause)(time).await;
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    fn url(&self, segments: &[&str]) -> Url {
+    pub(crate) fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.access.address.clone();
         url.path_segments_mut().expect("an address with a host has a path").pop_if_empty().extend(segments);
         url
@@ -128,7 +114,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
 }
 
 /// A token that fits into a header.
-fn usable(token: Secret) -> Result<Secret, Cause> {
+pub(crate) fn usable(token: Secret) -> Result<Secret, Cause> {
     let fits = !token.is_empty() && token.expose().bytes().all(|byte| byte.is_ascii_graphic());
     if fits { Ok(token) } else { Err(Cause::denied("the token for Vault is empty, or holds characters that no token has")) }
 }

@@ -32,6 +32,7 @@ use proto::{WorkerId, git::BadGit, ids::BadId};
 use runner::RunnerExe;
 use service::{
     metrics::Metrics,
+    ops::Readiness,
     settings::Settings,
     shutdown::{Reason, Tasks},
 };
@@ -44,6 +45,8 @@ pub struct Deps {
     pub bus: Bus,
     pub settings: Arc<Settings>,
     pub metrics: Metrics,
+    /// Of the process; the worker adds its probes.
+    pub readiness: Readiness,
     pub tasks: Tasks,
     /// Kept over a restart together with `work_dir`, so that what the former process left can be delivered.
     pub name: WorkerId,
@@ -89,6 +92,8 @@ pub async fn run(deps: Deps) -> Result<(), WorkerError> {
     deps.tasks.spawn("git cache eviction", evict(crew.clone(), over.clone()));
     deps.tasks.spawn("worker heartbeat", heartbeat::beat(crew.clone(), over.clone()));
     deps.tasks.spawn_vital("worker signals", heartbeat::listen(crew.clone(), over.clone()));
+    deps.tasks.spawn("token for Vault", keep_token(crew.clone(), over.clone()));
+    add_probes(&deps.readiness, &crew);
     crew.metrics.add_slots(crew.slots);
     let slots: Vec<_> = (0..crew.slots).map(|_| deps.tasks.spawn_vital("worker slot", slot::work(crew.clone(), drain.clone()))).collect();
 
@@ -127,6 +132,34 @@ async fn drain_when_refused(crew: &Crew) -> BusError {
     let error = crew.bus.refused().await;
     crew.tasks.shutdown().begin(Reason::Failed(error.to_string()));
     error
+}
+
+/// Whether the secrets can be had that syncs and orders need: by reading the file, and by asking Vault about the token. That they
+/// are there says nothing.
+fn add_probes(readiness: &Readiness, crew: &Arc<Crew>) {
+    if let Some(file) = crew.settings.worker.sync.secrets_file.clone() {
+        readiness.add("secrets_file", move || {
+            let file = file.clone();
+            async move {
+                let read = tokio::task::spawn_blocking(move || sync::secrets_file::read(&file).map(drop)).await;
+                read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+            }
+        });
+    }
+    if crew.supplies.keeper.has_vault() {
+        let keeper = crew.supplies.keeper.clone();
+        readiness.add("vault_secrets", move || {
+            let keeper = keeper.clone();
+            async move { keeper.check_vault().await.map_err(|cause| cause.to_string()) }
+        });
+    }
+}
+
+async fn keep_token(crew: Arc<Crew>, over: CancellationToken) {
+    tokio::select! {
+        () = over.cancelled() => {}
+        () = crew.supplies.keeper.keep_alive() => {}
+    }
 }
 
 /// How often the git cache is held to its size.

@@ -54,6 +54,7 @@ pub(crate) fn worker(stage: &mut Stage, process: &Process, bus: Bus, place: Plac
         bus,
         settings: process.settings.clone(),
         metrics: process.metrics.clone(),
+        readiness: process.readiness.clone(),
         tasks: stage.tasks.clone(),
         name: place.name,
         work_dir: place.work_dir,

@@ -3,6 +3,7 @@
 mod aws;
 mod ensured;
 mod local;
+mod session;
 mod signature;
 mod stand_in;
 mod tls;

@@ -65,6 +65,11 @@ impl StandIn {
         Self { url: Url::parse(&format!("http://{address}")).expect("a URL"), asked }
     }
 
+    /// How many requests have come.
+    pub(crate) fn count(&self) -> usize {
+        self.asked.lock().expect("not poisoned").len()
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("not poisoned").clone()
     }

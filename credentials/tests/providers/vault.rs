@@ -1,4 +1,5 @@
-//! A stand-in for Vault that knows tokens, AppRoles, namespaces and version 2 of the key-value engine.
+//! A stand-in for Vault that knows tokens, AppRoles, namespaces and version 2 of the key-value engine. No real one can be had
+//! quickly where these tests run: no package registry has a program of it, and building its core takes longer than all tests.
 
 use crate::stand_in::{Asked, Said, StandIn, keeper, private};
 use credentials::{Access, Cause, Keeper, VaultAccess, VaultLogin};

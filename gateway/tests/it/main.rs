@@ -12,6 +12,7 @@ mod events;
 mod fleet;
 mod forge;
 mod harness;
+mod health;
 mod hooks;
 mod hooks_hostile;
 mod hooks_once;

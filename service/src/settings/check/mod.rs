@@ -71,7 +71,7 @@ impl Settings {
         fleet::worker(&self.worker, &mut found);
         orders::sources(&self.worker.sources, &mut found);
         orders::credentials(&self.worker.credentials, &mut found);
-        worker_sync::worker_sync(&self.worker.sync, &mut found);
+        worker_sync::worker_sync(&self.worker.sync, &self.worker.credentials, &mut found);
         fleet::git(&self.git, &mut found);
         edge::ops(self, &mut found);
         syncs::syncs(self, &mut found);

@@ -40,6 +40,7 @@ worker.registry_host=https://registry.example; worker.registry_token_required=tr
 worker.registry_host=http://127.0.0.1:3000
 worker.sync.ssh_hosts=vps.example,10.0.0.7:2222; worker.sync.ssh_key_file=/run/key; worker.sync.ssh_known_hosts_file=/run/hosts
 worker.sync.dokploy_url=http://127.0.0.1:3000/api; worker.sync.pass_env=INTERNAL_DOMAIN
+worker.sync.vault_paths=secret/{project}/{env}/{service}; worker.credentials.vault_url=https://vault.example; worker.credentials.vault_token_file=/run/token
 worker.limits.memory_bytes=0; worker.limits.processes=0; worker.limits.cgroup=/sys/fs/cgroup/navvy
 worker.tools.mirror_tofu=http://127.0.0.1:9/tofu; worker.tools.default_tofu=1.11.1
 ops.otlp_endpoint=http://collector:4318; ops.listen=0.0.0.0:9100
@@ -83,6 +84,9 @@ worker.sync.ssh_user=-oProxyCommand | argument
 worker.sync.dokploy_url=http://cloud.example/api | https
 worker.sync.pass_env=NAVVY__X | passed on
 worker.sync.vault_mount=secret/data | first part
+worker.sync.vault_paths=secret/a | asked
+worker.sync.vault_paths=secret; worker.credentials.vault_url=https://vault.example; worker.credentials.vault_token_file=/t | MOUNT/PATH
+worker.sync.vault_paths=secret/../sys; worker.credentials.vault_url=https://vault.example; worker.credentials.vault_token_file=/t | MOUNT/PATH
 worker.sync.compose_dir=services | absolute
 gateway.public_url=https://u:p@navvy.example | user
 gateway.body_limit_bytes=0 | 1024

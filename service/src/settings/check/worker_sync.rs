@@ -1,9 +1,9 @@
 //! The rules of the section for syncs of services.
 
 use super::{Findings, address, orders};
-use crate::settings::tree::WorkerSync;
+use crate::settings::tree::{Credentials, WorkerSync};
 
-pub(super) fn worker_sync(sync: &WorkerSync, found: &mut Findings) {
+pub(super) fn worker_sync(sync: &WorkerSync, credentials: &Credentials, found: &mut Findings) {
     orders::hosts("worker.sync.ssh_hosts", &sync.ssh_hosts, found);
     for variable in &sync.pass_env {
         let rest = ("such a variable is not passed on", "write the name of a variable that is not one of Navvy's own");
@@ -17,6 +17,15 @@ pub(super) fn worker_sync(sync: &WorkerSync, found: &mut Findings) {
     let mount = !sync.vault_mount.is_empty() && sync.vault_mount.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     let rest = ("it is the first part of a path in Vault", "use letters, digits, `_` and `-`");
     found.require(mount, "worker.sync.vault_mount", format!("{:?} is no mount", sync.vault_mount), rest);
+    for path in &sync.vault_paths {
+        let parts: Vec<&str> = path.split('/').collect();
+        let good = parts.len() > 1 && parts.iter().all(|part| !matches!(*part, "" | "." | "..")) && !path.contains(['#', ':']);
+        let rest = ("nothing could be read there", "write MOUNT/PATH without empty parts, such as secret/{project}/{env}/{service}");
+        found.require(good, "worker.sync.vault_paths", format!("{path:?} is no path of a secret"), rest);
+    }
+    let reachable = sync.vault_paths.is_empty() || credentials.vault_url.is_some();
+    let rest = ("nobody could be asked for them", "set worker.credentials.vault_url and a way to log in");
+    found.require(reachable, "worker.sync.vault_paths", "is set without an address of Vault", rest);
     orders::folders("worker.sync.compose_dir", std::slice::from_ref(&sync.compose_dir), found);
     ssh(sync, found);
 }

@@ -11,6 +11,8 @@ section! {
     WorkerSync {
         /// File with the secrets of the services, such as one that an agent renders to a memory file system (`/secrets/.env`): `NAME=value` lines, quotes, `export` and `#` comments allowed, ended by a line break. Read anew for each sync, so that a rotation needs no restart; every value is masked in logs. Nobody but its owner may be able to write it. Absent: none.
         secrets_file: Option<PathBuf> = None,
+        /// Secrets of Vault (version 2 of the key-value engine) whose entries syncs get as variables, each `MOUNT/PATH`, such as `secret/{project}/{env}/{service}`; `{service}`, `{project}`, `{env}` and `{suffix}` are replaced. Read anew for each sync with the login of `worker.credentials`, and every value is masked in logs. Later ones win, and all of them over the secrets file. One that is not there fails the sync. Empty: none.
+        vault_paths: Vec<String> = Vec::new(),
         /// Names of variables of the worker's own environment that syncs get, besides `worker.pass_env`. The secrets file wins over both.
         pass_env: Vec<String> = Vec::new(),
         /// The domain that the host names of services end with (`INTERNAL_DOMAIN`). Absent: the one of the secrets file.

@@ -11,11 +11,15 @@ use crate::{
     shell::{Bounds, End},
     sync::{PHASE, command, environment::Variables, guard, secrets_file},
 };
+use credentials::Cause;
 use proto::{
+    Secret,
     message::{AttemptOutcome, Failure, JobResult},
+    orders::Location,
     sync::{Executor, ServiceState, ServiceSync, SyncResult},
     terraform::GitAuth,
 };
+use services::placeholder::{Place, Values, fill};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Does the work of one sync.
@@ -42,7 +46,7 @@ async fn prepared(
     if let Some(skipped) = guard::out_of_place(sync) {
         return Err(done(stage, skipped));
     }
-    let variables = variables(stage)?;
+    let variables = variables(stage, sync).await?;
     guard::requirements(sync, &variables).map_err(|failure| failed(stage, failure))?;
     stage.phase("cloning").await;
     let source = Source { url: &sync.git_url, auth };
@@ -55,10 +59,10 @@ async fn prepared(
 }
 
 /// What syncs know on this worker. Every secret is masked from here on.
-fn variables(stage: &mut Stage) -> Result<Variables, AttemptOutcome> {
+async fn variables(stage: &mut Stage, sync: &ServiceSync) -> Result<Variables, AttemptOutcome> {
     let crew = stage.crew.clone();
     let settings = &crew.settings.worker.sync;
-    let secrets = match &settings.secrets_file {
+    let mut secrets = match &settings.secrets_file {
         None => BTreeMap::new(),
         Some(file) => secrets_file::read(file).map_err(|error| {
             let failure = Failure {
@@ -70,6 +74,9 @@ fn variables(stage: &mut Stage) -> Result<Variables, AttemptOutcome> {
             failed(stage, failure)
         })?,
     };
+    for path in &settings.vault_paths {
+        secrets.extend(of_vault(stage, sync, path).await?);
+    }
     let named = secrets.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
     stage.learn_secrets(named).map_err(|error| {
         let failure = Failure {
@@ -82,6 +89,35 @@ fn variables(stage: &mut Stage) -> Result<Variables, AttemptOutcome> {
     })?;
     let own = settings.pass_env.iter().filter_map(|name| Some((name.clone(), std::env::var_os(name)?.into_string().ok()?)));
     Ok(Variables::new(crew.terraform.pass_env.iter().cloned().chain(own), secrets, settings))
+}
+
+/// The entries of one of the secrets in Vault that syncs get.
+async fn of_vault(stage: &mut Stage, sync: &ServiceSync, path: &str) -> Result<BTreeMap<String, Secret>, AttemptOutcome> {
+    let failure = |kind: &str, why: String| Failure {
+        kind: kind.to_owned(),
+        phase: String::new(),
+        message: format!("the secret {path} of worker.sync.vault_paths is not used: {why}; nothing was touched"),
+        next_action: "Store it, or let the policy of the worker's token read it; then run the sync again.".to_owned(),
+    };
+    let values = Values {
+        environment: &sync.environment,
+        service: &sync.service.service,
+        task: &sync.service.task,
+        reference: sync.commit.as_str(),
+        domain: None,
+    };
+    let location = fill(path, Place::Value, &values).map_err(|error| error.to_string());
+    let location = location.and_then(|path| format!("vault:::kv2:{path}").parse::<Location>().map_err(|error| error.to_string()));
+    let location = location.map_err(|why| failed(stage, failure("vault_secret_missing", why)))?;
+    let crew = stage.crew.clone();
+    let found = stage.unless_stopped(crew.supplies.keeper.fetch(&location)).await?;
+    found.map_err(|error| {
+        let kind = match &error.cause {
+            Cause::Denied(_) => "vault_permission_denied",
+            Cause::NotFound(_) | Cause::Unreachable(_) | Cause::Malformed(_) => "vault_secret_missing",
+        };
+        failed(stage, failure(kind, error.to_string()))
+    })
 }
 
 /// Ends the attempt if the service has a newer commit of the branch already. Where that cannot be told it goes on: that a
