@@ -146,6 +146,7 @@ pub(super) fn sync_of(run: &Run, job: &Job) -> Option<ServiceSync> {
         git_ref: spec.git_ref.clone(),
         commit: run.commit.clone()?,
         follows_branch: follows_branch(spec),
+        named: matches!(spec.wanted, SyncWanted::Named { .. }),
         tag: syncs.release.as_ref().map(|release| release.tag.clone()),
         environment: spec.environment.clone(),
         service: selected.clone(),
