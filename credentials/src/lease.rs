@@ -45,7 +45,7 @@ impl Lease {
         let near_maximum = self.seconds < self.at_login / 2;
         let due = if self.renewable && !near_maximum { Due::Renew } else { Due::Login };
         let at = Duration::from_secs(self.seconds) * 2 / 3;
-        Some((due, at - at / 10 * u32::from(chance) / 255))
+        Some((due, at.saturating_sub(at / 10 * u32::from(chance) / 255)))
     }
 
     /// What is due after so many tries in a row that nobody answered, and how long to wait before. `age` is how long ago it

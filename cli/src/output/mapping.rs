@@ -95,10 +95,12 @@ fn of_push(push: &Selection, style: Style) -> String {
     }
     let mut text = format!("a push of {files} syncs {}", counted(push.services.len(), "service"));
     if !push.services.is_empty() {
-        text += &format!(":\n{}", table.text(style, 2));
+        text.push_str(":\n");
+        text.push_str(&table.text(style, 2));
     }
     if !push.skipped.is_empty() {
-        text += &format!("\nand skips:\n{}", skipped(&push.skipped, style));
+        text.push_str("\nand skips:\n");
+        text.push_str(&skipped(&push.skipped, style));
     }
     text
 }

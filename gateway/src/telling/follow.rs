@@ -158,7 +158,7 @@ impl Telling {
     fn concerns(&self, view: &RunView) -> bool {
         match &view.spec {
             RunSpec::Orders(spec) => !spec.callbacks.is_empty() || (spec.pull_request.is_some() && self.commenting.is_some()),
-            RunSpec::Sync(spec) => self.publishing.as_ref().is_some_and(|publishing| publishing.concerns(spec)),
+            RunSpec::Sync(spec) => self.publishing.is_some() && Publishing::concerns(spec),
             RunSpec::Terraform(_) | RunSpec::Probe(_) => false,
         }
     }

@@ -47,8 +47,12 @@ fn repository(mapping: Option<&str>, manifest: Option<&str>) -> tempfile::TempDi
     ] {
         write(path, "");
     }
-    mapping.iter().for_each(|text| write("navvy.yaml", text));
-    manifest.iter().for_each(|text| write("deploy-dependencies.yaml", text));
+    for text in mapping.iter() {
+        write("navvy.yaml", text);
+    }
+    for text in manifest.iter() {
+        write("deploy-dependencies.yaml", text);
+    }
     dir
 }
 
