@@ -47,10 +47,10 @@ fn repository(mapping: Option<&str>, manifest: Option<&str>) -> tempfile::TempDi
     ] {
         write(path, "");
     }
-    for text in mapping.iter() {
+    for text in &mapping {
         write("navvy.yaml", text);
     }
-    for text in manifest.iter() {
+    for text in &manifest {
         write("deploy-dependencies.yaml", text);
     }
     dir
