@@ -21,6 +21,7 @@ mod problem;
 #[cfg(test)]
 mod reference;
 mod roles;
+mod source;
 mod up;
 mod verbs;
 
@@ -79,6 +80,8 @@ async fn run(out: &Out, cli: &Cli) -> Result<Exit, CliError> {
         Verb::Gateway(args) => roles::run_gateway(out, args).await,
         Verb::Scheduler(args) => roles::run_scheduler(out, args).await,
         Verb::Worker(args) => roles::run_worker(out, args).await,
+        Verb::Source(args) => source::source(out, args).await,
+        Verb::Secrets(args) => doctor::secrets(out, args).await,
         Verb::Doctor(args) => doctor::run(out, &cli.global, args).await,
         Verb::Bench(args) => bench::verb(out, args).await,
         Verb::Config(args) => operator::config(out, args),

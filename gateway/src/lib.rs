@@ -39,5 +39,5 @@ mod telling;
 #[cfg(test)]
 mod fixtures;
 
-pub use sources::{FileFault, SourceFault};
+pub use sources::{FileFault, SourceFault, repositories_of, secrets_in_force};
 pub use start::{GatewayDeps, GatewayError, router, run};

@@ -26,6 +26,8 @@ pub mod sync;
 pub mod terraform;
 pub mod tools;
 
+pub use supplies::keeper;
+
 use bus::{Bus, BusError};
 use crew::Crew;
 use proto::{WorkerId, git::BadGit, ids::BadId};

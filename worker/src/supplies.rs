@@ -43,6 +43,11 @@ impl Supplies {
     }
 }
 
+/// What fetches credentials within what the settings allow. Nothing is asked yet.
+pub fn keeper(settings: &Settings) -> Result<Keeper, WorkerError> {
+    Keeper::new(access(&settings.worker.credentials)?).map_err(WorkerError::Credentials)
+}
+
 fn access(settings: &Credentials) -> Result<Access, WorkerError> {
     let url = |key: &'static str, text: &Option<String>| {
         text.as_deref().map(Url::parse).transpose().map_err(|source| WorkerError::Address { key, source })

@@ -11,6 +11,7 @@ mod orders;
 mod pairs;
 mod release;
 mod roles;
+mod source;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub(crate) use orders::{OrdersArgs, OrdersVerb, SubmitArgs, ValidateArgs};
 pub(crate) use pairs::Pair;
 pub(crate) use release::{EveryRelease, ReleaseArgs, ReleaseListArgs, ReleaseVerb};
 pub(crate) use roles::{GatewayArgs, SchedulerArgs, SettingsArgs, UpArgs, WorkerArgs};
+pub(crate) use source::{Forge, SecretsArgs, SecretsVerb, SourceAddArgs, SourceArgs, SourceVerb};
 
 /// Runs terraform and OpenTofu on a fleet of workers: plan, approve, apply, and watch it live.
 #[derive(Debug, Parser)]
@@ -85,6 +87,10 @@ pub(crate) enum Verb {
     Mapping(MappingArgs),
     #[command(flatten)]
     Client(ClientVerb),
+    /// Set up repositories whose pushes are followed.
+    Source(SourceArgs),
+    /// Look after the secrets that the configuration names.
+    Secrets(SecretsArgs),
     /// Check what Navvy needs on this machine, and say what to do.
     Doctor(Box<DoctorArgs>),
     /// Measure this machine: a fleet of its own on loopback, against floors taken in the same run.

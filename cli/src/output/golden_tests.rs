@@ -251,7 +251,12 @@ fn errors_say_what_is_wrong_and_what_to_do() {
 
 #[test]
 fn findings_say_what_to_do() {
-    let finding = |check, state, advice: &str| Finding { check, state, found: "2.47.3".into(), advice: advice.into() };
+    let finding = |check, state, advice: &str| Finding {
+        check: std::borrow::Cow::Borrowed(check),
+        state,
+        found: "2.47.3".into(),
+        advice: advice.into(),
+    };
     let all = [finding("git", State::Ok, ""), finding("nats-server", State::Warn, "update it"), finding("disk", State::Fail, "make room")];
     compare("doctor", &findings::text(&all, PLAIN));
     assert_eq!(findings::json(&all)["healthy"], json!(false));

@@ -7,4 +7,5 @@ mod fake;
 mod logs;
 mod orders;
 mod releases;
+mod source;
 mod verbs;

@@ -11,6 +11,7 @@ mod watched;
 pub(crate) use secrets::{KeyId, Secrets};
 pub use watched::FileFault;
 
+use crate::forge::github::GitHub;
 use login::Login;
 use proto::{
     PoolName, SourceId,
@@ -73,6 +74,27 @@ pub(crate) struct Source {
     pub(crate) auto_stage: bool,
     secrets: Watched<Secrets>,
     login: Login,
+}
+
+/// How many secrets of a source's webhook are in force. Reads every file of the source, as a gateway does when it starts.
+///
+/// # Errors
+/// Why no gateway would start with it.
+pub fn secrets_in_force(of: &Followed, settings: &Settings) -> Result<usize, SourceFault> {
+    let hosts = AllowedHosts::parse(&settings.git.allowed_hosts);
+    let hosts = hosts.map_err(|source| SourceFault::Git { id: "git.allowed_hosts".to_owned(), source })?;
+    Ok(Source::new(of, settings, &hosts)?.secrets().count())
+}
+
+/// The repositories of the sources that are on this GitHub, `owner/name`.
+pub fn repositories_of(github: &GitHub, settings: &Settings) -> Vec<String> {
+    let ours = settings.sources.iter().filter(|source| source.kind == ForgeKind::Github);
+    let named = ours.filter_map(|source| {
+        let url: GitUrl = source.repository.parse().ok()?;
+        let name = || source.full_name.clone().unwrap_or_else(|| name::full_name(source.kind, &url));
+        github.hosts(url.host()).then(name)
+    });
+    named.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 /// All of them, in the order of the settings.

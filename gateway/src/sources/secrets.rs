@@ -62,6 +62,11 @@ impl Secrets {
         Ok(Self(secrets))
     }
 
+    /// How many are in force.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Which of them `holds`, if one does. Each is tried, whether or not one before it held: the time says nothing.
     pub(crate) fn find(&self, holds: impl Fn(&Secret) -> subtle::Choice) -> Option<KeyId> {
         let tried: Vec<bool> = self.0.iter().map(|(_, secret)| holds(secret).into()).collect();

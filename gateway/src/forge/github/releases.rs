@@ -45,6 +45,15 @@ impl GitHub {
         })
     }
 
+    /// Whether GitHub takes the token: to see this repository, or at all.
+    pub async fn reach(&self, repo: Option<&str>) -> Result<(), ForgeError> {
+        let path = match repo {
+            Some(repo) => format!("repos/{}", full_name(repo)?),
+            None => "user".to_owned(),
+        };
+        self.send(Method::GET, &path, None).await.map(drop)
+    }
+
     /// Whether the tag has a release already.
     pub async fn has_release(&self, of: &Published) -> Result<bool, ForgeError> {
         let path = format!("repos/{}/releases/tags/{}", full_name(&of.repo)?, of.tag);
