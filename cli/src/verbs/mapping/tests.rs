@@ -47,10 +47,10 @@ fn repository(mapping: Option<&str>, manifest: Option<&str>) -> tempfile::TempDi
     ] {
         write(path, "");
     }
-    for text in &mapping {
+    if let Some(text) = mapping {
         write("navvy.yaml", text);
     }
-    for text in &manifest {
+    if let Some(text) = manifest {
         write("deploy-dependencies.yaml", text);
     }
     dir
