@@ -9,6 +9,7 @@ mod forced;
 mod newest_wins;
 mod once;
 mod pushes;
+mod releases;
 mod remotes;
 mod results;
 mod versions;
