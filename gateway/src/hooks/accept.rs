@@ -74,6 +74,7 @@ pub(crate) async fn accept(app: &App, received: Received<'_>) -> Result<Taken, R
     let (earlier, foreseen) = tokio::join!(in_time(earlier(app, source, &delivery, &key)), foreseen(app, source, &meaning));
     let id_reused = match earlier? {
         Earlier::Same(record) => {
+            app.gateway_metrics.delivery(source.id.as_str(), Verdict::Duplicate.as_str());
             tracing::info!(source = %source.id, delivery = key, "a delivery has come before");
             return Ok(Taken { key, outcome: Outcome::Before(record) });
         }

@@ -27,6 +27,8 @@ async fn w13_a_replay_makes_no_second_run_under_any_id_and_at_any_gateway() {
     assert_eq!(triggers(&world.store.bus).await.iter().map(|trigger| trigger.run).collect::<Vec<_>>(), [run]);
     let verdicts: Vec<_> = records(&world.store).await.into_iter().map(|(_, record)| record["verdict"].clone()).collect();
     assert_eq!(verdicts, ["duplicate", "accepted"]);
+    let metrics = world.gateway.get("/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("navvy_deliveries_total{source=\"platform\",verdict=\"duplicate\"} 1"), "{metrics}");
 }
 
 #[tokio::test]
