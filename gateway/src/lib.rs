@@ -6,7 +6,8 @@
 //!
 //! The map: [`run`] puts it together (`start`), `routes` is the table of everything there is, `door` is what every request
 //! passes, `auth` says who calls and what they may, `answers` holds all words for people. Then the rooms: `deploy` and
-//! `orders` start runs, `commands` approve, reject, cancel and resolve, `runs` and `status` show them, `events` tells what happened to
+//! `orders` start runs, `commands` approve, reject, cancel and resolve, `releases` are runs of syncs that make a version, `mapping` checks a repository's,
+//! `runs` and `status` show them, `events` tells what happened to
 //! them, `logs` streams their output, `fleet` shows locks, workers and queues, [`forge`] speaks with GitHub, `telling` says outside what becomes of runs,
 //! `keys` and `health` do the rest.
 
@@ -40,3 +41,4 @@ mod fixtures;
 
 pub use sources::{FileFault, SourceFault, repositories_of, secrets_in_force};
 pub use start::{GatewayDeps, GatewayError, router, run};
+pub use telling::NotifyFault;

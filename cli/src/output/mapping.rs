@@ -1,5 +1,7 @@
 //! What `navvy mapping check` found: the services of a repository, and what a push would do.
 
+use std::fmt::Write as _;
+
 use proto::sync::{Environment, Executor, Selected, Selection, Skipped};
 use serde_json::{Value, json};
 
@@ -95,10 +97,10 @@ fn of_push(push: &Selection, style: Style) -> String {
     }
     let mut text = format!("a push of {files} syncs {}", counted(push.services.len(), "service"));
     if !push.services.is_empty() {
-        text += &format!(":\n{}", table.text(style, 2));
+        let _ = write!(text, ":\n{}", table.text(style, 2));
     }
     if !push.skipped.is_empty() {
-        text += &format!("\nand skips:\n{}", skipped(&push.skipped, style));
+        let _ = write!(text, "\nand skips:\n{}", skipped(&push.skipped, style));
     }
     text
 }

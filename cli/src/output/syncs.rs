@@ -85,19 +85,17 @@ fn service(picture: &mut Picture, job: &JobView, sync: &SyncJobView) {
 
 fn line(job: &JobView, sync: &SyncJobView, style: Style) -> String {
     let (word, ink) = outcome(job, sync);
-    let mut line = format!("{}  {}", ansi::plain(&sync.service.to_string()), style.paint(ink, &word));
-    if let Some(failure) = &sync.failure {
-        line += &format!(
-            "  {}: {}",
-            ansi::plain(&failure.kind),
-            ansi::plain(ansi::lines(&failure.message).next().unwrap_or_default().as_ref())
-        );
+    let more = if let Some(failure) = &sync.failure {
+        let first = ansi::lines(&failure.message).next().unwrap_or_default();
+        format!("  {}: {}", ansi::plain(&failure.kind), ansi::plain(first.as_ref()))
     } else if let Some(newer) = sync.superseded_by {
-        line += &format!("  left to the newer run {newer}");
-    } else if !sync.details.is_empty() {
-        line += &format!("  {}", ansi::plain(&sync.details));
-    }
-    line
+        format!("  left to the newer run {newer}")
+    } else if sync.details.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", ansi::plain(&sync.details))
+    };
+    format!("{}  {}{more}", ansi::plain(&sync.service.to_string()), style.paint(ink, &word))
 }
 
 fn outcome(job: &JobView, sync: &SyncJobView) -> (String, Ink) {

@@ -111,7 +111,9 @@ fn releases_are_found_by_kind_and_environment() {
         release("production", "production", 2),
         run(3, 3, RunStatus::Running),
     ];
-    views.iter().for_each(|view| index.put(view));
+    for view in &views {
+        index.put(view);
+    }
     let found = |kind, environment: Option<&str>| {
         let filter = Filter::of_releases(kind, environment.map(|name| name.parse().unwrap()));
         ids(&index, &filter, 10).concat().into_iter().map(|id| views.iter().position(|view| view.id == id).unwrap()).collect::<Vec<_>>()

@@ -32,7 +32,7 @@ impl Publishing {
     }
 
     /// Whether the runs of this request may have something to publish.
-    pub(super) fn concerns(&self, spec: &SyncSpec) -> bool {
+    pub(super) fn concerns(spec: &SyncSpec) -> bool {
         spec.release.as_ref().is_some_and(|order| is_published(order.kind))
     }
 

@@ -47,8 +47,11 @@ fn repository(mapping: Option<&str>, manifest: Option<&str>) -> tempfile::TempDi
     ] {
         write(path, "");
     }
-    mapping.iter().for_each(|text| write("navvy.yaml", text));
-    manifest.iter().for_each(|text| write("deploy-dependencies.yaml", text));
+    for (name, text) in [("navvy.yaml", mapping), ("deploy-dependencies.yaml", manifest)] {
+        if let Some(text) = text {
+            write(name, text);
+        }
+    }
     dir
 }
 
