@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(waits(0), [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
         assert_eq!(waits(255), [1, 3, 6, 12, 24, 48, 96, 192, 384, 450]);
         assert_eq!(lease.after_silence(1, Duration::from_secs(59), 0), (Due::Renew, Duration::from_secs(1)));
-        assert_eq!(lease.after_silence(4, Duration::from_secs(60), 0), (Due::Login, Duration::from_secs(8)));
+        assert_eq!(lease.after_silence(4, Duration::from_mins(1), 0), (Due::Login, Duration::from_secs(8)));
         assert_eq!(Lease::of_login(60, false).after_silence(1, Duration::ZERO, 0).0, Due::Login);
         assert_eq!(wait(u32::MAX, 0), LONGEST_WAIT);
     }

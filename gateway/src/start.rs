@@ -18,7 +18,7 @@ use crate::{
     sources::{Source, SourceFault, Sources},
     status::TailCache,
     syncs::SyncRules,
-    telling::{Commenting, Means, Publishing, Sealer, Telling},
+    telling::{self, Commenting, Means, Publishing, Sealer, Telling},
 };
 use axum::Router;
 use bus::Bus;
@@ -87,6 +87,9 @@ pub enum GatewayError {
     /// The environment of syncs is none.
     #[error("[sync] cannot be read")]
     Sync(#[source] BadSyncName),
+    /// A hook of the settings cannot be used.
+    #[error(transparent)]
+    Notify(telling::NotifyFault),
     /// No HTTP client can be made.
     #[error("callbacks cannot be sent")]
     Callbacks(#[source] reqwest::Error),
@@ -197,7 +200,9 @@ fn watch_runs(app: &Arc<App>, tasks: &Tasks) {
 fn tell_outside(app: &Arc<App>, deps: &GatewayDeps) -> Result<(), GatewayError> {
     let settings = &deps.settings.gateway;
     let forge: Arc<dyn Forge> = app.forge.clone();
+    let notify = telling::hooks(&deps.settings).map_err(GatewayError::Notify)?;
     let means = Means {
+        notify,
         commenting: app.forge.may_comment().then(|| Commenting::new(forge, Pace::new(*settings.github.edit_interval))),
         publishing: app.forge.may_comment().then(|| Publishing::new(Arc::clone(&app.forge))),
         hosts: settings.callback_hosts.clone(),

@@ -159,6 +159,16 @@ pub fn published_key(run: RunId) -> String {
     format!("published.{run}")
 }
 
+/// Key in NOTICES of an event of a run, as a hook of the settings is told it.
+pub fn notified_key(run: RunId, hook: &str, event: &str) -> String {
+    format!("notified.{run}_{hook}_{}", event.replace('.', "-"))
+}
+
+/// Key in NOTICES of a hook of the settings itself.
+pub fn notify_key(hook: &str) -> String {
+    format!("notify.{hook}")
+}
+
 /// Key in SERVICES of how a service stands in an environment.
 pub fn service_key(environment: &Environment, service: &ServiceId) -> String {
     format!("service.{environment}.{service}")

@@ -35,7 +35,7 @@ fn read() -> Said {
 /// Reads once and lets the keeper go on until so many requests have come; what they were.
 async fn kept(server: &StandIn, keeper: &Keeper, requests: usize) -> Vec<String> {
     let enough = async {
-        keeper.fetch(&LOCATION.parse().unwrap()).await.expect("it is read");
+        keeper.fetch(&LOCATION.parse().expect("a location")).await.expect("it is read");
         while server.count() < requests {
             tokio::task::yield_now().await;
         }

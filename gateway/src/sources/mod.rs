@@ -10,6 +10,7 @@ mod watched;
 
 pub(crate) use secrets::{KeyId, Secrets};
 pub use watched::FileFault;
+pub(crate) use watched::Watched;
 
 use crate::forge::github::GitHub;
 use login::Login;
@@ -22,7 +23,6 @@ use proto::{
 };
 use service::settings::{Followed, ForgeKind, Settings};
 use std::sync::Arc;
-use watched::Watched;
 
 /// Why a source cannot be followed.
 #[derive(Debug, thiserror::Error)]

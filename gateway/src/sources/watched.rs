@@ -32,7 +32,7 @@ pub struct FileFault {
 type Read<T> = Box<dyn Fn(&str) -> Result<T, String> + Send + Sync>;
 
 /// What a file holds.
-pub(super) struct Watched<T> {
+pub(crate) struct Watched<T> {
     /// Absent: it stands in the settings, and does not change.
     file: Option<(PathBuf, Read<T>)>,
     state: Mutex<State<T>>,
@@ -62,25 +62,25 @@ impl<T> fmt::Debug for Watched<T> {
 
 impl<T> Watched<T> {
     /// What does not change.
-    pub(super) fn fixed(value: T) -> Self {
+    pub(crate) fn fixed(value: T) -> Self {
         let state = State { good: Arc::new(value), seen: None, looked_at: Instant::now(), fault: None };
         Self { file: None, state: Mutex::new(state) }
     }
 
     /// Reads the file. `read` says what its text means, or what is wrong with it.
-    pub(super) fn open(path: &Path, read: impl Fn(&str) -> Result<T, String> + Send + Sync + 'static) -> Result<Self, FileFault> {
+    pub(crate) fn open(path: &Path, read: impl Fn(&str) -> Result<T, String> + Send + Sync + 'static) -> Result<Self, FileFault> {
         let (value, seen) = load(path, &read)?;
         let state = State { good: Arc::new(value), seen, looked_at: Instant::now(), fault: None };
         Ok(Self { file: Some((path.to_owned(), Box::new(read))), state: Mutex::new(state) })
     }
 
     /// What it holds, or held when it was good last.
-    pub(super) fn now(&self) -> Arc<T> {
+    pub(crate) fn now(&self) -> Arc<T> {
         self.at(Instant::now())
     }
 
     /// Whether the file can be used as it is now.
-    pub(super) fn check(&self) -> Result<(), FileFault> {
+    pub(crate) fn check(&self) -> Result<(), FileFault> {
         self.now();
         self.state.lock().unwrap_or_else(PoisonError::into_inner).fault.clone().map_or(Ok(()), Err)
     }
@@ -104,13 +104,13 @@ impl<T> State<T> {
         match loaded {
             Ok((value, seen)) => {
                 if self.fault.take().is_some() {
-                    tracing::info!("a file of a source is good again");
+                    tracing::info!("a file of the settings is good again");
                 }
                 (self.good, self.seen) = (Arc::new(value), seen);
             }
             Err(fault) => {
                 if self.fault.as_ref() != Some(&fault) {
-                    tracing::error!(%fault, "a file of a source cannot be used; what it held last goes on being used");
+                    tracing::error!(%fault, "a file of the settings cannot be used; what it held last goes on being used");
                 }
                 (self.fault, self.seen) = (Some(fault), None);
             }

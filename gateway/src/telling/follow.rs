@@ -6,6 +6,7 @@ use super::{
     comment::Commenting,
     deliver::{self, Delivery},
     event,
+    notify::Hook,
     release::Publishing,
 };
 use crate::{answers::chain, app::App, runs::marker};
@@ -40,10 +41,11 @@ pub(crate) struct Telling {
     pub(super) app: Arc<App>,
     /// A name of its own for every process.
     pub(super) me: String,
-    client: reqwest::Client,
+    pub(super) client: reqwest::Client,
     sealer: Sealer,
     commenting: Option<Commenting>,
     publishing: Option<Publishing>,
+    notify: Vec<Hook>,
     hosts: Vec<String>,
     secret: Option<Secret>,
     pub(super) public_url: String,
@@ -62,6 +64,7 @@ struct Pending {
 pub(crate) struct Means {
     pub(crate) commenting: Option<Commenting>,
     pub(crate) publishing: Option<Publishing>,
+    pub(crate) notify: Vec<Hook>,
     pub(crate) hosts: Vec<String>,
     /// Signs webhooks.
     pub(crate) secret: Option<Secret>,
@@ -70,7 +73,7 @@ pub(crate) struct Means {
 
 impl Telling {
     pub(crate) fn new(app: &Arc<App>, means: Means) -> Result<Self, reqwest::Error> {
-        let Means { commenting, publishing, hosts, secret, public_url } = means;
+        let Means { commenting, publishing, notify, hosts, secret, public_url } = means;
         Ok(Self {
             app: Arc::clone(app),
             me: uuid::Uuid::new_v4().simple().to_string(),
@@ -78,6 +81,7 @@ impl Telling {
             sealer: Sealer::new(app.auth.secret()),
             commenting,
             publishing,
+            notify,
             hosts,
             secret,
             public_url,
@@ -156,6 +160,9 @@ impl Telling {
 
     /// Whether there may be something to tell of a run.
     fn concerns(&self, view: &RunView) -> bool {
+        if self.notify.iter().any(|hook| hook.concerns(&view.spec)) {
+            return true;
+        }
         match &view.spec {
             RunSpec::Orders(spec) => !spec.callbacks.is_empty() || (spec.pull_request.is_some() && self.commenting.is_some()),
             RunSpec::Sync(spec) => self.publishing.is_some() && Publishing::concerns(spec),
@@ -165,6 +172,15 @@ impl Telling {
 
     /// Tells what is due of a run.
     async fn tell(&self, view: &RunView) -> Next {
+        let mut next = self.tell_of_kind(view).await;
+        for hook in &self.notify {
+            next = next.min(unless_stored(view.id, hook.tell(self, view).await));
+        }
+        next
+    }
+
+    /// Tells what is told of runs of its kind alone.
+    async fn tell_of_kind(&self, view: &RunView) -> Next {
         match &view.spec {
             RunSpec::Orders(spec) => self.tell_orders(view, spec).await,
             RunSpec::Sync(spec) => match &self.publishing {

@@ -20,6 +20,7 @@ mod keys;
 mod listing;
 mod live;
 mod live_faults;
+mod notify;
 mod orders;
 mod orders_doors;
 mod permissions;

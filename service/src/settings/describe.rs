@@ -9,7 +9,7 @@ use super::kind::Kind;
 use super::listen::Listen;
 use super::period::Period;
 use super::secret::Secret;
-use super::tree::{Followed, ForgeKind, LogFormat};
+use super::tree::{Followed, ForgeKind, LogFormat, Notify, NotifyFormat};
 
 /// One line of the description, in the order of the source.
 #[derive(Debug, Clone)]
@@ -48,6 +48,7 @@ leaf! {
     Vec<String> => Kind::List,
     LogFormat => Kind::Choice(LogFormat::WORDS),
     ForgeKind => Kind::Choice(ForgeKind::WORDS),
+    NotifyFormat => Kind::Choice(NotifyFormat::WORDS),
 }
 
 impl<T: Described> Described for Option<T> {
@@ -62,6 +63,12 @@ pub(super) const EACH: &str = "[]";
 impl Described for Vec<Followed> {
     fn describe(key: &str, doc: &'static str, out: &mut Vec<Entry>) {
         Followed::describe(&format!("{key}{EACH}"), doc, out);
+    }
+}
+
+impl Described for Vec<Notify> {
+    fn describe(key: &str, doc: &'static str, out: &mut Vec<Entry>) {
+        Notify::describe(&format!("{key}{EACH}"), doc, out);
     }
 }
 

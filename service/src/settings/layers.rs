@@ -93,7 +93,11 @@ impl Loaded {
         });
         let (each, plain): (Vec<_>, Vec<_>) = keys.partition(|key| key.contains(EACH));
         // Item by item, as they stand in the file.
-        let items = (0..self.settings.sources.len()).flat_map(|n| each.iter().map(move |key| key.replace(EACH, &format!("[{n}]"))));
+        let counted = [("sources", self.settings.sources.len()), ("notify", self.settings.notify.len())];
+        let items = counted.into_iter().flat_map(|(section, count)| {
+            let keys = each.iter().filter(move |key| key.split_once(EACH).is_some_and(|(of, _)| of == section));
+            (0..count).flat_map(move |n| keys.clone().map(move |key| key.replace(EACH, &format!("[{n}]"))))
+        });
         plain.into_iter().chain(items).map(|key| Row { value: text_at(&tree, &key), origin: self.origin(&key), key }).collect()
     }
 }

@@ -34,6 +34,6 @@ pub use problem::{Problem, SettingsError};
 pub use reference::reference_markdown;
 pub use secret::Secret;
 pub use tree::{
-    Credentials, Followed, ForgeKind, Gateway, Git, GitHub, Limits, Log, LogFormat, Nats, Ops, Orders, Scheduler, Settings, Sources, Sync,
-    Tools, Worker, WorkerSync,
+    Credentials, Followed, ForgeKind, Gateway, Git, GitHub, Limits, Log, LogFormat, NOTIFY_EVENTS, Nats, Notify, NotifyFormat, Ops, Orders,
+    Scheduler, Settings, Sources, Sync, Tools, Worker, WorkerSync, event_matches,
 };

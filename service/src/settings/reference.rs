@@ -9,7 +9,7 @@ use super::catalog::{entries, variable};
 use super::describe::{EACH, Entry};
 use super::kind::Kind;
 use super::layers::text_at;
-use super::tree::{Followed, Settings};
+use super::tree::{Followed, Notify, Settings};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -45,7 +45,7 @@ Rules:
 /// The page as Markdown.
 pub fn reference_markdown() -> String {
     // One of each section that may repeat, for its defaults.
-    let shown = Settings { sources: vec![Followed::default()], ..Settings::default() };
+    let shown = Settings { sources: vec![Followed::default()], notify: vec![Notify::default()], ..Settings::default() };
     let defaults = serde_json::to_value(shown).unwrap_or_default();
     let mut page = INTRODUCTION.to_owned();
     for entry in entries() {

@@ -47,11 +47,10 @@ fn repository(mapping: Option<&str>, manifest: Option<&str>) -> tempfile::TempDi
     ] {
         write(path, "");
     }
-    if let Some(text) = mapping {
-        write("navvy.yaml", text);
-    }
-    if let Some(text) = manifest {
-        write("deploy-dependencies.yaml", text);
+    for (name, text) in [("navvy.yaml", mapping), ("deploy-dependencies.yaml", manifest)] {
+        if let Some(text) = text {
+            write(name, text);
+        }
     }
     dir
 }

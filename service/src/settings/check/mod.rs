@@ -7,6 +7,7 @@ mod address;
 mod edge;
 mod fleet;
 mod forge;
+mod notify;
 mod orders;
 mod syncs;
 mod worker_sync;
@@ -75,6 +76,7 @@ impl Settings {
         fleet::git(&self.git, &mut found);
         edge::ops(self, &mut found);
         syncs::syncs(self, &mut found);
+        notify::notify(self, &mut found);
         if found.0.is_empty() { Ok(()) } else { Err(found.0) }
     }
 }

@@ -39,7 +39,7 @@ fn sync(sync: &Sync, found: &mut Findings) {
     found.require(*sync.signature_ttl <= LONGEST_SIGNATURE, "sync.signature_ttl", format!("{} is too long", sync.signature_ttl), rest);
 }
 
-fn environment(key: &str, name: &str, found: &mut Findings) {
+pub(super) fn environment(key: &str, name: &str, found: &mut Findings) {
     let good = (1..=32).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');

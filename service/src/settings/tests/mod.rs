@@ -2,6 +2,7 @@
 //!
 //! No test touches the process's environment; files live in temporary folders.
 
+mod notify;
 mod secrets;
 mod sources;
 

@@ -5,6 +5,7 @@
 
 mod fleet;
 mod gateway;
+mod notify;
 mod sync;
 mod worker_sync;
 
@@ -17,6 +18,7 @@ use super::listen::Listen;
 
 pub use fleet::{Credentials, Git, Limits, Nats, Scheduler, Sources, Tools, Worker};
 pub use gateway::{Gateway, GitHub, Orders};
+pub use notify::{NOTIFY_EVENTS, Notify, NotifyFormat, event_matches};
 pub use sync::{Followed, ForgeKind, Sync};
 pub use worker_sync::WorkerSync;
 
@@ -34,6 +36,7 @@ section! {
         ops: Ops = Ops::default(),
         sync: Sync = Sync::default(),
         sources: Vec<Followed> = Vec::new(),
+        notify: Vec<Notify> = Vec::new(),
     }
 }
 
