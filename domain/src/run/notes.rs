@@ -8,7 +8,7 @@ use proto::{
     RunId, SourceId,
     git::{CommitId, GitRef},
     message::Failure,
-    sync::{Environment, MappingInForce, PAUSED, ServiceId, ServiceState, SourceState, SyncResult},
+    sync::{Environment, MappingInForce, PAUSED, ReleaseKind, ServiceId, ServiceState, SourceState, SyncResult, SyncSpec, SyncWanted},
 };
 
 /// Something to keep.
@@ -67,7 +67,7 @@ pub(super) fn all(run: &Run) -> Vec<Note> {
 /// What the selection told of the source. Only where it shows the source's branch: an old tag says nothing about today.
 pub(super) fn of_source(run: &Run) -> Option<Note> {
     let (spec, selection) = (run.sync_spec()?, run.syncs.as_ref()?.selection.as_ref()?);
-    if !spec.git_ref.as_str().starts_with("refs/heads/") {
+    if !looks_at_all(spec) {
         return None;
     }
     let at = run.jobs.first()?.current()?.ended?.0;
@@ -79,10 +79,24 @@ pub(super) fn of_source(run: &Run) -> Option<Note> {
         source: spec.source.clone(),
         run: run.id,
         at,
-        commit: selection.commit.clone(),
+        commit: selection.until.clone().unwrap_or_else(|| selection.commit.clone()),
         services: selection.known.clone(),
         mapping,
     })))
+}
+
+/// Whether a run shows the branch that its source follows, and all of it: a push, or everything. What was named is only a part,
+/// and a version may be of any branch.
+fn looks_at_all(spec: &SyncSpec) -> bool {
+    match &spec.wanted {
+        SyncWanted::Changed(_) => true,
+        SyncWanted::Named { .. } => false,
+        SyncWanted::All => {
+            let of_branch = spec.git_ref.as_str().starts_with("refs/heads/");
+            let staged = spec.release.as_ref().is_none_or(|order| order.kind == ReleaseKind::Staging);
+            of_branch && staged && spec.deployment_id.is_none()
+        }
+    }
 }
 
 /// What the end of a sync told of its service. A sync that nobody began told nothing.
@@ -164,6 +178,10 @@ pub fn noted_service(before: Option<&ServiceState>, note: &ServiceNote) -> Optio
         error: None,
     };
     Some(match &note.outcome {
+        ServiceOutcome::Synced { result: Some(result), .. } if result.untouched => {
+            let before = before.cloned().unwrap_or_else(|| new.clone());
+            ServiceState { run: note.run, at: note.at, told: new.told, ..before }
+        }
         ServiceOutcome::Synced { commit, git_ref, tag, result } => ServiceState {
             commit: Some(commit.clone()),
             git_ref: Some(git_ref.clone()),

@@ -79,6 +79,7 @@ pub(super) fn selection(services: &[(&str, &[&str])], generation: u64) -> Select
         depends_on: Vec::new(),
     };
     Selection {
+        until: None,
         commit: commit(),
         generation,
         compared: Compared::Named,
@@ -113,7 +114,7 @@ pub(super) fn failed() -> AttemptOutcome {
 }
 
 pub(super) fn synced(hash: &str) -> AttemptOutcome {
-    let result = SyncResult { action: SyncAction::Updated, details: "changed".to_owned(), hash: Some(hash.to_owned()) };
+    let result = SyncResult { action: SyncAction::Updated, details: "changed".to_owned(), hash: Some(hash.to_owned()), untouched: false };
     AttemptOutcome::Succeeded { result: JobResult::Sync(result) }
 }
 

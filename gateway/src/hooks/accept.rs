@@ -95,7 +95,7 @@ pub(crate) async fn accept(app: &App, received: Received<'_>) -> Result<Taken, R
             Outcome::Ignored(why)
         }
         Meaning::Sync(facts) => {
-            let identity = identity(app, source, &body, &proven);
+            let identity = identity(app, source, &delivery, &body, &proven);
             let commit = facts.push.after.as_str().chars().take(8).collect();
             let (run, first) = run(app, source, &identity, &key, facts).await?;
             record.run = Some(run);
@@ -128,9 +128,10 @@ async fn earlier(app: &App, source: &Source, delivery: &str, key: &str) -> Resul
 }
 
 /// A forge's signature covers the body and not the delivery's id (but for Standard Webhooks, which cover both): what is the same
-/// body is the same run, whatever id it comes with.
-fn identity(app: &App, source: &Source, body: &BodyDigest, proven: &Proven) -> Identity {
-    let key = format!("{} {}", proven.signed_id.as_deref().unwrap_or_default(), body.0);
+/// body is the same run, whatever id it comes with. Where no signature covers the body, the id decides as well.
+fn identity(app: &App, source: &Source, delivery: &str, body: &BodyDigest, proven: &Proven) -> Identity {
+    let id = proven.signed_id.as_deref().or(proven.unbound.then_some(delivery)).unwrap_or_default();
+    let key = format!("{id} {}", body.0);
     let caller = format!("webhook of {}", source.id);
     let request = Repeatable { caller: &caller, key: &key, body: b"", secret: app.auth.secret() };
     Identity::repeatable(&request, syncs::shard_of(&source.environment, app.shards))

@@ -55,6 +55,9 @@ pub(crate) struct Proven {
     pub(crate) key: KeyId,
     /// The delivery's id, where the signature covers it.
     pub(crate) signed_id: Option<String>,
+    /// Nothing binds the body: the secret itself was shown. Whoever has it can write any body, so a repeat is known by the delivery's
+    /// id alone; two pushes of such a forge may have the same body (there, back, and there again).
+    pub(crate) unbound: bool,
 }
 
 /// What a delivery's headers show. Whoever shows nothing, or the wrong secret, is refused here, unread.
@@ -78,7 +81,7 @@ impl Shown {
                     marks.iter().fold(Choice::from(1), |all, given| all & made.as_slice().ct_eq(given.as_slice()))
                 };
                 let key = secrets.find(holds).ok_or(Unproven::Mismatch)?;
-                Ok(Proven { key, signed_id: None })
+                Ok(Proven { key, signed_id: None, unbound: false })
             }
             Self::Stamped { id, at, marks } => {
                 let head = format!("{id}.{at}.");
@@ -87,9 +90,9 @@ impl Shown {
                     marks.iter().fold(Choice::from(0), |any, given| any | made.as_slice().ct_eq(given.as_slice()))
                 };
                 let key = secrets.find(holds).ok_or(Unproven::Mismatch)?;
-                Ok(Proven { key, signed_id: Some(id.clone()) })
+                Ok(Proven { key, signed_id: Some(id.clone()), unbound: false })
             }
-            Self::Known(key) => Ok(Proven { key: key.clone(), signed_id: None }),
+            Self::Known(key) => Ok(Proven { key: key.clone(), signed_id: None, unbound: true }),
         }
     }
 }

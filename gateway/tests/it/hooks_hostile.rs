@@ -193,6 +193,7 @@ async fn w11_without_a_source_there_is_no_such_address_and_without_a_secret_no_g
         tasks: service::shutdown::Tasks::new(service::shutdown::Shutdown::new()),
     };
     let refused = gateway::router(&deps, tokio_util::sync::CancellationToken::new()).unwrap_err();
-    let told = std::error::Error::source(&refused).and_then(std::error::Error::source).expect("a file").to_string();
+    let chain = std::iter::successors(Some(&refused as &dyn std::error::Error), |error| error.source());
+    let told = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     assert!(told.contains("/nonexistent/webhook"), "{told}");
 }

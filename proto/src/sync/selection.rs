@@ -13,6 +13,9 @@ pub struct Selection {
     /// How many commits the history of `commit` has: of two commits of one branch, the newer has more.
     pub generation: u64,
     pub compared: Compared,
+    /// How far the branch was looked at: where the push had put it, which may be before `commit`. Absent: up to `commit`.
+    #[serde(default)]
+    pub until: Option<CommitId>,
     /// How many files were looked at.
     pub changed_files: u32,
     /// In the order of their names.

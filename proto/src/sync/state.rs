@@ -44,6 +44,9 @@ pub struct SyncResult {
     /// The full identity of what is deployed (`v2:` and a digest); absent where the executor's command decides.
     #[serde(default)]
     pub hash: Option<String>,
+    /// The service was left as it is without being looked at: what is known of it stays known.
+    #[serde(default)]
+    pub untouched: bool,
 }
 
 /// What is known of a source, as the last selection of its branch told. Derived from the runs' logs, kept in SERVICES.

@@ -52,6 +52,7 @@ pub fn selected(spec: &SyncSpec, generation: u64) -> JobResult {
         depends_on: Vec::new(),
     };
     JobResult::Selection(Box::new(Selection {
+        until: None,
         commit: "a".repeat(40).parse().unwrap(),
         generation,
         compared: Compared::Named,
@@ -65,5 +66,5 @@ pub fn selected(spec: &SyncSpec, generation: u64) -> JobResult {
 }
 
 pub fn synced(hash: &str) -> JobResult {
-    JobResult::Sync(SyncResult { action: SyncAction::Updated, details: String::new(), hash: Some(hash.to_owned()) })
+    JobResult::Sync(SyncResult { action: SyncAction::Updated, details: String::new(), hash: Some(hash.to_owned()), untouched: false })
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     hash,
+    mapping::BOOTSTRAP,
     placeholder::{self, Place},
     yaml::{Fields, Kind, Node, Problems},
 };
@@ -48,7 +49,7 @@ fn compose(problems: &mut Problems, node: &Node) -> Option<(Executor, bool)> {
         }
         Some(host.to_owned())
     });
-    let project = fields.get("project").map_or(Some(USUAL_PROJECT), |node| filled(problems, node, "project", 128))?.to_owned();
+    let project = fields.get("project").map_or(Some(USUAL_PROJECT), |node| own(problems, node, "project", 128))?.to_owned();
     Some((Executor::Compose(ComposeTarget { native, host, project }), names_file))
 }
 
@@ -57,6 +58,10 @@ fn dokploy(problems: &mut Problems, node: &Node) -> Option<(Executor, bool)> {
     let (native, names_file) = native(problems, &fields)?;
     let mut named = |field: &str| fields.get(field).and_then(|node| problems.text(node, field, 128)).map(str::to_owned);
     let (project, name) = (named("project"), named("name"));
+    if let Some(node) = fields.get("project").filter(|_| project.as_deref().is_some_and(|project| project.eq_ignore_ascii_case(BOOTSTRAP)))
+    {
+        problems.add(node.place, "project must not be the bootstrap: the runner would deploy itself");
+    }
     let domain = fields.get("domain").and_then(|node| domain(problems, node));
     Some((Executor::Dokploy(DokployTarget { native, project, name, domain }), names_file))
 }
@@ -104,9 +109,9 @@ fn env(problems: &mut Problems, node: &Node) -> BTreeMap<String, String> {
 fn data(problems: &mut Problems, node: &Node) -> Option<DataFolder> {
     let fields = problems.fields(node, "data", &["path", "uid", "gid", "mode"]);
     let path = required(problems, &fields, "data", "path")?;
-    let text = filled(problems, path, "path", 512)?;
-    if !text.starts_with('/') || text.split('/').any(|part| part == "..") || text.trim_matches('/').is_empty() {
-        problems.add(path.place, "path must be absolute, without `..`, and not the root of the host");
+    let text = own(problems, path, "path", 512)?;
+    if !text.starts_with('/') || text.trim_start_matches('/').split('/').any(|part| matches!(part, "" | "." | "..")) {
+        problems.add(path.place, "path must be absolute, without empty parts, `.` and `..`");
     }
     let mut owner = |field: &str| {
         fields.get(field).map_or(Some(USUAL_OWNER), |node| Some(problems.number(node, field, 0..=i64::from(u32::MAX - 1))? as u32))
@@ -133,7 +138,7 @@ fn is_mode(text: &str) -> bool {
 fn secret(problems: &mut Problems, node: &Node) -> Option<EnsuredSecret> {
     let fields = problems.fields(node, "secret", &["path", "keys"]);
     let path = required(problems, &fields, "secret", "path")?;
-    let text = filled(problems, path, "path", 512)?;
+    let text = own(problems, path, "path", 512)?;
     if text.starts_with('/') || text.split('/').any(|part| matches!(part, "" | "." | "..")) {
         problems.add(path.place, "path is relative to Vault's mount, without empty parts, `.` and `..`, such as {project}/{env}/{service}");
     }
@@ -167,6 +172,18 @@ fn required<'a>(problems: &mut Problems, fields: &Fields<'a>, what: &str, field:
         problems.add(fields.place, format!("{what} needs `{field}`"));
     }
     node
+}
+
+/// A text that names something outside of the repository. It has to name the service and the environment by their placeholders:
+/// a service that could name anything could be put in the place of another one, of production, or of the bootstrap.
+fn own<'a>(problems: &mut Problems, node: &'a Node, what: &str, most: usize) -> Option<&'a str> {
+    let text = filled(problems, node, what, most)?;
+    let says = |placeholder: &str| text.contains(placeholder);
+    if says("{project}") && says("{service}") && (says("{env}") || says("{suffix}")) {
+        return Some(text);
+    }
+    problems.add(node.place, format!("{what} must hold {{project}}, {{service}}, and {{env}} or {{suffix}}: it is the service's own"));
+    None
 }
 
 /// A text whose placeholders are known.

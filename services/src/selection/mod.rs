@@ -116,7 +116,18 @@ pub fn select(question: Question<'_>) -> Result<Selection, TooManyGlobs> {
     let notes = notes(&question);
     let known = question.layout.services.keys().filter(|id| admission.managed(id.project()).is_ok()).cloned().collect();
     let Question { commit, generation, compared, in_force, .. } = question;
-    Ok(Selection { commit, generation, compared, changed_files: changed_files as u32, services, skipped, known, mapping: in_force, notes })
+    Ok(Selection {
+        until: None,
+        commit,
+        generation,
+        compared,
+        changed_files: changed_files as u32,
+        services,
+        skipped,
+        known,
+        mapping: in_force,
+        notes,
+    })
 }
 
 fn named(names: &[ServiceId]) -> Findings {

@@ -72,6 +72,7 @@ pub(crate) fn selection(core: &Core, spec: &SyncSpec, bound: Option<&CommitId>) 
         services.extend(services.first().cloned());
     }
     Selection {
+        until: None,
         generation: u64::from_str_radix(commit.as_str(), 16).unwrap_or(0),
         commit,
         compared: Compared::Named,

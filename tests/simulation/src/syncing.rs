@@ -44,7 +44,7 @@ impl Worker {
 
     /// How a sync ended, as its worker can tell.
     pub(crate) fn synced(&self, id: AttemptId, sync: &ServiceSync) -> AttemptOutcome {
-        let result = SyncResult { action: SyncAction::Updated, details: String::new(), hash: Some(hash(sync)) };
+        let result = SyncResult { action: SyncAction::Updated, details: String::new(), hash: Some(hash(sync)), untouched: false };
         self.brought(id, JobResult::Sync(result))
     }
 

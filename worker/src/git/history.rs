@@ -176,7 +176,11 @@ impl History {
                 Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
                 Err(error) => return Err(this.full.damaged(&error)),
             };
-            let Ok(blob) = repository.find_blob(entry.id()) else { return Ok(None) };
+            // A folder or a submodule in its place is not the absence of the file: who wanted to say something would be overheard.
+            if entry.kind() != Some(git2::ObjectType::Blob) {
+                return Err(GitError::UnsafeTree { path, why: "which is no file" });
+            }
+            let blob = repository.find_blob(entry.id()).map_err(|error| this.full.damaged(&error))?;
             if blob.size() > most {
                 return Err(GitError::TooLarge { what: format!("the file {path}"), limit: format!("{most} bytes") });
             }

@@ -179,11 +179,16 @@ pub(crate) fn unclear(seen: &str) -> AttemptOutcome {
 
 fn succeeded(told: Result<Option<Told>, BadResult>, output: &str) -> AttemptOutcome {
     let result = match told {
-        Ok(Some(Told { action: Some(action), details })) => SyncResult { action, details, hash: None },
+        Ok(Some(Told { action: Some(action), details })) => SyncResult { action, details, hash: None, untouched: false },
         Ok(Some(Told { action: None, details })) => {
             return diagnosed(Ended::Exited(0), output, &format!("the command ended with 0 and says that it failed: {details}"));
         }
-        Ok(None) => SyncResult { action: SyncAction::Updated, details: "the command ended with 0 and told nothing".to_owned(), hash: None },
+        Ok(None) => SyncResult {
+            action: SyncAction::Updated,
+            details: "the command ended with 0 and told nothing".to_owned(),
+            hash: None,
+            untouched: false,
+        },
         Err(bad) => {
             let next_action = "Look at the log for what was deployed, and let the command write its result as documented.";
             return failed("bad_result", &format!("the command ended with 0, but what it did is not known: {bad}"), next_action);

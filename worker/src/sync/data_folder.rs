@@ -23,7 +23,8 @@ impl Host {
                 "Write one such as 755.",
             ));
         }
-        let script = format!("mkdir -p -- {path} && chown -- {uid}:{gid} {path} && chmod -- {mode} {path}");
+        // A link in its place would lead the owner and the mode to whatever it points at.
+        let script = format!("mkdir -p -- {path} && test ! -L {path} && chown -h -- {uid}:{gid} {path} && chmod -- {mode} {path}");
         floor.narrate(&format!("Preparing the data folder {} on {}", data.path, self.name()));
         let ran = self.run(floor, &Remote { script: &script, input: b"", limit: LIMIT, keep: false }).await;
         let why = match ran {

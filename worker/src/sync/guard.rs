@@ -62,7 +62,7 @@ pub fn is_ahead(sync: &ServiceSync, newer: &proto::git::CommitId) -> SyncResult 
 }
 
 fn skipped(details: String) -> SyncResult {
-    SyncResult { action: SyncAction::Skipped, details, hash: None }
+    SyncResult { action: SyncAction::Skipped, details, hash: None, untouched: true }
 }
 
 #[cfg(test)]

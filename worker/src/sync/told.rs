@@ -56,7 +56,14 @@ pub(super) fn in_last_line(output: &str) -> Result<Option<Told>, BadResult> {
     if !last.starts_with('{') {
         return Ok(None);
     }
-    let Ok(words) = serde_json::from_str(last) else { return Ok(None) };
+    let words = match serde_json::from_str(last) {
+        Ok(words) => words,
+        // Meant as a result, and unreadable: what it would have said is not known, and may be that it failed.
+        Err(_) if last.contains("action") => {
+            return Err(BadResult { place: "the last line of the output", why: format!("write {FORM}") });
+        }
+        Err(_) => return Ok(None),
+    };
     told(words).map(Some).map_err(|why| BadResult { place: "the last line of the output", why })
 }
 
@@ -114,11 +121,13 @@ mod tests {
         for (output, expected) in [
             ("hello\n{\"action\": \"skipped\"}\r\n\n", skipped.clone()),
             ("{\"action\": \"skipped\"}\nbye\n", Ok(None)),
-            ("{'action': 'skipped'}\n", Ok(None)),
             ("{\"level\":\"info\"}\n", Ok(None)),
             ("", Ok(None)),
         ] {
             assert_eq!(in_last_line(output), expected, "{output}");
+        }
+        for unreadable in ["{'action': 'failed'}", "{\"action\": \"failed\", \"details\": \"cut"] {
+            assert!(in_last_line(unreadable).is_err(), "{unreadable}");
         }
         assert!(in_last_line("{\"action\":\"done\"}").unwrap_err().to_string().contains("`done` is no action"));
     }

@@ -36,7 +36,7 @@ async fn commits_are_compared_and_counted_without_a_checkout() {
     let file = |path: &'static str, most| history.file(&third, path, most);
     assert_eq!(file("moved.tf", 100).await.expect("read").as_deref(), Some(b"# first".as_slice()));
     assert_eq!(file("navvy.yaml", 100).await.expect("read"), None);
-    assert_eq!(file("modules", 100).await.expect("read"), None);
+    assert!(file("modules", 100).await.expect_err("a folder").to_string().contains("no file"));
     assert!(file("moved.tf", 3).await.expect_err("too long").to_string().contains("moved.tf"));
 }
 

@@ -3,7 +3,7 @@
 use super::super::checkout::{clone_failed, listening};
 use crate::{
     attempt::stage::Stage,
-    git::{GitError, History, Source},
+    git::{GitError, History, Paths, Source},
 };
 use proto::{
     git::{CommitId, GitRef},
@@ -18,6 +18,8 @@ pub(super) struct Changes {
     pub(super) notes: Vec<String>,
     /// Nothing could be compared: everything counts as changed.
     pub(super) everything: Option<String>,
+    /// How far the branch was looked at.
+    pub(super) until: CommitId,
 }
 
 /// Where the branch stands.
@@ -74,37 +76,71 @@ async fn compare(history: &History, tip: &CommitId, push: &Push, since: Option<&
     }
     let Some(before) = &push.before else {
         let why = "the branch is new".to_owned();
-        return Ok(Changes { compared: Compared::Everything { why: why.clone() }, files: Vec::new(), notes, everything: Some(why) });
+        return Ok(Changes {
+            compared: Compared::Everything { why: why.clone() },
+            files: Vec::new(),
+            notes,
+            everything: Some(why),
+            until: after.clone(),
+        });
     };
     if !history.has(before).await? {
-        return Ok(from_payload(push, before, notes));
+        return Ok(from_payload(push, before, notes, after.clone()));
     }
     let mut changed = history.changed(before, after).await?;
     let mut compared = before.clone();
-    if let Some(since) = since.filter(|since| *since != before)
-        && history.has(since).await?
-        && history.is_ancestor(since, before).await? == Some(true)
-    {
-        let missed = history.changed(since, before).await?;
-        notes.push(format!("nothing was told of what was pushed between {since} and {before}: it is looked at now"));
-        changed.cut |= missed.cut;
-        changed.paths.extend(missed.paths);
-        compared = since.clone();
+    if let Some(missed) = missed(history, before, after, since).await? {
+        let Missed { from, to, files } = missed;
+        notes.push(format!("nothing was told of what was pushed between {from} and {to}: it is looked at now"));
+        changed.cut |= files.cut;
+        changed.paths.extend(files.paths);
+        compared = from;
     }
     changed.paths.sort_unstable();
     changed.paths.dedup();
     if changed.cut {
         let why = format!("more than {} files changed", changed.paths.len());
-        return Ok(Changes { compared: Compared::Everything { why: why.clone() }, files: changed.paths, notes, everything: Some(why) });
+        return Ok(Changes {
+            compared: Compared::Everything { why: why.clone() },
+            files: changed.paths,
+            notes,
+            everything: Some(why),
+            until: after.clone(),
+        });
     }
-    Ok(Changes { compared: Compared::Diff { before: compared }, files: changed.paths, notes, everything: None })
+    Ok(Changes { compared: Compared::Diff { before: compared }, files: changed.paths, notes, everything: None, until: after.clone() })
 }
 
-fn from_payload(push: &Push, before: &CommitId, mut notes: Vec<String>) -> Changes {
+/// What nobody was told of.
+struct Missed {
+    from: CommitId,
+    to: CommitId,
+    files: Paths,
+}
+
+/// Where the last selection and the beginning of this push are not the same, something was pushed in between: it is looked at
+/// now, unless this push is the one that came late.
+async fn missed(history: &History, before: &CommitId, after: &CommitId, since: Option<&CommitId>) -> Result<Option<Missed>, GitError> {
+    let Some(since) = since.filter(|since| *since != before) else { return Ok(None) };
+    if !history.has(since).await? {
+        return Ok(None);
+    }
+    let to = if history.is_ancestor(since, before).await? == Some(true) {
+        before
+    } else if history.is_ancestor(before, since).await? == Some(true) {
+        return Ok(None);
+    } else {
+        // The branch was forced elsewhere, and that was not told.
+        after
+    };
+    Ok(Some(Missed { from: since.clone(), to: to.clone(), files: history.changed(since, to).await? }))
+}
+
+fn from_payload(push: &Push, before: &CommitId, mut notes: Vec<String>, until: CommitId) -> Changes {
     let why = format!("{before} is not in the repository any more");
     if push.files_complete {
-        return Changes { compared: Compared::Payload { why }, files: push.files.clone(), notes, everything: None };
+        return Changes { compared: Compared::Payload { why }, files: push.files.clone(), notes, everything: None, until };
     }
     notes.push("the forge did not list all files of this push".to_owned());
-    Changes { compared: Compared::Everything { why: why.clone() }, files: push.files.clone(), notes, everything: Some(why) }
+    Changes { compared: Compared::Everything { why: why.clone() }, files: push.files.clone(), notes, everything: Some(why), until }
 }

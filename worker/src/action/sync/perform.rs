@@ -2,12 +2,12 @@
 //! its executor.
 
 use super::{
-    super::checkout::{files_of, listening},
+    super::checkout::{clone_failed, files_of, listening},
     native,
 };
 use crate::{
     attempt::stage::{Stage, StageError},
-    git::Source,
+    git::{GitError, Source},
     shell::{Bounds, End},
     sync::{PHASE, command, environment::Variables, guard, secrets_file},
 };
@@ -128,12 +128,17 @@ async fn not_behind(stage: &mut Stage, sync: &ServiceSync, last: Option<&Service
     let cache = stage.crew.git.clone();
     let git = &cache;
     let asked = listening(stage, |says| async move {
+        let tip = git.resolve(source, &sync.git_ref, &mut |line| says(line)).await?.commit;
         let history = git.history(source, deployed, Some(&sync.git_ref), &mut |line| says(line)).await?;
-        history.is_ancestor(&sync.commit, deployed).await
+        // A branch that was put back is followed back: what is deployed is ahead only while it is on the branch.
+        let on_branch = history.is_ancestor(deployed, &tip).await? == Some(true);
+        Ok::<_, GitError>(on_branch && history.is_ancestor(&sync.commit, deployed).await? == Some(true))
     });
     match asked.await? {
-        Ok(Some(true)) => Err(done(stage, guard::is_ahead(sync, deployed))),
-        Ok(Some(false) | None) => Ok(()),
+        Ok(true) => Err(done(stage, guard::is_ahead(sync, deployed))),
+        Ok(false) => Ok(()),
+        // Whether the service would be put back is not known, and may be known in a moment.
+        Err(error) if error.is_transient() => Err(clone_failed(stage, &error)),
         Err(error) => {
             stage.narrate(&format!("Whether {deployed}, which is deployed, comes after {} cannot be told: {error}", sync.commit));
             Ok(())

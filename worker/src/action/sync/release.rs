@@ -4,7 +4,7 @@
 use super::super::checkout::{clone_failed, listening};
 use crate::{
     attempt::stage::Stage,
-    git::{NewTag, Pushed, Source, TagFound},
+    git::{GitError, NewTag, Pushed, Source, TagFound},
 };
 use proto::{
     RunId, Timestamp,
@@ -17,6 +17,8 @@ use services::release::{Allocation, Tag, allocate};
 
 /// How often a version may be taken by somebody else before it is given up.
 const MAX_RACES: usize = 20;
+/// How often a push that was not answered is looked into.
+const MAX_UNANSWERED: usize = 3;
 /// Who makes tags.
 const TAGGER: &str = "navvy <navvy@localhost>";
 
@@ -47,6 +49,7 @@ async fn make(
     commit: &CommitId,
     run: RunId,
 ) -> Result<Release, AttemptOutcome> {
+    let (mut unanswered, mut refused) = (0, None);
     for _ in 0..MAX_RACES {
         let tags = tags(stage, source).await?;
         let Allocation { release, message } =
@@ -62,9 +65,22 @@ async fn make(
             return Err(outcome);
         }
         match push(stage, source, &release, &message).await? {
-            Pushed::Made => return Ok(release),
-            Pushed::Exists => stage.narrate(&format!("{} was made by somebody else meanwhile; looking again", release.tag)),
-            Pushed::Declined { why } => {
+            Ok(Pushed::Made) => return Ok(release),
+            // Whether the repository took it is not known. Looked at again, a tag of this run is found by its message.
+            Err(error) if error.is_transient() && unanswered < MAX_UNANSWERED => {
+                unanswered += 1;
+                stage.narrate(&format!("Pushing {} was not answered ({error}); looking again", release.tag));
+            }
+            Err(error) => return Err(clone_failed(stage, &error)),
+            Ok(Pushed::Exists) if refused.as_deref() == Some(&*release.tag) => {
+                let why = format!("the repository says that it has {} already, and does not show it", release.tag);
+                return Err(failed("release", why, "look at the repository: its disk may be full, or its references locked"));
+            }
+            Ok(Pushed::Exists) => {
+                refused = Some(release.tag.clone());
+                stage.narrate(&format!("{} was made by somebody else meanwhile; looking again", release.tag));
+            }
+            Ok(Pushed::Declined { why }) => {
                 let why = format!("the repository does not take the tag {}: {}", release.tag, stage.masked(&why));
                 return Err(failed("release", why, "let this login make tags: it needs the right to push, and no rule may forbid v* tags"));
             }
@@ -85,12 +101,11 @@ async fn tags(stage: &mut Stage, source: Source<'_>) -> Result<Vec<Tag>, Attempt
     Ok(found.into_iter().map(|TagFound { name, commit, message }| Tag { name, commit, message }).collect())
 }
 
-async fn push(stage: &mut Stage, source: Source<'_>, release: &Release, message: &str) -> Result<Pushed, AttemptOutcome> {
+async fn push(stage: &mut Stage, source: Source<'_>, release: &Release, message: &str) -> Result<Result<Pushed, GitError>, AttemptOutcome> {
     let git = stage.crew.git.clone();
     let git = &git;
     let tag = NewTag { name: &release.tag, commit: &release.commit, message, tagger: TAGGER, at: Timestamp::now().as_second() };
-    let pushed = listening(stage, |says| async move { git.push_tag(source, tag, &mut |line| says(line)).await }).await?;
-    pushed.map_err(|error| clone_failed(stage, &error))
+    listening(stage, |says| async move { git.push_tag(source, tag, &mut |line| says(line)).await }).await
 }
 
 fn failed(kind: &str, message: String, next_action: &str) -> AttemptOutcome {

@@ -140,6 +140,7 @@ fn decide(spec: &SyncSpec, commit: CommitId, changes: Option<Changes>, read: &Re
         (SyncWanted::Named { names }, _) => Wanted::Named(names),
         (SyncWanted::All, _) => Wanted::All { why: "every service was asked for" },
     };
+    let until = changes.as_ref().map(|changes| changes.until.clone());
     let compared = changes.as_ref().map_or(Compared::Named, |changes| changes.compared.clone());
     notes.extend(changes.map(|changes| changes.notes).unwrap_or_default());
     let question = Question {
@@ -156,6 +157,7 @@ fn decide(spec: &SyncSpec, commit: CommitId, changes: Option<Changes>, read: &Re
     };
     let mut selection = selection::select(question)
         .map_err(|error| failure("mapping", error.to_string(), "name fewer globs in navvy.yaml or deploy-dependencies.yaml"))?;
+    selection.until = until;
     selection.notes.splice(0..0, notes);
     Ok(selection)
 }

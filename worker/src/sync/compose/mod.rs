@@ -73,7 +73,7 @@ async fn begin(floor: &mut impl Floor, order: &Order<'_>) -> Result<SyncResult, 
     let gate = kept::gate(&before, &local);
     if let (Gate::Unchanged { by }, false) = (&gate, order.sync.force) {
         let details = format!("nothing has changed: {} is deployed already, as {by} says", order.sync.service.service);
-        return Ok(SyncResult { action: SyncAction::Skipped, details, hash: Some(local.v2) });
+        return Ok(SyncResult { action: SyncAction::Skipped, details, hash: Some(local.v2), untouched: false });
     }
     kept::can_log_in(floor, order.made, &before)?;
     unless_pressed(floor)?;
@@ -88,7 +88,7 @@ async fn begin(floor: &mut impl Floor, order: &Order<'_>) -> Result<SyncResult, 
     up(floor, order, &places, &identity).await?;
     let action = if gate == Gate::Absent { SyncAction::Created } else { SyncAction::Updated };
     let details = floor.mask(&format!("{} at {}: {}", action.as_str(), order.sync.commit, kept::reason(&gate, order.sync.force)));
-    Ok(SyncResult { action, details, hash: Some(identity) })
+    Ok(SyncResult { action, details, hash: Some(identity), untouched: false })
 }
 
 fn places(floor: &impl Floor, order: &Order<'_>) -> Result<Places, AttemptOutcome> {

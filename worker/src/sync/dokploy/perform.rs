@@ -73,7 +73,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
                 adopt(floor, order, &place, &env, &local.v2).await;
             }
             let details = format!("nothing has changed: {} is deployed already, as {by} says", order.sync.service.service);
-            return Ok(SyncResult { action: SyncAction::Skipped, details, hash: Some(local.v2) });
+            return Ok(SyncResult { action: SyncAction::Skipped, details, hash: Some(local.v2), untouched: false });
         }
         kept::can_log_in(floor, order.made, &before)?;
         unless_pressed(floor)?;
@@ -89,7 +89,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
         let note = sequence.deploy(floor, &compose_id, &identity).await?;
         let why = kept::reason(&gate, order.sync.force);
         let details = floor.mask(&format!("{} at {}: {why}{note}", action.as_str(), order.sync.commit));
-        Ok(SyncResult { action, details, hash: Some(identity) })
+        Ok(SyncResult { action, details, hash: Some(identity), untouched: false })
     }
 
     /// The compose service, made with all that it stands in if it is not there.

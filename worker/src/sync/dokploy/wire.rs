@@ -17,7 +17,6 @@ pub(super) struct Project {
 pub(super) struct ProjectEnvironment {
     pub(super) environment_id: String,
     pub(super) name: String,
-    #[serde(default)]
     pub(super) compose: Vec<ComposeName>,
 }
 
@@ -33,8 +32,8 @@ pub(super) struct ComposeName {
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Compose {
-    /// The variables. Holds secrets. Absent: never set.
-    #[serde(default)]
+    /// The variables. Holds secrets. Null: never set. An answer without them says nothing about them, and is none.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(super) env: Option<String>,
     #[serde(default, rename = "composeFile")]
     pub(super) file: Option<String>,
