@@ -18,7 +18,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use proto::{
-    RunId,
+    JobNo, RunId,
     message::{Command, CommandAnswer, CommandVerb, InboxMessage},
 };
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,10 @@ pub(crate) struct ResolveRequest {
     outcome: String,
     /// What was found, for the record.
     reason: String,
+    /// The number of the job that was looked at; null: the first one whose outcome is unknown. Name it where there may be several:
+    /// one that has been settled meanwhile is then refused, and no other is settled in its place.
+    #[serde(default)]
+    job: Option<u32>,
 }
 
 macro_rules! verb {
@@ -135,7 +139,7 @@ async fn read_cancel(app: &App, caller: &Principal, request: Request) -> Result<
 }
 
 async fn read_resolve(app: &App, _caller: &Principal, request: Request) -> Result<CommandVerb, Refusal> {
-    let (ResolveRequest { outcome, reason }, _) = body::json(app, request).await?;
+    let (ResolveRequest { outcome, reason, job }, _) = body::json(app, request).await?;
     let succeeded = match outcome.as_str() {
         "succeeded" => true,
         "failed" => false,
@@ -145,7 +149,7 @@ async fn read_resolve(app: &App, _caller: &Principal, request: Request) -> Resul
     if reason.is_empty() || reason.chars().count() > REASON_CHARACTERS || reason.chars().any(|c| c.is_control() && c != '\n') {
         return Err(Refusal::field("reason", format!("must be a text of at most {REASON_CHARACTERS} characters")));
     }
-    Ok(CommandVerb::Resolve { job: None, succeeded, reason })
+    Ok(CommandVerb::Resolve { job: job.map(JobNo), succeeded, reason })
 }
 
 /// Stores the command and brings the scheduler's answer, if it comes in time.

@@ -6,10 +6,11 @@
 //!
 //! The map: [`run`] puts it together (`start`), `routes` is the table of everything there is, `door` is what every request
 //! passes, `auth` says who calls and what they may, `answers` holds all words for people. Then the rooms: `deploy` and
-//! `orders` start runs, `commands` approve, reject, cancel and resolve, `releases` are runs of syncs that make a version, `mapping` checks a repository's,
-//! `runs` and `status` show them, `events` tells what happened to
-//! them, `logs` streams their output, `fleet` shows locks, workers and queues, [`forge`] speaks with GitHub, `telling` says outside what becomes of runs,
-//! `keys` and `health` do the rest.
+//! `orders` start runs, `hooks` takes in what forges tell of the `sources`, `syncs` starts the runs of those and of people who
+//! want a sync or a version, `releases` are runs of syncs that make a version, `mapping` checks a repository's, `commands` approve,
+//! reject, cancel and resolve, `runs` and `status` show them, `events` tells what happened to them, `logs` streams their output,
+//! `fleet` shows locks, workers and queues, [`forge`] speaks with GitHub, `telling` says outside what becomes of runs, `keys` and
+//! `health` do the rest.
 
 mod answers;
 mod app;

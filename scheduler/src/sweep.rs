@@ -192,10 +192,16 @@ async fn sweep_place(shard: &Shard, record: &LockRecord, run: RunId) -> Result<(
             tracing::error!(%run, lock = %record.key, "a lock names a run that is not in the store; it is left as it is");
             return Ok(());
         };
-        (!state.needs_lock(&record.key), state.wants_lock(&record.key))
+        let needless = !state.needs_lock(&record.key);
+        let wanted = state.wants_lock(&record.key);
+        if needless {
+            // It was put there again after it had left.
+            slot.returned.clear();
+        }
+        (needless, wanted)
     };
     if needless {
-        // What its syncs told is kept before a lock goes on.
+        // What its syncs told is kept before a lock goes on, and a set is left as it was taken: whole.
         shard.turn(run, Cause::Again).await?;
         locks::release(shard, run, std::slice::from_ref(&record.key)).await
     } else {

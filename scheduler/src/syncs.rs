@@ -21,6 +21,11 @@ pub(crate) async fn keep(shard: &Shard, note: &Note) -> Result<(), TurnError> {
             Ok(()) => return Ok(()),
             // Whether it was written is seen by reading again.
             Err(BusError::Conflict { .. } | BusError::Timeout { .. }) => {}
+            // It keeps this service from being synced again, until somebody has looked; not its run from going on.
+            Err(error @ BusError::Corrupt { .. }) => {
+                tracing::error!(?note, %error, "a state cannot be read, and is left as it is; look at the bucket SERVICES");
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -86,6 +86,7 @@ mod tests {
             failures,
             error_kind: kind.map(str::to_owned),
             error: None,
+            told: Vec::new(),
         }
     }
 

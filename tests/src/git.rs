@@ -63,6 +63,8 @@ impl Repo {
         let work = dir.join("work").join(bare.file_stem().context("a name")?);
         fs::create_dir_all(&work)?;
         git(dir, &["init", "-q", "--bare", "-b", "main", text(bare)?])?;
+        // Releases are tags that the fleet pushes.
+        git(bare, &["config", "http.receivepack", "true"])?;
         git(&work, &["init", "-q", "-b", "main"])?;
         git(&work, &["remote", "add", "origin", text(bare)?])?;
         let repo = Self { work, url };

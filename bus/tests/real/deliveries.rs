@@ -8,7 +8,7 @@ fn source(name: &str) -> SourceId {
     name.parse().unwrap()
 }
 
-fn conflict(result: Result<(), BusError>) -> bool {
+fn conflict(result: &Result<(), BusError>) -> bool {
     matches!(result, Err(BusError::Conflict { .. }))
 }
 
@@ -18,10 +18,10 @@ async fn a_delivery_is_stored_once_also_after_the_server_was_killed() {
     let deliveries = ground.bus.deliveries();
     assert_eq!(deliveries.last_of::<String>(&source("a"), "d1").await.unwrap(), None);
     deliveries.create("a.d1.b1", &"first").await.unwrap();
-    assert!(conflict(deliveries.create("a.d1.b1", &"again").await));
+    assert!(conflict(&deliveries.create("a.d1.b1", &"again").await));
     ground.kill_and_start_again().await;
     let deliveries = ground.connect().await.deliveries();
-    assert!(conflict(deliveries.create("a.d1.b1", &"again").await));
+    assert!(conflict(&deliveries.create("a.d1.b1", &"again").await));
     assert_eq!(deliveries.get::<String>("a.d1.b1").await.unwrap().as_deref(), Some("first"));
     deliveries.create("a.d1.b2", &"another body").await.unwrap();
     let last = deliveries.last_of::<String>(&source("a"), "d1").await.unwrap();
@@ -71,7 +71,7 @@ async fn of_two_who_change_a_deployment_one_does() {
     let none: Held<Option<u32>> = deployments.get("0f", "aa").await.unwrap();
     assert_eq!((none.value, none.revision), (None, 0));
     deployments.change("0f", "aa", &1_u32, 0).await.unwrap();
-    assert!(conflict(deployments.change("0f", "aa", &2_u32, 0).await));
+    assert!(conflict(&deployments.change("0f", "aa", &2_u32, 0).await));
     let held: Held<Option<u32>> = deployments.get("0f", "aa").await.unwrap();
     deployments.change("0f", "aa", &2_u32, held.revision).await.unwrap();
     deployments.change("1f", "aa", &3_u32, 0).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_nonce_is_good_once() {
     let ground = Ground::new().await;
     let (one, other) = ("a".repeat(64), "b".repeat(64));
     ground.bus.nonces().take(&one).await.unwrap();
-    assert!(conflict(ground.bus.nonces().take(&one).await));
+    assert!(conflict(&ground.bus.nonces().take(&one).await));
     ground.bus.nonces().take(&other).await.unwrap();
     assert!(matches!(ground.bus.nonces().take("a.*").await, Err(BusError::Invalid { .. })));
 }

@@ -92,6 +92,9 @@ pub(crate) struct ResolveArgs {
     /// What you looked at and saw. It is recorded.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    /// The number of the job that you looked at, where a run may have several whose outcome is unknown; without it the first.
+    #[arg(long, value_name = "N")]
+    pub(crate) job: Option<u32>,
 }
 
 /// How an unknown run really ended.

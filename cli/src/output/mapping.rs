@@ -1,7 +1,5 @@
 //! What `navvy mapping check` found: the services of a repository, and what a push would do.
 
-use std::fmt::Write as _;
-
 use proto::sync::{Environment, Executor, Selected, Selection, Skipped};
 use serde_json::{Value, json};
 
@@ -97,10 +95,12 @@ fn of_push(push: &Selection, style: Style) -> String {
     }
     let mut text = format!("a push of {files} syncs {}", counted(push.services.len(), "service"));
     if !push.services.is_empty() {
-        let _ = write!(text, ":\n{}", table.text(style, 2));
+        text.push_str(":\n");
+        text.push_str(&table.text(style, 2));
     }
     if !push.skipped.is_empty() {
-        let _ = write!(text, "\nand skips:\n{}", skipped(&push.skipped, style));
+        text.push_str("\nand skips:\n");
+        text.push_str(&skipped(&push.skipped, style));
     }
     text
 }

@@ -23,7 +23,7 @@ pub(super) fn request(picture: &mut Picture, run: &Run, spec: &SyncSpec) {
     if let Some(commit) = &run.commit {
         picture.field("commit", &commit.to_string());
     }
-    picture.field("triggered by", &ansi::plain(&spec.triggered_by));
+    picture.field("trigger", &ansi::plain(&spec.triggered_by));
     let Some(syncs) = &run.syncs else { return };
     if let Some(release) = &syncs.release {
         let existed = if release.existed { ", which was there already" } else { "" };
@@ -68,26 +68,33 @@ fn wanted(wanted: &SyncWanted) -> String {
 
 fn from(compared: &Compared, files: u32) -> String {
     match compared {
-        Compared::Diff { before } => format!("with {before}: {files} files changed"),
-        Compared::Payload { why } => format!("the forge's list of {files} files ({})", ansi::plain(why)),
+        Compared::Diff { before } => format!("with {before}: {} changed", number(files)),
+        Compared::Payload { why } => format!("the forge's list of {} ({})", number(files), ansi::plain(why)),
         Compared::Everything { why } => format!("nothing: everything counts as changed ({})", ansi::plain(why)),
         Compared::Named => "nothing: the services were named".to_owned(),
     }
+}
+
+fn number(files: u32) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 fn service(picture: &mut Picture, job: &JobView, sync: &SyncJobView) {
     let style: Style = picture.style;
     picture.field("service", &line(job, sync, style));
     if let Some(reason) = sync.reasons.first() {
-        picture.field("", &style.paint(Ink::Dim, &format!("because of {}", ansi::plain(reason))));
+        let others = sync.reasons.len() - 1;
+        let others = if others == 0 { String::new() } else { format!(", and {others} more") };
+        picture.field("", &style.paint(Ink::Dim, &format!("because of {}{others}", ansi::plain(reason))));
     }
 }
 
+/// A service and what became of it.
 fn line(job: &JobView, sync: &SyncJobView, style: Style) -> String {
     let (word, ink) = outcome(job, sync);
     let more = if let Some(failure) = &sync.failure {
         let first = ansi::lines(&failure.message).next().unwrap_or_default();
-        format!("  {}: {}", ansi::plain(&failure.kind), ansi::plain(first.as_ref()))
+        format!("  {}: {first}", ansi::plain(&failure.kind))
     } else if let Some(newer) = sync.superseded_by {
         format!("  left to the newer run {newer}")
     } else if sync.details.is_empty() {

@@ -30,7 +30,12 @@ pub(super) async fn resolve(session: &Session<'_>, args: &ResolveArgs) -> Result
         Outcome::Succeeded => "succeeded",
         Outcome::Failed => "failed",
     };
-    decide(session, args.id, "resolve", &json!({ "as": outcome, "reason": args.reason })).await
+    let mut body = json!({ "as": outcome, "reason": args.reason });
+    // Left out where it is not given: a gateway of an older version does not know it.
+    if let Some(job) = args.job {
+        body["job"] = json!(job);
+    }
+    decide(session, args.id, "resolve", &body).await
 }
 
 async fn decide(session: &Session<'_>, run: RunId, verb: &str, body: &Value) -> Result<Exit, CliError> {

@@ -6,6 +6,7 @@ use super::{
     event::Event,
     evolve::found,
     input::{Input, Policy},
+    newest,
     plan_jobs::{jobs_of, locks_of},
     refusal::Refusal,
     report,
@@ -41,7 +42,7 @@ pub fn decide(run: &mut Run, input: &Input, now: Timestamp, policy: &Policy) -> 
     match input {
         Input::LocksGranted { keys } => locks_granted(&mut turn, keys)?,
         Input::LockLineFull { keys } => lock_line_full(&mut turn, keys)?,
-        Input::Newer(newer) => syncs::superseded(&mut turn, newer)?,
+        Input::Newer(newer) => newest::superseded(&mut turn, newer)?,
         Input::Begin { job, attempt, worker, nonce } => begin(&mut turn, *job, *attempt, worker, nonce)?,
         Input::StartEffects { job, attempt, worker, nonce, serial_before } => {
             start_effects(&mut turn, (*job, *attempt), worker, nonce, *serial_before)?;

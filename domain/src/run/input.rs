@@ -1,6 +1,6 @@
 //! Everything that can happen to a run, and the settings that decisions depend on.
 
-use super::syncs::Newer;
+use super::newest::Newer;
 use jiff::SignedDuration;
 use proto::{AttemptNo, JobNo, PoolName, WorkerId, lock::LockKey, message::ReportWhat};
 

@@ -8,7 +8,7 @@ use proto::{
     RunId, SourceId,
     git::{CommitId, GitRef},
     message::Failure,
-    sync::{Environment, MappingInForce, ServiceId, ServiceState, SourceState, SyncResult},
+    sync::{Environment, MappingInForce, PAUSED, ServiceId, ServiceState, SourceState, SyncResult},
 };
 
 /// Something to keep.
@@ -98,7 +98,8 @@ pub(super) fn of_service(run: &Run, job: &Job) -> Option<Note> {
             tag: run.syncs.as_ref().and_then(|syncs| syncs.release.as_ref()).map(|release| release.tag.clone()),
             result: service.result.clone(),
         },
-        JobState::Failed => ServiceOutcome::Failed { failure: service.failure.clone()?, begun },
+        // One that was not tried says nothing about its service.
+        JobState::Failed => ServiceOutcome::Failed { failure: service.failure.clone().filter(|failure| failure.kind != PAUSED)?, begun },
         // Stopped half-way: the next one must not take the service for what it was before.
         JobState::Cancelled if begun => ServiceOutcome::Failed { failure: stopped(run), begun },
         JobState::Blocked

@@ -71,8 +71,10 @@ pub(crate) struct Taken {
 pub(crate) async fn accept(app: &App, received: Received<'_>) -> Result<Taken, Refusal> {
     let Received { source, event, delivery, body, proven, moved, meaning, from } = received;
     let key = record::key(&source.id, &delivery, &body);
-    let id_reused = match in_time(earlier(app, source, &delivery, &key)).await? {
+    let (earlier, foreseen) = tokio::join!(in_time(earlier(app, source, &delivery, &key)), foreseen(app, source, &meaning));
+    let id_reused = match earlier? {
         Earlier::Same(record) => {
+            app.gateway_metrics.delivery(source.id.as_str(), Verdict::Duplicate.as_str());
             tracing::info!(source = %source.id, delivery = key, "a delivery has come before");
             return Ok(Taken { key, outcome: Outcome::Before(record) });
         }
@@ -95,7 +97,6 @@ pub(crate) async fn accept(app: &App, received: Received<'_>) -> Result<Taken, R
         Meaning::Sync(facts) => {
             let identity = identity(app, source, &body, &proven);
             let commit = facts.push.after.as_str().chars().take(8).collect();
-            let foreseen = foreseen(app, source, &facts).await;
             let (run, first) = run(app, source, &identity, &key, facts).await?;
             record.run = Some(run);
             record.verdict = if first { Verdict::Accepted } else { Verdict::Duplicate };
@@ -160,7 +161,8 @@ async fn run(app: &App, source: &Source, identity: &Identity, key: &str, facts: 
 }
 
 /// Best effort: an answer without it is an answer.
-async fn foreseen(app: &App, source: &Source, facts: &Facts) -> Foreseen {
+async fn foreseen(app: &App, source: &Source, meaning: &Meaning) -> Foreseen {
+    let Meaning::Sync(facts) = meaning else { return Foreseen::Nothing };
     let known = in_time(async { Ok(app.bus.services().source(&source.id).await?.value) }).await.ok().flatten();
     foresee(&facts.push, &source.projects, known.as_ref())
 }

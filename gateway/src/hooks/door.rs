@@ -157,12 +157,10 @@ impl Work {
     }
 }
 
-/// What is told about a delivery that is not believed: nothing. The log and the trace know why.
+/// What is told about a delivery that is not believed: nothing. The trace knows why.
 fn refused(app: &Arc<App>, source: &Source, heading: Option<Heading>, why: Unproven, from: Option<IpAddr>) -> Refusal {
-    app.gateway_metrics.delivery(source.id.as_str(), Verdict::Refused.as_str());
-    tracing::warn!(source = %source.id, %why, from = ?from, "a delivery is not believed");
     let Heading { event, delivery } = heading.unwrap_or(Heading { event: String::new(), delivery: None });
-    trace::leave(app, source, Refused { event, delivery: delivery.unwrap_or_default(), reason: why.to_string(), from });
+    trace::not_believed(app, source, Refused { event, delivery: delivery.unwrap_or_default(), reason: why.to_string(), from });
     match why {
         Unproven::Repeated(name) => Refusal::field(name, "is there more than once"),
         Unproven::Missing(_) | Unproven::Form(_) | Unproven::Stale | Unproven::Mismatch => Refusal::Untrusted,

@@ -8,6 +8,7 @@
 
 mod accept;
 mod door;
+mod explain;
 mod foresee;
 mod heading;
 mod judge;
@@ -26,7 +27,7 @@ pub(crate) use pages::{DeliveriesBody, ExplainedBody, list, one};
 pub(crate) use proof::mark;
 pub(crate) use reading::Room;
 pub(crate) use redeliver::{RedeliveredBody, redeliver};
-pub(crate) use trace::Trace;
+pub(crate) use trace::{Refused, Trace, not_believed};
 
 #[cfg(test)]
 mod fixtures;

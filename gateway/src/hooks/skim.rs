@@ -2,7 +2,7 @@
 //! nothing behind the end. What a forge sends has many fields that nobody here reads; they must be sound all the same, because
 //! a reader that is lenient about them sees another document than the next one.
 //!
-//! 25 MiB cost no memory but the keys of the objects that are open.
+//! 25 MiB cost no memory but the keys of the objects that are open, of which there may be so many.
 
 use serde::{
     Deserialize, Deserializer,
@@ -12,7 +12,10 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 
 /// Keys of one object that are compared one by one; of more, a set is made.
 const FEW: usize = 12;
+/// Most keys of one object: no forge sends an object with more, and comparing them costs.
+const MOST_KEYS: usize = 20_000;
 const DUPLICATE: &str = "duplicate key `";
+const TOO_MANY: &str = "too many keys";
 
 /// Why a body cannot be read. For whoever sent it, and for the log; it quotes no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +47,7 @@ fn unsound(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Eof => "ends too early",
         _ if told.contains("recursion limit") => "is nested too deeply",
+        _ if told.starts_with(TOO_MANY) => "has an object with too many keys",
         _ if told.contains("out of range") => "has a number that is too large",
         _ => "is not sound",
     };
@@ -116,6 +120,9 @@ impl<'de> Visitor<'de> for SoundVisitor {
         while let Some(Key(key)) = entries.next_key()? {
             if let Some(twice) = seen.add(key) {
                 return Err(A::Error::custom(format!("{DUPLICATE}{twice}`")));
+            }
+            if seen.many.len() > MOST_KEYS {
+                return Err(A::Error::custom(TOO_MANY));
             }
             entries.next_value::<Sound>()?;
         }
@@ -240,5 +247,7 @@ mod tests {
         let wide = (0..40).map(|n| format!("\"k{n}\":{n}")).collect::<Vec<_>>().join(",");
         assert_eq!(skim(format!("{{{wide},\"k\":0}}").as_bytes()), Ok(()));
         assert_eq!(skim(format!("{{{wide},\"k7\":0}}").as_bytes()).map_err(|bad| bad.0), Err("the JSON has a key twice: k7".to_owned()));
+        let many = (0..=MOST_KEYS).map(|n| format!("\"k{n}\":0")).collect::<Vec<_>>().join(",");
+        assert!(skim(format!("{{{many}}}").as_bytes()).is_err_and(|bad| bad.0.starts_with("the JSON has an object with too many keys")));
     }
 }

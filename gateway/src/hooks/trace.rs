@@ -1,5 +1,6 @@
 //! A trace of deliveries that were not believed: the last few of each source, so that an operator sees that a forge signs with
-//! another secret. What strangers can have written is bounded: one record a second of a gateway, twenty of a source.
+//! another secret. What strangers can have written is bounded: one record and one line of the log a second of a gateway, twenty
+//! records of a source.
 
 use super::record::{Delivery, Verdict, refused_key};
 use crate::{answers::chain, app::App, sources::Source};
@@ -47,9 +48,12 @@ pub(crate) struct Refused {
     pub(crate) from: Option<IpAddr>,
 }
 
-/// Keeps a trace, if there may be one now. The answer does not wait for it: it is the same, and as fast, for all of them.
-pub(crate) fn leave(app: &Arc<App>, source: &Source, refused: Refused) {
+/// Counts a delivery or request that was not believed; keeps a trace and logs it, if there may be one now. The answer does not
+/// wait for it: it is the same, and as fast, for all of them.
+pub(crate) fn not_believed(app: &Arc<App>, source: &Source, refused: Refused) {
+    app.gateway_metrics.delivery(source.id.as_str(), Verdict::Refused.as_str());
     let Some(slot) = app.trace.slot(Instant::now()) else { return };
+    tracing::warn!(source = %source.id, why = refused.reason, from = ?refused.from, "a delivery is not believed; others within this second are only counted");
     let mut record = Delivery::new(source, &refused.event, &refused.delivery, Verdict::Refused);
     record.reason = refused.reason;
     record.from = refused.from.map(|from| from.to_string());

@@ -4,6 +4,7 @@
 //! document does not know.
 
 mod document;
+mod syncs_table;
 mod table;
 
 use crate::{
@@ -37,7 +38,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         let guard_state = Guard { app: Arc::clone(app), access: route.access };
         let mut handler = route.handler;
         // Who needs no key is a probe or a scraper, and may come with parameters of its own.
-        if matches!(route.access, Access::Needs(_) | Access::AnyKey) {
+        if matches!(route.access, Access::Needs(_) | Access::AnyKey | Access::KeyOrSignature) {
             let known: Arc<[&'static str]> = route.doc.queries.into();
             handler = handler.route_layer(middleware::from_fn_with_state(known, door::query::only_known));
         }

@@ -1,6 +1,6 @@
-//! The table of routes.
+//! The table of routes. Those of webhooks and syncs stand in [`syncs_table`].
 
-use super::{Doc, openapi};
+use super::{Doc, openapi, syncs_table};
 use crate::{
     answers::ErrorBody,
     app::App,
@@ -11,7 +11,6 @@ use crate::{
     events::{self, EventsBody},
     fleet::{self, LocksBody, QueuesBody, WorkersBody},
     health::{self, HealthBody},
-    hooks::{self, DeliveriesBody, ExplainedBody, HookBody, RedeliveredBody},
     keys::{self, KeyRequest, KeysBody, NewKeyBody, WhoamiBody},
     logs,
     mapping::{self, MappingProblemBody},
@@ -22,7 +21,7 @@ use crate::{
     releases::{self, ReleaseAccepted, ReleaseRequest, ReleasesBody},
     runs::{self, DoneBody, JobsBody, ResultBody, RunBody, RunsBody},
     status::{self, StatusBody},
-    syncs::{self, CachedBody, NotFoundBody, StatusSchema, SyncBody, SyncResultBody, SyncSchema, VersionBody, VersionSchema},
+    syncs::{CachedBody, NotFoundBody, SyncResultBody, VersionBody, VersionSchema},
 };
 use axum::{
     handler::Handler,
@@ -47,11 +46,11 @@ pub(crate) struct Route {
     pub(crate) doc: Doc,
 }
 
-fn get<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
+pub(super) fn get<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
     Route { verb: Verb::Get, path, access, handler: routing::get(handler), doc }
 }
 
-fn post<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
+pub(super) fn post<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
     Route { verb: Verb::Post, path, access, handler: routing::post(handler), doc }
 }
 
@@ -59,22 +58,22 @@ fn delete<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Acces
     Route { verb: Verb::Delete, path, access, handler: routing::delete(handler), doc }
 }
 
-const READ: Access = Access::Needs(Scope::Read);
-const DEPLOY: Access = Access::Needs(Scope::Deploy);
+pub(super) const READ: Access = Access::Needs(Scope::Read);
+pub(super) const DEPLOY: Access = Access::Needs(Scope::Deploy);
 const APPROVE: Access = Access::Needs(Scope::Approve);
 const DONE: Access = Access::Needs(Scope::Done);
 const ADMIN: Access = Access::Needs(Scope::Admin);
 
 /// Of the doors of the service that Navvy replaces.
-const SIGNED: &str = "`sha256=` and the HMAC of the body; with `X-IAC-Timestamp` and `X-IAC-Nonce`, of `timestamp.nonce.` and the body.";
+pub(super) const SIGNED: &str =
+    "`sha256=` and the HMAC of the body; with `X-IAC-Timestamp` and `X-IAC-Nonce`, of `timestamp.nonce.` and the body.";
 const NO_DEPLOYMENT: (u16, &str) = (404, "Deployment not found.");
 const NO_RUN: (u16, &str) = (404, "Run not found.");
-const NO_DELIVERY: (u16, &str) = (404, "Delivery not found.");
 const NOT_OVER: (u16, &str) = (404, "Run or order not found, or not over yet; `code` tells which.");
 const GONE: (u16, &str) = (410, "It was over more than a day ago.");
-const BAD: (u16, &str) = (400, "Bad input; `field` names what is wrong.");
-const TOO_LARGE: (u16, &str) = (413, "The body is too large.");
-const NOT_JSON: (u16, &str) = (415, "The body is not JSON, or is compressed.");
+pub(super) const BAD: (u16, &str) = (400, "Bad input; `field` names what is wrong.");
+pub(super) const TOO_LARGE: (u16, &str) = (413, "The body is too large.");
+pub(super) const NOT_JSON: (u16, &str) = (415, "The body is not JSON, or is compressed.");
 const WRONG_STATE: (u16, &str) = (409, "Not in the run's present state; `status` tells it.");
 const TOO_MANY: (u16, &str) = (429, "Too many live streams.");
 
@@ -82,8 +81,9 @@ const TOO_MANY: (u16, &str) = (429, "Too many live streams.");
 pub(crate) fn table() -> Vec<Route> {
     [
         deployments(),
+        syncs_table::versions_and_syncs(),
         run_orders(),
-        webhooks(),
+        syncs_table::webhooks(),
         runs(),
         what_happened(),
         run_commands(),
@@ -112,24 +112,8 @@ fn deployments() -> Vec<Route> {
             NOT_JSON,
             (422, "The Idempotency-Key was used with another request."),
         ]);
-    let version_status = Doc::new("deployments", "How a version's deployment stands")
-        .header("X-Hub-Signature-256", SIGNED)
-        .takes::<StatusSchema>(true)
-        .gives::<SyncResultBody>(200, "As it stands, or ended.")
-        .gives::<NotFoundBody>(404, "There is none.")
-        .gives::<NotFoundBody>(409, "More than one, or another one, is meant.")
-        .refuses(&[BAD, TOO_LARGE, NOT_JSON]);
-    let sync = Doc::new("deployments", "Sync services of the first source's branch")
-        .header("X-Hub-Signature-256", SIGNED)
-        .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same request again gets the same run.")
-        .takes::<SyncSchema>(true)
-        .gives::<SyncBody>(202, "Stored.")
-        .gives::<SyncBody>(200, "Nothing that was named is managed.")
-        .refuses(&[BAD, (404, "No source is configured."), TOO_LARGE, NOT_JSON]);
     vec![
         post("/deploy", Access::KeyOrSignature, deploy::deploy, start),
-        post("/deploy/status", Access::KeyOrSignature, syncs::status, version_status),
-        post("/sync", Access::KeyOrSignature, syncs::sync, sync),
         get(
             "/deploy/{id}/status",
             READ,
@@ -183,48 +167,6 @@ fn run_orders() -> Vec<Route> {
         Route { verb: Verb::Post, path: "/webhook", access: Access::KeyOrProof, handler, doc: webhook },
     ]
 }
-
-fn webhooks() -> Vec<Route> {
-    let hook = Doc::new("webhooks", "What a forge tells of a source: the raw payload, signed as its kind signs")
-        .header("X-Hub-Signature-256", "GitHub: `sha256=` and the HMAC of the body.")
-        .header("X-Gitlab-Token", "GitLab: the secret; or `webhook-signature` with `webhook-id` and `webhook-timestamp`.")
-        .header("X-Gitea-Signature", "Gitea, and `X-Forgejo-Signature`: the HMAC of the body.")
-        .header("X-Hub-Signature", "Bitbucket: `sha256=` and the HMAC of the body.")
-        .header("Authorization", "Azure DevOps: Basic, with the secret's user and password.")
-        .takes::<Payload>(true)
-        .gives::<HookBody>(202, "It comes from the forge, and is stored: a run, or why none.")
-        .refuses(&[BAD, (404, "No source is configured."), (408, "The body did not arrive in time."), TOO_LARGE, NOT_JSON]);
-    let list = Doc::new("webhooks", "Deliveries of the last 30 days, newest first")
-        .query("source", "Of this source only.")
-        .query("verdict", "One or more of `accepted`, `ignored`, `duplicate`, `refused`, `redelivered`, separated by commas.")
-        .query("limit", "1 to 200; default 50.")
-        .query("cursor", "`next_cursor` of the page before.")
-        .gives::<DeliveriesBody>(200, "A page.")
-        .refuses(&[BAD]);
-    let redo = Doc::new("webhooks", "Do the same push once more, as a new run")
-        .header("Idempotency-Key", "1 to 200 visible ASCII characters; the same request again gets the same run.")
-        .gives::<RedeliveredBody>(202, "Stored.")
-        .refuses(&[NO_DELIVERY, (409, "Nothing was to be done about it.")]);
-    vec![
-        post("/hooks/{source}", Access::Signature, hooks::hook, hook),
-        get("/v1/deliveries", READ, hooks::list, list),
-        get(
-            "/v1/deliveries/{id}",
-            READ,
-            hooks::one,
-            Doc::new("webhooks", "A delivery, and why it became what it did")
-                .gives::<ExplainedBody>(200, "As it stands.")
-                .refuses(&[NO_DELIVERY]),
-        ),
-        post("/v1/deliveries/{id}/redeliver", DEPLOY, hooks::redeliver, redo),
-    ]
-}
-
-/// The forge's own business.
-#[derive(utoipa::ToSchema)]
-#[schema(as = WebhookPayload, value_type = Object)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct Payload(serde_json::Value);
 
 fn live_doc(tag: &str) -> Doc {
     Doc::new(tag, "The log, live")

@@ -91,13 +91,13 @@ fn every_route_asks_for_the_right_scope() {
         table().iter().map(|route| format!("{} {} {}", word(route.verb), route.path, access_word(route.access))).collect();
     let expected = [
         "post /deploy a key, or a signature of the first source",
-        "post /deploy/status a key, or a signature of the first source",
-        "post /sync a key, or a signature of the first source",
         "get /deploy/{id}/status read",
         "get /deploy/{id}/logs read",
         "post /deploy/{id}/approve approve",
         "post /deploy/{id}/reject approve",
         "post /deploy/{id}/cancel deploy",
+        "post /deploy/status a key, or a signature of the first source",
+        "post /sync a key, or a signature of the first source",
         "post /v1/orders deploy",
         "post /webhook a key or a signature",
         "post /hooks/{source} a signature",

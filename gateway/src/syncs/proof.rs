@@ -7,9 +7,9 @@ use crate::{
     answers::Refusal,
     app::{App, in_time},
     auth::{Access, Principal, Scope, Who, authorize},
-    door::body,
-    hooks::mark,
-    sources::{KeyId, Secrets},
+    door::{body, peer::client_ip},
+    hooks::{self, Refused, mark},
+    sources::{KeyId, Secrets, Source},
 };
 use axum::{extract::Request, http::HeaderMap};
 use bus::BusError;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proto::Secret;
 use sha2::{Digest as _, Sha256};
-use std::time::Duration;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq as _;
 
 const SIGNATURE: &str = "x-hub-signature-256";
@@ -63,6 +63,8 @@ enum Unsigned {
     Stale,
     #[error("the signature carries no time and no nonce, and sync.require_stamped_signatures is on")]
     NotStamped,
+    #[error("its stamp was used before: each request needs a nonce of its own")]
+    UsedUp,
     #[error("it was made with another secret, over another body or another stamp")]
     Mismatch,
 }
@@ -85,7 +87,7 @@ struct Signed {
 
 /// Reads a request whose sender may be shown either way. A bad signature is never made good by a key: the body may not be what
 /// was signed.
-pub(crate) async fn asked(app: &App, request: Request) -> Result<Asked, Refusal> {
+pub(crate) async fn asked(app: &Arc<App>, request: Request) -> Result<Asked, Refusal> {
     let headers = request.headers().clone();
     let caller = request.extensions().get::<Who>().cloned().map(|Who(caller)| caller);
     let deploy = |caller: &Principal| authorize(Some(caller), Access::Needs(Scope::Deploy), app.loopback);
@@ -97,6 +99,9 @@ pub(crate) async fn asked(app: &App, request: Request) -> Result<Asked, Refusal>
     }
     // Nobody can sign for a repository that is not followed.
     let Some(source) = app.sources.first() else { return Err(Refusal::Untrusted) };
+    let from = client_ip(request.extensions(), &headers, &app.limits.trusted_proxies);
+    let event = format!("POST {}", request.uri().path());
+    let not_believed = |why: Unsigned| not_believed(app, source, why, (&event, from));
     let rules = (app.sync.require_stamped, app.sync.signature_ttl);
     let shown = shown(&headers, rules, Timestamp::now()).map_err(not_believed)?;
     let body = if caller.is_some() {
@@ -106,8 +111,10 @@ pub(crate) async fn asked(app: &App, request: Request) -> Result<Asked, Refusal>
         read(app, request).await?
     };
     let signed = shown.verify(&source.secrets(), &body).map_err(not_believed)?;
-    if let Some(stamp) = &signed.stamp {
-        use_up(app, stamp).await?;
+    if let Some(stamp) = &signed.stamp
+        && !use_up(app, stamp).await?
+    {
+        return Err(not_believed(Unsigned::UsedUp));
     }
     let asker = match caller {
         Some(caller) => {
@@ -125,23 +132,24 @@ async fn read(app: &App, request: Request) -> Result<Bytes, Refusal> {
     if is_json { Ok(body) } else { Err(Refusal::NotJson) }
 }
 
-fn not_believed(why: Unsigned) -> Refusal {
-    tracing::warn!(%why, "a signed request is not believed");
+/// What is told is the same for all but one; the trace of the source knows why.
+fn not_believed(app: &Arc<App>, source: &Source, why: Unsigned, (event, from): (&str, Option<IpAddr>)) -> Refusal {
+    hooks::not_believed(app, source, Refused { event: event.to_owned(), delivery: String::new(), reason: why.to_string(), from });
     match why {
         Unsigned::Repeated(name) => Refusal::field(name, "is there more than once"),
-        Unsigned::Form | Unsigned::Stamp | Unsigned::Stale | Unsigned::NotStamped | Unsigned::Mismatch => Refusal::Untrusted,
+        Unsigned::Form | Unsigned::Stamp | Unsigned::Stale | Unsigned::NotStamped | Unsigned::UsedUp | Unsigned::Mismatch => {
+            Refusal::Untrusted
+        }
     }
 }
 
-async fn use_up(app: &App, stamp: &str) -> Result<(), Refusal> {
+/// Whether the stamp had not been used before.
+async fn use_up(app: &App, stamp: &str) -> Result<bool, Refusal> {
     let digest = hex::encode(Sha256::digest(stamp.as_bytes()));
     in_time(async {
         match app.bus.nonces().take(&digest).await {
-            Ok(()) => Ok(()),
-            Err(BusError::Conflict { .. }) => {
-                tracing::warn!("a stamped request was sent again");
-                Err(Refusal::Untrusted)
-            }
+            Ok(()) => Ok(true),
+            Err(BusError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
     })

@@ -64,9 +64,15 @@ pub(crate) fn what_is(fields: &Fields) -> Body {
 impl Version {
     /// The version, or what is wrong. `commits_only`: neither tag nor branch.
     pub(crate) fn read(fields: &Fields, commits_only: bool) -> Result<Self, Refusal> {
-        let environment = text(fields, "env")?.unwrap_or(ENVIRONMENT);
-        let environment = environment.parse().map_err(|error: proto::sync::BadSyncName| Refusal::field("env", error.to_string()))?;
-        let (tag, reference) = (text(fields, "tag")?, text(fields, "ref")?);
+        let (environment, tag, reference) = (text(fields, "env")?, text(fields, "tag")?, text(fields, "ref")?);
+        // A forge's push has a `ref` too, and the same signature: sent here by somebody else, it must not be a version.
+        if environment.is_none() && tag.is_none() && reference.is_some() {
+            return Err(Refusal::field("env", "is required with `ref`"));
+        }
+        let environment = environment
+            .unwrap_or(ENVIRONMENT)
+            .parse()
+            .map_err(|error: proto::sync::BadSyncName| Refusal::field("env", error.to_string()))?;
         let reference = match (tag, reference) {
             (Some(tag), Some(reference)) if tag != reference => {
                 return Err(Refusal::field("ref", "and `tag` name different versions: send one of them"));
@@ -203,11 +209,11 @@ mod tests {
         for (body, git_ref, tag, stays) in [
             (json!({"env": "staging", "tag": "v1.2.4", "commit": "abc", "staging_tag": "v1"}), "refs/tags/v1.2.4", Some("v1.2.4"), true),
             (json!({"tag": "refs/tags/v1.2.4"}), "refs/tags/v1.2.4", Some("v1.2.4"), true),
-            (json!({"ref": sha}), &"a".repeat(40), None, true),
+            (json!({"env": "staging", "ref": sha}), &"a".repeat(40), None, true),
             (json!({"tag": sha}), &"a".repeat(40), None, true),
             (json!({"tag": "v1", "ref": "v1"}), "refs/tags/v1", Some("v1"), true),
-            (json!({"ref": "main"}), "main", None, false),
-            (json!({"ref": "abc1234"}), "abc1234", None, false),
+            (json!({"env": "staging", "ref": "main"}), "main", None, false),
+            (json!({"env": "staging", "ref": "abc1234"}), "abc1234", None, false),
         ] {
             let told = version(&body).unwrap();
             assert_eq!((told.git_ref.as_str(), told.tag.as_deref(), told.stays()), (git_ref, tag, stays), "{body}");
@@ -250,7 +256,8 @@ mod tests {
             (json!({"tag": ["v1"]}), "tag: must be a text"),
             (json!({"tag": "v1", "ref": "v2"}), "ref: and `tag` name different versions"),
             (json!({"tag": "--upload-pack=x"}), "tag: "),
-            (json!({"ref": "a b"}), "ref: "),
+            (json!({"env": "staging", "ref": "a b"}), "ref: "),
+            (json!({"ref": "refs/heads/main", "before": "x", "after": "y"}), "env: is required with `ref`"),
             (json!({"tag": "v1", "services": []}), "services: must be a list of 1 to"),
             (json!({"tag": "v1", "services": "p/a"}), "services: must be a list of 1 to"),
             (json!({"tag": "v1", "services": [5]}), "services: must be texts"),

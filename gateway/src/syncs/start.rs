@@ -37,16 +37,12 @@ pub(crate) fn shard_of(environment: &Environment, shards: u8) -> ShardNo {
     ShardNo::of(&format!("sync/{environment}"), shards)
 }
 
-/// Stores the run, with the login for its repository sealed. `by`: who is known to have asked, for the record.
+/// Stores the run, with its key and the login for its repository sealed. `by`: who is known to have asked, for the record.
 pub(crate) async fn start(app: &App, source: &Source, identity: &Identity, by: &str, wanted: Wanted) -> Result<Admitted, Refusal> {
     let git_auth = source.git_auth();
     let spec = spec(app, source, git_auth.as_ref(), wanted);
-    let bundle = git_auth.map(|git_auth| SecretBundle {
-        run_key: identity.run_key.clone(),
-        env: BTreeMap::new(),
-        git_auth: Some(git_auth),
-        backend_config: BTreeMap::new(),
-    });
+    // Also without a login: a worker begins nothing without the run's key.
+    let bundle = SecretBundle { run_key: identity.run_key.clone(), env: BTreeMap::new(), git_auth, backend_config: BTreeMap::new() };
     tracing::Span::current().record("run", tracing::field::display(identity.run));
     let trigger = Trigger {
         run: identity.run,
@@ -54,11 +50,11 @@ pub(crate) async fn start(app: &App, source: &Source, identity: &Identity, by: &
         by: by.to_owned(),
         spec: RunSpec::Sync(spec),
         pool: source.pool.clone(),
-        has_secrets: bundle.is_some(),
+        has_secrets: true,
         request_digest: identity.digest.clone(),
         traceparent: service::telemetry::current_traceparent(),
     };
-    deploy::take_in(app, identity, trigger, bundle).await
+    deploy::take_in(app, identity, trigger, Some(bundle)).await
 }
 
 fn spec(app: &App, source: &Source, git_auth: Option<&GitAuth>, wanted: Wanted) -> SyncSpec {

@@ -288,7 +288,7 @@ mod tests {
         let tag = version(json!({"tag": "v1"}));
         assert!(is_fresh(&view, &tag, fixtures::at(599)));
         assert!(!is_fresh(&view, &tag, fixtures::at(600)));
-        assert!(!is_fresh(&view, &version(json!({"ref": "main"})), fixtures::at(1)), "a branch moves");
+        assert!(!is_fresh(&view, &version(json!({"env": "staging", "ref": "main"})), fixtures::at(1)), "a branch moves");
         assert!(!is_fresh(&view, &version(json!({"tag": "v1", "force": true})), fixtures::at(1)));
         view.status = RunStatus::Failed;
         assert!(!is_fresh(&view, &tag, fixtures::at(1)), "what failed may be tried again at once");

@@ -17,4 +17,4 @@ pub use selection::{
     Skipped,
 };
 pub use spec::{Push, ServiceSync, SyncSpec, SyncWanted, deployment_id};
-pub use state::{ServiceState, SourceState, SyncAction, SyncResult};
+pub use state::{PAUSED, ServiceState, SourceState, SyncAction, SyncResult};

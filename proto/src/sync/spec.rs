@@ -85,6 +85,9 @@ pub struct ServiceSync {
     pub commit: CommitId,
     /// Whether `git_ref` is followed: a service that has a newer commit of it already is left alone.
     pub follows_branch: bool,
+    /// Whether somebody named the service.
+    #[serde(default)]
+    pub named: bool,
     /// The release that is being deployed.
     #[serde(default)]
     pub tag: Option<String>,

@@ -9,6 +9,10 @@ use crate::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// The kind of failure of a sync that was not tried, because the one before could not read what is deployed and it is too soon
+/// to ask again. It says nothing about the service.
+pub const PAUSED: &str = "paused";
+
 /// What a sync did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

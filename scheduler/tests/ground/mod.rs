@@ -43,7 +43,7 @@ pub const SHARD: ShardNo = ShardNo(0);
 pub const PLAN: JobNo = JobNo(0);
 pub const APPLY: JobNo = JobNo(1);
 /// Reached only by what does not come about.
-pub const GENEROUS: Duration = Duration::from_secs(20);
+pub const GENEROUS: Duration = Duration::from_mins(1);
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
 pub struct Ground {

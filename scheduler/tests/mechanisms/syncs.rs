@@ -129,11 +129,11 @@ async fn syncs_run_through_over_schedulers_that_are_killed_at_every_step() {
         scheduler.kill();
         scheduler = ground.scheduler(CALM);
         ground.syncing(run, no).await;
-        scheduler.kill();
-        scheduler = ground.scheduler(CALM);
         if no == 3 {
             ground.looked(&next, 2).await;
         }
+        scheduler.kill();
+        scheduler = ground.scheduler(CALM);
         ground.has_synced(run, no, "v2:1").await;
         scheduler.kill();
         scheduler = ground.scheduler(CALM);

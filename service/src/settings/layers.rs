@@ -160,7 +160,10 @@ impl Walk<'_> {
                 (ValueKind::Table(inside), None | Some(Meaning::Section | Meaning::Value(_) | Meaning::FileOfSecret)) => {
                     self.table(&key, inside);
                 }
-                (leaf, _) => self.leaf(&key, leaf),
+                // Of a section that may repeat this says so.
+                (leaf, None | Some(Meaning::Sections | Meaning::Section | Meaning::Value(_) | Meaning::FileOfSecret)) => {
+                    self.leaf(&key, leaf);
+                }
             }
         }
     }

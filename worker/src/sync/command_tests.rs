@@ -14,6 +14,7 @@ pub(crate) fn sync(executor: Executor) -> ServiceSync {
         git_ref: "refs/heads/main".parse().unwrap(),
         commit: SHA.parse().unwrap(),
         follows_branch: true,
+        named: false,
         tag: Some("v1.2.4".to_owned()),
         environment: "staging".parse().unwrap(),
         service: proto::sync::Selected {

@@ -2,9 +2,11 @@
 
 use super::environment::{self, Variables};
 use proto::{
+    Timestamp,
     message::Failure,
-    sync::{ServiceState, ServiceSync, SyncAction, SyncResult},
+    sync::{PAUSED, ServiceState, ServiceSync, SyncAction, SyncResult},
 };
+use services::backoff::{Asked, Verdict, may_try};
 
 /// The answer of a service that does not live in the environment; `None`: it does.
 pub fn out_of_place(sync: &ServiceSync) -> Option<SyncResult> {
@@ -19,6 +21,28 @@ pub fn out_of_place(sync: &ServiceSync) -> Option<SyncResult> {
 pub fn requirements(sync: &ServiceSync, variables: &Variables) -> Result<(), Failure> {
     let missing = variables.missing(sync.service.requires.iter().map(String::as_str));
     if missing.is_empty() { Ok(()) } else { Err(environment::missing(&missing)) }
+}
+
+/// The failure of a sync that is not tried yet: the one before could not read what is deployed, and asking at every push
+/// would only make it worse. Whoever names the service, or forces it, is not held up.
+///
+/// # Errors
+/// Says from when on it is tried again.
+pub fn not_paused(sync: &ServiceSync, last: Option<&ServiceState>, now: Timestamp) -> Result<(), Failure> {
+    let asked = match (sync.force, sync.named) {
+        (true, _) => Asked::Forced,
+        (false, true) => Asked::Named,
+        (false, false) => Asked::Automatic,
+    };
+    match may_try(last, asked, now) {
+        Verdict::Go => Ok(()),
+        Verdict::Wait { why, .. } => Err(Failure {
+            kind: PAUSED.to_owned(),
+            phase: String::new(),
+            message: format!("{why}; nothing was touched"),
+            next_action: "Look why the remote cannot be read; the next push, or naming the service, tries again.".to_owned(),
+        }),
+    }
 }
 
 /// The commit that was deployed last, if it has to be asked whether it comes after the one that is asked for: a branch is
@@ -81,14 +105,29 @@ mod tests {
     }
 
     #[test]
-    fn only_a_followed_branch_of_the_same_source_is_asked_about() {
-        let sync = sync(Executor::Command);
-        let other = "f".repeat(40);
-        let state = |commit: Option<&str>| ServiceState {
+    fn a_push_waits_where_the_remote_could_not_be_read_and_a_person_does_not() {
+        let mut sync = sync(Executor::Command);
+        let now: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
+        let mut last = never(&sync);
+        (last.failures, last.error_kind, last.at) = (1, Some("remote_unreadable".to_owned()), "2026-01-01T00:00:00Z".parse().unwrap());
+        let failure = not_paused(&sync, Some(&last), now).unwrap_err();
+        assert!(failure.kind == PAUSED && failure.message.contains("2026-01-01T00:00:30Z"), "{failure:?}");
+        sync.named = true;
+        assert_eq!(not_paused(&sync, Some(&last), now), Ok(()));
+        (sync.named, sync.force) = (false, true);
+        assert_eq!(not_paused(&sync, Some(&last), now), Ok(()));
+        sync.force = false;
+        last.error_kind = Some("unknown_invoke_failure".to_owned());
+        assert_eq!(not_paused(&sync, Some(&last), now), Ok(()), "what fails otherwise is tried at every push");
+    }
+
+    /// A service that nobody has synced yet.
+    fn never(sync: &ServiceSync) -> ServiceState {
+        ServiceState {
             service: sync.service.service.clone(),
             environment: sync.environment.clone(),
             source: sync.source.clone(),
-            commit: commit.map(|commit| commit.parse().unwrap()),
+            commit: None,
             told: Vec::new(),
             git_ref: None,
             tag: None,
@@ -96,11 +135,18 @@ mod tests {
             hash: None,
             synced_at: None,
             run: sync.run,
-            at: proto::Timestamp::now(),
+            at: Timestamp::now(),
             failures: 0,
             error_kind: None,
             error: None,
-        };
+        }
+    }
+
+    #[test]
+    fn only_a_followed_branch_of_the_same_source_is_asked_about() {
+        let sync = sync(Executor::Command);
+        let other = "f".repeat(40);
+        let state = |commit: Option<&str>| ServiceState { commit: commit.map(|commit| commit.parse().unwrap()), ..never(&sync) };
         let asked = |sync: &ServiceSync, last: Option<&ServiceState>| deployed_already(sync, last).is_some();
         assert!(asked(&sync, Some(&state(Some(&other)))));
         assert!(!asked(&sync, None) && !asked(&sync, Some(&state(None))));

@@ -147,6 +147,7 @@ impl Rig {
             git_ref: "refs/heads/main".parse().expect("a reference"),
             commit: SHA.parse().expect("a commit"),
             follows_branch: true,
+            named: false,
             tag: None,
             environment: "staging".parse().expect("an environment"),
             service: proto::sync::Selected {

@@ -53,22 +53,26 @@ async fn run(args: &WebhooksArgs, mut say: impl FnMut(&str)) -> anyhow::Result<W
     let load = Load { url: format!("{}/webhook", fleet.url), http: fleet.http.clone(), secret: SECRET.to_owned(), bytes: args.bytes };
     // Warms the caches.
     load.run(args.rate, Duration::from_secs(2), 0).await?;
-    let alone = phase(&fleet, &load, args.rate, Duration::from_secs(args.seconds.into()), 1, None, &mut say).await?;
-    let half = Duration::from_secs(u64::from(args.seconds.div_ceil(2)));
-    let flooded = phase(&fleet, &load, args.rate, half, 2, Some(args.flood), &mut say).await?;
+    let time = Duration::from_secs(args.seconds.into());
+    let part = Part { number: 1, rate: args.rate, time, flood: None };
+    let alone = phase(&fleet, &load, part, &mut say).await?;
+    let half = Part { number: 2, time: time / 2, flood: Some(args.flood), ..part };
+    let flooded = phase(&fleet, &load, half, &mut say).await?;
     fleet.stop().await;
     Ok(WebhooksReport { machine: super::report::machine(), rate: args.rate, bytes: args.bytes, alone, flooded })
 }
 
-async fn phase(
-    fleet: &BenchFleet,
-    load: &Load,
+/// A part of the bench.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    number: u32,
     rate: u32,
     time: Duration,
-    part: u32,
     flood: Option<u32>,
-    say: &mut impl FnMut(&str),
-) -> anyhow::Result<Phase> {
+}
+
+async fn phase(fleet: &BenchFleet, load: &Load, part: Part, say: &mut impl FnMut(&str)) -> anyhow::Result<Phase> {
+    let Part { number, rate, time, flood } = part;
     say(&format!(
         "{rate} pushes a second for {} s{}",
         time.as_secs(),
@@ -78,7 +82,7 @@ async fn phase(
     let before = usage(gateway)?;
     let flooding = flood.map(|rate| Flood::start(load, rate));
     let watching = load::watch_memory(gateway);
-    let sent = load.run(rate, time, part).await?;
+    let sent = load.run(rate, time, number).await?;
     let peak_mib = watching.stop().await;
     let refused = match flooding {
         Some(flood) => Some(flood.stop().await),

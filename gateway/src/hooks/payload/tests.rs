@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::hooks::fixtures;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const A: &str = "6113728f27ae82c7b1a177c8d03f9e96e0adf246";
@@ -104,4 +105,28 @@ fn w20_w21_what_is_no_push_is_refused() {
     assert!(read(ForgeKind::Github, "ping", br#"{"a":1,"a":2}"#).is_err());
     let many = format!(r#"{{"repository":{{"uuid":"u","full_name":"a/b"}},"push":{{"changes":[{}{{}}]}}}}"#, "{},".repeat(10_000));
     assert!(read(ForgeKind::BitbucketCloud, "repo:push", many.as_bytes()).is_err());
+}
+
+proptest! {
+    /// Whatever is done to a payload, it is read or refused.
+    #[test]
+    fn no_payload_is_too_odd(which in 0..6_usize, changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..12), end in any::<proptest::sample::Index>()) {
+        let (kind, event, body) = [
+            (ForgeKind::Github, "push", fixtures::GITHUB_PUSH_NEW_BRANCH),
+            (ForgeKind::Gitlab, "Push Hook", fixtures::GITLAB_PUSH),
+            (ForgeKind::Gitea, "push", fixtures::GITEA_PUSH),
+            (ForgeKind::BitbucketCloud, "repo:push", fixtures::BITBUCKET_CLOUD_PUSH),
+            (ForgeKind::BitbucketServer, "repo:refs_changed", fixtures::BITBUCKET_SERVER_PUSH),
+            (ForgeKind::AzureDevops, "", fixtures::AZURE_PUSH),
+        ][which];
+        let mut body = body.to_vec();
+        let untouched = changes.is_empty();
+        for (at, byte) in changes {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        prop_assert!(!untouched || read(kind, event, &body).is_ok());
+        let end = end.index(body.len());
+        prop_assert!(read(kind, event, &body[..end]).is_err(), "what is cut off is no object");
+    }
 }

@@ -63,7 +63,12 @@ async fn sweep_place(shell: &Shell, record: &LockRecord, run: RunId) -> Result<(
         let mut slot = shell.slot(run).await;
         shell.refresh(&mut slot.state, run).await?;
         let Some(state) = &slot.state.run else { return Ok(()) };
-        (!state.needs_lock(&record.key), state.wants_lock(&record.key))
+        let needless = !state.needs_lock(&record.key);
+        let wanted = state.wants_lock(&record.key);
+        if needless {
+            slot.state.returned.clear();
+        }
+        (needless, wanted)
     };
     if needless {
         shell.turn(run, Cause::Again).await?;

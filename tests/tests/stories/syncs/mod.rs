@@ -143,6 +143,12 @@ pub(crate) fn actions(view: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A job of a run by its name.
+pub(crate) fn job<'a>(view: &'a Value, name: &str) -> anyhow::Result<&'a Value> {
+    let jobs = view["jobs"].as_array().context("jobs")?;
+    jobs.iter().find(|job| job["name"] == name).with_context(|| format!("a job {name} in {view:#}"))
+}
+
 /// `service action` pairs, as [`actions`] gives them.
 pub(crate) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(service, action)| ((*service).to_owned(), (*action).to_owned())).collect()
@@ -196,9 +202,14 @@ fn configure(outside: &Path, repo: &Repo, wanted: &Wanted<'_>) -> anyhow::Result
     private(&variables, &format!("HELLO_STATE={}\nOUTSIDE={}\n", outside.join("state").display(), outside.display()))?;
     let command = wanted.command.map(|command| format!("command = {command}\n")).unwrap_or_default();
     let text = format!(
-        "{}\n[worker.sync]\nsecrets_file = {:?}\n{}\n\n[sync]\nenvironment = \"staging\"\n{command}\n[[sources]]\nid = \"platform\"\n\
-         kind = \"github\"\nrepository = \"{}\"\nfull_name = \"acme/infra\"\nbranch = \"main\"\nsecrets_file = {:?}\n{}\n",
-        wanted.settings, variables, wanted.worker_sync, repo.url, secret, wanted.source
+        "{}\n[worker.sync]\nsecrets_file = \"{}\"\n{}\n\n[sync]\nenvironment = \"staging\"\n{command}\n[[sources]]\nid = \"platform\"\n\
+         kind = \"github\"\nrepository = \"{}\"\nfull_name = \"acme/infra\"\nbranch = \"main\"\nsecrets_file = \"{}\"\n{}\n",
+        wanted.settings,
+        variables.display(),
+        wanted.worker_sync,
+        repo.url,
+        secret.display(),
+        wanted.source
     );
     let config = outside.join("navvy.toml");
     fs::write(&config, text)?;

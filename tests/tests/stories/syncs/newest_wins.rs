@@ -1,6 +1,6 @@
 //! Syncs of the same service that wait are one sync, of the newest commit; others wait for nobody.
 
-use super::{Wanted, World, actions, pairs};
+use super::{Wanted, World, actions, job, pairs};
 
 /// Syncs wait until a file is there, so that what comes meanwhile waits behind them.
 const HELD: &str =
@@ -19,7 +19,7 @@ async fn of_syncs_that_wait_for_the_same_service_the_newest_is_done() -> anyhow:
     // The second is not needed any more: it ends while the first still runs.
     let view = world.ended(&second).await?;
     assert_eq!((view["status"].as_str(), actions(&view)), (Some("success"), pairs(&[("platform/redis", "superseded")])), "{view:#}");
-    let by = &view["jobs"].as_array().unwrap().iter().find(|job| job["name"] == "platform/redis").unwrap()["sync"]["superseded_by"];
+    let by = &job(&view, "platform/redis")?["sync"]["superseded_by"];
     assert_eq!(by.as_str(), Some(third.as_str()));
     std::fs::write(world.path("redis.go"), "")?;
     assert_eq!(world.synced(&first).await?, pairs(&[("platform/redis", "created")]));

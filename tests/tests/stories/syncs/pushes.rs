@@ -1,6 +1,6 @@
 //! A push syncs exactly the services that it changed, and every choice has its reason.
 
-use super::{Wanted, World, actions, pairs, skipped};
+use super::{Wanted, World, actions, job, pairs, skipped};
 use system_tests::forge::ZERO;
 
 #[tokio::test]
@@ -90,10 +90,8 @@ async fn services_are_synced_after_those_they_build_on() -> anyhow::Result<()> {
     let world = World::new().await?;
     let run = world.push(&[("libs/more.txt", "x")]).await?;
     let view = world.ended(&run).await?;
-    let jobs = view["jobs"].as_array().unwrap();
-    let number = |name: &str| jobs.iter().find(|job| job["name"] == name).map(|job| job["n"].clone()).unwrap();
-    let needs = |name: &str| jobs.iter().find(|job| job["name"] == name).map(|job| job["needs"].clone()).unwrap();
-    assert_eq!(needs("platform/portal"), serde_json::json!([number("platform/postgres")]));
-    assert_eq!(needs("platform/redis"), serde_json::json!([0]), "it waits for nobody");
+    let before = &job(&view, "platform/postgres")?["n"];
+    assert_eq!(job(&view, "platform/portal")?["needs"], serde_json::json!([before]));
+    assert_eq!(job(&view, "platform/redis")?["needs"], serde_json::json!([0]), "it waits for nobody");
     Ok(())
 }

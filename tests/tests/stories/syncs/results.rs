@@ -1,15 +1,10 @@
 //! A run of syncs says which service did what, and one that fails keeps no other from its own.
 
-use super::{Wanted, World, actions, pairs};
-use serde_json::Value;
+use super::{Wanted, World, actions, job, pairs};
 
 /// A task that fails for postgres as the original's did: with exit code 0.
 const FAILS: &str =
     r#"["sh", "-c", "if [ {service} = postgres ]; then echo 'no module named dotenv' >&2; exit 3; fi; exec invoke {task}"]"#;
-
-fn job<'a>(view: &'a Value, name: &str) -> &'a Value {
-    view["jobs"].as_array().unwrap().iter().find(|job| job["name"] == name).unwrap()
-}
 
 #[tokio::test]
 async fn one_failing_service_does_not_stop_the_others_but_those_that_build_on_it() -> anyhow::Result<()> {
@@ -19,7 +14,7 @@ async fn one_failing_service_does_not_stop_the_others_but_those_that_build_on_it
     assert_eq!(view["status"], "failed", "{view:#}");
     let expected = [("platform/portal", "skipped"), ("platform/postgres", "failed"), ("platform/redis", "created")];
     assert_eq!(actions(&view), pairs(&expected));
-    let failure = &job(&view, "platform/postgres")["sync"]["failure"];
+    let failure = &job(&view, "platform/postgres")?["sync"]["failure"];
     assert!(failure["kind"].is_string() && failure["next_action"].is_string(), "{failure:#}");
     Ok(())
 }
@@ -31,7 +26,7 @@ async fn a_task_that_says_that_it_failed_has_failed_whatever_its_exit_code() -> 
     let run = world.push(&[("platform/02.redis/compose.yaml", "services: {redis: {}}\n")]).await?;
     let view = world.ended(&run).await?;
     assert_eq!(view["status"], "failed", "{view:#}");
-    assert!(job(&view, "platform/redis")["sync"]["failure"]["message"].as_str().unwrap().contains("the registry said no"), "{view:#}");
+    assert!(job(&view, "platform/redis")?["sync"]["failure"]["message"].to_string().contains("the registry said no"), "{view:#}");
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 use credentials::Cause;
 use proto::{
-    Secret,
+    Secret, Timestamp,
     message::{AttemptOutcome, Failure, JobResult},
     orders::Location,
     sync::{Executor, ServiceState, ServiceSync, SyncResult},
@@ -46,6 +46,7 @@ async fn prepared(
     if let Some(skipped) = guard::out_of_place(sync) {
         return Err(done(stage, skipped));
     }
+    guard::not_paused(sync, last, Timestamp::now()).map_err(|failure| failed(stage, failure))?;
     let variables = variables(stage, sync).await?;
     guard::requirements(sync, &variables).map_err(|failure| failed(stage, failure))?;
     stage.phase("cloning").await;
