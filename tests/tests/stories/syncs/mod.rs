@@ -12,6 +12,7 @@ mod pushes;
 mod releases;
 mod remotes;
 mod results;
+mod vault;
 mod versions;
 
 use anyhow::Context as _;
@@ -47,6 +48,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) workers: &'a [&'a str],
     /// Further lines of the configuration, before the sources.
     pub(crate) settings: &'a str,
+    /// Further lines of `[worker.sync]`.
+    pub(crate) worker_sync: &'a str,
     pub(crate) command: Option<&'a str>,
     /// Further lines about the source.
     pub(crate) source: &'a str,
@@ -199,10 +202,11 @@ fn configure(outside: &Path, repo: &Repo, wanted: &Wanted<'_>) -> anyhow::Result
     private(&variables, &format!("HELLO_STATE={}\nOUTSIDE={}\n", outside.join("state").display(), outside.display()))?;
     let command = wanted.command.map(|command| format!("command = {command}\n")).unwrap_or_default();
     let text = format!(
-        "{}\n[worker.sync]\nsecrets_file = \"{}\"\n\n[sync]\nenvironment = \"staging\"\n{command}\n[[sources]]\nid = \"platform\"\n\
+        "{}\n[worker.sync]\nsecrets_file = \"{}\"\n{}\n\n[sync]\nenvironment = \"staging\"\n{command}\n[[sources]]\nid = \"platform\"\n\
          kind = \"github\"\nrepository = \"{}\"\nfull_name = \"acme/infra\"\nbranch = \"main\"\nsecrets_file = \"{}\"\n{}\n",
         wanted.settings,
         variables.display(),
+        wanted.worker_sync,
         repo.url,
         secret.display(),
         wanted.source
