@@ -23,6 +23,23 @@ async fn a_forced_push_syncs_what_differs_from_what_was_there() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn a_branch_that_is_put_back_is_followed_back() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let first = world.head()?;
+    let run = world.push(&[("platform/02.redis/compose.yaml", "services: {redis: {image: 'redis:8'}}\n")]).await?;
+    world.synced(&run).await?;
+    let bad = world.head()?;
+    world.repo.git(&["reset", "-q", "--hard", &first])?;
+    world.repo.git(&["push", "-qf", "origin", "HEAD"])?;
+    let mut payload = world.forge.push("refs/heads/main", &bad, &first, &[]);
+    payload["forced"] = serde_json::json!(true);
+    let run = world.forge.deliver("push", &payload).await?.run()?;
+    assert_eq!(world.synced(&run).await?, pairs(&[("platform/redis", "updated")]));
+    assert_eq!(world.deployed("staging", "redis").as_deref(), Some(first.as_str()));
+    Ok(())
+}
+
+#[tokio::test]
 async fn where_there_is_nothing_to_compare_with_everything_is_looked_at() -> anyhow::Result<()> {
     let world = World::new().await?;
     let run = world.forge.pushed(ZERO, &world.head()?, &[]).await?.run()?;
