@@ -1,7 +1,7 @@
 //! `POST /hooks/{source}`, and `POST /webhook` where a forge calls: the way in, and the answers.
 //!
 //! What is authentic is always answered with 202, also where nothing is done: forges switch a webhook off that is refused too
-//! often. What cannot be stored is 503, and comes again.
+//! often. What cannot be stored is 503: a forge that does not send it again is caught up with by its next push.
 
 use super::{
     accept::{Outcome, Received, Taken, accept},

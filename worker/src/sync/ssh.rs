@@ -245,7 +245,9 @@ async fn read_piece(lines: &mut BufReader<ChildStdout>, bytes: &mut Vec<u8>, wha
 }
 
 fn show(floor: &mut impl Floor, line: &[u8], last: &mut String) {
-    let line: String = String::from_utf8_lossy(line).trim_end().chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
+    // Masked before anything is cut off: the half of a secret is no secret that anybody knows, and a secret all the same.
+    let masked = floor.mask(String::from_utf8_lossy(line).trim_end());
+    let line: String = masked.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
     if !line.is_empty() {
         floor.narrate(&line);
         *last = line;

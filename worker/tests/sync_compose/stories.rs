@@ -1,6 +1,6 @@
 //! What is copied and called, what is left alone, and what nobody knows.
 
-use crate::rig::{Rig, brought, failure};
+use crate::rig::{CANARY, Rig, brought, failure};
 use proto::message::AttemptOutcome;
 use proto::sync::SyncAction;
 use std::fs;
@@ -20,6 +20,17 @@ const UP: [&str; 12] = [
     "--build",
     "--force-recreate",
 ];
+
+#[tokio::test]
+async fn a_line_that_is_cut_in_the_middle_of_a_secret_shows_no_half_of_it() {
+    let rig = Rig::new();
+    // The cut falls behind the first part of the secret, in the output and in the reason that is told.
+    rig.host.docker_ends(&format!("line=$(printf '%1990s' '' | tr ' ' x)'{CANARY}'; echo \"$line\"; echo \"$line\" >&2; exit 17"));
+    let told = format!("{:?}", failure(&rig.sync().await));
+    let log = rig.log.lock().expect("not poisoned").join("\n");
+    assert!(log.contains("xxxx") && told.contains("xxxx"), "{told}\n{log}");
+    assert!(!log.contains("c4nary") && !told.contains("c4nary"), "{told}\n{log}");
+}
 
 #[tokio::test]
 async fn a_service_is_copied_and_started_and_then_left_alone() {
