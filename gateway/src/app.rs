@@ -7,7 +7,7 @@ use crate::{
     door::Origins,
     forge::github::GitHub,
     health::Health,
-    hooks::{Room, Trace},
+    hooks::{Hearing, Room, Trace},
     logs::Readers,
     runs::RunIndex,
     sources::Sources,
@@ -77,6 +77,8 @@ pub(crate) struct App {
     /// The repositories whose pushes are followed.
     pub(crate) sources: Sources,
     pub(crate) sync: SyncRules,
+    /// Which addresses' deliveries and signed requests are read.
+    pub(crate) hearing: Hearing,
     /// For bodies of deliveries.
     pub(crate) room: Room,
     /// Of deliveries that were not believed.

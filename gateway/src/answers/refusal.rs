@@ -48,6 +48,10 @@ pub(crate) enum Refusal {
     BadSignature,
     /// It does not come from whom it says it comes from. In the words of the service that Navvy replaces.
     Untrusted,
+    /// Nothing that came from this address of late was signed as it should be.
+    Unheard {
+        retry_after: Duration,
+    },
     OriginNotAllowed,
     HostNotAllowed,
     RunNotFound(Door),
@@ -113,7 +117,7 @@ impl Refusal {
         match self {
             Self::NoKey => (401, "no_key"),
             Self::BadKey => (401, "bad_key"),
-            Self::TooManyFailures { .. } => (429, "too_many_failures"),
+            Self::TooManyFailures { .. } | Self::Unheard { .. } => (429, "too_many_failures"),
             Self::MissingScope(_) => (403, "missing_scope"),
             Self::BadSignature => (401, "bad_signature"),
             Self::Untrusted => (401, "bad_signature"),
@@ -156,6 +160,10 @@ impl Refusal {
             Self::TooManyFailures { retry_after } => {
                 format!("too many requests with a bad key from this address: wait {} s, then use a valid one", retry_after.as_secs())
             }
+            Self::Unheard { retry_after } => format!(
+                "too many requests with a bad signature from this address: compare the webhook's secret, and send again in {} s",
+                retry_after.as_secs()
+            ),
             Self::MissingScope(scope) => format!("the key lacks the scope `{scope}`: ask an administrator for a key that has it"),
             Self::BadSignature => {
                 "the signature does not fit the body: compare the webhook's secret with the gateway's, and sign the bytes that are sent"
@@ -211,7 +219,7 @@ impl Refusal {
     /// After how long a repeat makes sense.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyFailures { retry_after } => Some(*retry_after),
+            Self::TooManyFailures { retry_after } | Self::Unheard { retry_after } => Some(*retry_after),
             Self::Unavailable | Self::Busy | Self::NoScheduler => Some(Duration::from_secs(2)),
             Self::Loading => Some(Duration::from_secs(1)),
             Self::TooManyReaders { .. } => Some(Duration::from_secs(10)),

@@ -18,6 +18,7 @@ fn every_refusal_has_its_words() {
         Refusal::MissingScope(Scope::Approve),
         Refusal::BadSignature,
         Refusal::Untrusted,
+        Refusal::Unheard { retry_after: Duration::from_secs(7) },
         Refusal::OriginNotAllowed,
         Refusal::HostNotAllowed,
         Refusal::RunNotFound(Door::Deploy),

@@ -8,7 +8,7 @@ pub(crate) mod key_text;
 pub(crate) mod keyring;
 pub(crate) mod layer;
 pub(crate) mod scope;
-mod throttle;
+pub(crate) mod throttle;
 
 use crate::answers::Refusal;
 use axum::http::{HeaderMap, header};

@@ -1,11 +1,12 @@
-//! Failed logins, counted per client address.
+//! Failures of a client address to show who it is: of keys here, of signatures in `hooks`.
 //!
 //! A key cannot be guessed (256 bits), so this is no protection of keys: it keeps a client that tries from costing a
 //! lookup in the store each time, and makes the trying visible. A valid key works all the while.
 
+use service::http::client_of;
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -31,7 +32,7 @@ impl Failures {
     /// How long the client is refused from `now` on, if it is.
     pub(crate) fn blocked(&self, client: IpAddr, now: Instant) -> Option<Duration> {
         let windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = windows.get(&block(client))?;
+        let window = windows.get(&client_of(client))?;
         let left = (window.began + WINDOW).checked_duration_since(now).filter(|left| !left.is_zero())?;
         (window.failures >= FAILURES).then_some(left)
     }
@@ -42,7 +43,7 @@ impl Failures {
         if windows.len() >= ADDRESSES {
             windows.retain(|_, window| now.saturating_duration_since(window.began) < WINDOW);
         }
-        let client = block(client);
+        let client = client_of(client);
         if windows.len() >= ADDRESSES && !windows.contains_key(&client) {
             return false;
         }
@@ -55,17 +56,10 @@ impl Failures {
     }
 }
 
-/// The address that stands for a client: itself, or the /64 of an IPv6 address, of which one client has as many as it likes.
-fn block(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv6Addr;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()

@@ -9,7 +9,7 @@ use super::{
     heading::{Heading, heading},
     judge::judge,
     payload,
-    proof::{Proven, Shown, Unproven, shown},
+    proof::{Proven, Shown, Unproven, shown, shown_to_nobody},
     record::{BodyDigest, Delivery, Verdict},
     skim::BadPayload,
     trace::{self, Refused},
@@ -23,14 +23,14 @@ use crate::{
 use axum::{
     Json,
     extract::{Path, Request, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use jiff::Timestamp;
 use proto::{RunId, sync::ServiceId};
 use serde::Serialize;
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 use utoipa::ToSchema;
 
 /// Bodies that are longer are verified and understood beside the requests, which would wait for it.
@@ -71,39 +71,55 @@ pub(crate) async fn hook(State(app): State<Arc<App>>, Path(id): Path<String>, re
     failpoint::failpoint!("gateway.received");
     match app.sources.get(&id) {
         Some(source) => deliver(&app, source, request).await,
-        // Which sources there are is nobody's business who cannot sign for one.
-        None if app.sources.first().is_some() => Err(Refusal::Untrusted),
+        None if app.sources.first().is_some() => Err(to_nobody(&app, &request)),
         None => Err(Refusal::NoSuchPath),
     }
+}
+
+/// Refuses a delivery for a source that is not there, as one that is would: which there are is nobody's business who cannot sign
+/// for one.
+fn to_nobody(app: &App, request: &Request) -> Refusal {
+    let headers = request.headers();
+    let from = client_ip(request.extensions(), headers, &app.limits.trusted_proxies);
+    let now = Instant::now();
+    if let Err(refusal) = is_readable(headers).and_then(|()| app.hearing.admit(from, now)) {
+        return refusal;
+    }
+    app.hearing.failed(from, now);
+    told(shown_to_nobody(headers))
+}
+
+/// Whether a body may be what is read here.
+fn is_readable(headers: &HeaderMap) -> Result<(), Refusal> {
+    body::plain(headers)?;
+    if body::is_json(headers) { Ok(()) } else { Err(Refusal::NotJson) }
 }
 
 /// Takes in a delivery of a source, and answers.
 pub(crate) async fn deliver(app: &Arc<App>, source: &Source, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
-    body::plain(headers)?;
-    if !body::is_json(headers) {
-        return Err(Refusal::NotJson);
-    }
+    is_readable(headers)?;
     let from = client_ip(&parts.extensions, headers, &app.limits.trusted_proxies);
-    let heading_of = || heading(source.kind, headers);
+    if let Err(unheard) = app.hearing.admit(from, Instant::now()) {
+        app.gateway_metrics.delivery(source.id.as_str(), Verdict::Refused.as_str());
+        return Err(unheard);
+    }
+    let heading = heading(source.kind, headers);
     let secrets = source.secrets();
     let shown = match shown(source.kind, headers, &secrets, Timestamp::now()) {
         Ok(shown) => shown,
-        Err(why) => return Err(refused(app, source, heading_of().ok(), why, from)),
+        Err(why) => return Err(refused(app, source, heading.ok(), why, from)),
     };
-    let heading = heading_of()?;
-    let held = app.room.read(headers, body, app.limits.request_timeout).await?;
-    let work = Work { kind: source.kind, shown, secrets, event: heading.event.clone(), body: held.body.clone() };
-    let (proven, digest, payload) = match work.done().await? {
-        Ok(understood) => understood,
-        Err(Fault::Unproven(why)) => return Err(refused(app, source, Some(heading), why, from)),
-        Err(Fault::Payload(bad)) => {
-            app.gateway_metrics.delivery(source.id.as_str(), "malformed");
-            tracing::warn!(source = %source.id, event = heading.event, why = %bad, "a signed delivery cannot be read");
-            return Err(Refusal::field("", bad.0));
-        }
-    };
+    let held = app.room.read(headers, body, (from, app.limits.request_timeout)).await?;
+    let traced = heading.as_ref().ok().cloned();
+    let work = Work { kind: source.kind, shown, secrets, heading, body: held.body.clone() };
+    let understood = work.done().await?;
+    match &understood {
+        Err(Fault::Unproven(why)) => return Err(refused(app, source, traced, *why, from)),
+        Ok(_) | Err(Fault::Heading(_) | Fault::Payload(_)) => app.hearing.proved(from, Instant::now()),
+    }
+    let Understood { proven, heading, payload, digest } = understood.map_err(|fault| misunderstood(app, source, fault))?;
     drop(held);
     let delivery = proven.signed_id.clone().or(heading.delivery).or(payload.delivery.clone());
     let event = payload.event.clone();
@@ -122,10 +138,23 @@ pub(crate) async fn deliver(app: &Arc<App>, source: &Source, request: Request) -
     Ok((StatusCode::ACCEPTED, Json(HookBody::of(taken))).into_response())
 }
 
-/// Why a body is not taken.
+/// Why a delivery is not taken.
 enum Fault {
     Unproven(Unproven),
+    /// Told only to whoever can sign: a source that is not there knows nothing of headings.
+    Heading(Refusal),
     Payload(BadPayload),
+}
+
+fn misunderstood(app: &App, source: &Source, fault: Fault) -> Refusal {
+    let (why, refusal) = match fault {
+        Fault::Unproven(why) => (why.to_string(), told(why)),
+        Fault::Heading(refusal) => (refusal.text(), refusal),
+        Fault::Payload(bad) => (bad.to_string(), Refusal::field("", bad.0)),
+    };
+    app.gateway_metrics.delivery(source.id.as_str(), "malformed");
+    tracing::warn!(source = %source.id, why, "a signed delivery cannot be read");
+    refusal
 }
 
 /// What costs time in proportion to the body.
@@ -133,11 +162,17 @@ struct Work {
     kind: service::settings::ForgeKind,
     shown: Shown,
     secrets: Arc<Secrets>,
-    event: String,
+    heading: Result<Heading, Refusal>,
     body: Bytes,
 }
 
-type Understood = (Proven, BodyDigest, payload::Payload);
+/// What a delivery that comes from its forge says.
+struct Understood {
+    proven: Proven,
+    heading: Heading,
+    payload: payload::Payload,
+    digest: BodyDigest,
+}
 
 impl Work {
     async fn done(self) -> Result<Result<Understood, Fault>, Refusal> {
@@ -150,10 +185,11 @@ impl Work {
         })
     }
 
-    fn understand(&self) -> Result<Understood, Fault> {
+    fn understand(self) -> Result<Understood, Fault> {
         let proven = self.shown.verify(&self.secrets, &self.body).map_err(Fault::Unproven)?;
-        let payload = payload::read(self.kind, &self.event, &self.body).map_err(Fault::Payload)?;
-        Ok((proven, BodyDigest::of(&self.body), payload))
+        let heading = self.heading.map_err(Fault::Heading)?;
+        let payload = payload::read(self.kind, &heading.event, &self.body).map_err(Fault::Payload)?;
+        Ok(Understood { proven, heading, payload, digest: BodyDigest::of(&self.body) })
     }
 }
 
@@ -161,6 +197,10 @@ impl Work {
 fn refused(app: &Arc<App>, source: &Source, heading: Option<Heading>, why: Unproven, from: Option<IpAddr>) -> Refusal {
     let Heading { event, delivery } = heading.unwrap_or(Heading { event: String::new(), delivery: None });
     trace::not_believed(app, source, Refused { event, delivery: delivery.unwrap_or_default(), reason: why.to_string(), from });
+    told(why)
+}
+
+fn told(why: Unproven) -> Refusal {
     match why {
         Unproven::Repeated(name) => Refusal::field(name, "is there more than once"),
         Unproven::Missing(_) | Unproven::Form(_) | Unproven::Stale | Unproven::Mismatch => Refusal::Untrusted,

@@ -60,6 +60,23 @@ pub(crate) struct Proven {
     pub(crate) unbound: bool,
 }
 
+/// The headers that a delivery shows something in, of any forge.
+const MARKS: [&str; 7] = [
+    "x-hub-signature-256",
+    "x-hub-signature",
+    "x-forgejo-signature",
+    "x-gitea-signature",
+    "webhook-signature",
+    "x-gitlab-token",
+    "authorization",
+];
+
+/// What a delivery for a source that is not there is refused for, if that shows before its body is read. Some of it is told, so it is
+/// looked for there as well: answers do not say which sources there are.
+pub(crate) fn shown_to_nobody(headers: &HeaderMap) -> Unproven {
+    MARKS.iter().find_map(|name| one(headers, name).err()).unwrap_or(Unproven::Mismatch)
+}
+
 /// What a delivery's headers show. Whoever shows nothing, or the wrong secret, is refused here, unread.
 pub(crate) fn shown(kind: ForgeKind, headers: &HeaderMap, secrets: &Secrets, now: Timestamp) -> Result<Shown, Unproven> {
     match kind {

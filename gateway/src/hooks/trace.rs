@@ -48,11 +48,13 @@ pub(crate) struct Refused {
     pub(crate) from: Option<IpAddr>,
 }
 
-/// Counts a delivery or request that was not believed; keeps a trace and logs it, if there may be one now. The answer does not
+/// Counts a delivery or request that was not believed, of its address too; keeps a trace and logs it, if there may be one now. The answer does not
 /// wait for it: it is the same, and as fast, for all of them.
 pub(crate) fn not_believed(app: &Arc<App>, source: &Source, refused: Refused) {
+    let now = Instant::now();
     app.gateway_metrics.delivery(source.id.as_str(), Verdict::Refused.as_str());
-    let Some(slot) = app.trace.slot(Instant::now()) else { return };
+    app.hearing.failed(refused.from, now);
+    let Some(slot) = app.trace.slot(now) else { return };
     tracing::warn!(source = %source.id, why = refused.reason, from = ?refused.from, "a delivery is not believed; others within this second are only counted");
     let mut record = Delivery::new(source, &refused.event, &refused.delivery, Verdict::Refused);
     record.reason = refused.reason;

@@ -17,7 +17,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proto::Secret;
 use sha2::{Digest as _, Sha256};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use subtle::ConstantTimeEq as _;
 
 const SIGNATURE: &str = "x-hub-signature-256";
@@ -102,6 +106,7 @@ pub(crate) async fn asked(app: &Arc<App>, request: Request) -> Result<Asked, Ref
     let from = client_ip(request.extensions(), &headers, &app.limits.trusted_proxies);
     let event = format!("POST {}", request.uri().path());
     let not_believed = |why: Unsigned| not_believed(app, source, why, (&event, from));
+    app.hearing.admit(from, Instant::now())?;
     let rules = (app.sync.require_stamped, app.sync.signature_ttl);
     let shown = shown(&headers, rules, Timestamp::now()).map_err(not_believed)?;
     let body = if caller.is_some() {
@@ -111,6 +116,7 @@ pub(crate) async fn asked(app: &Arc<App>, request: Request) -> Result<Asked, Ref
         read(app, request).await?
     };
     let signed = shown.verify(&source.secrets(), &body).map_err(not_believed)?;
+    app.hearing.proved(from, Instant::now());
     if let Some(stamp) = &signed.stamp
         && !use_up(app, stamp).await?
     {

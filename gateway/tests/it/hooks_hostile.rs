@@ -129,6 +129,69 @@ async fn w4_to_w9_w12_what_is_not_signed_is_one_answer_and_leaves_a_bounded_trac
 }
 
 #[tokio::test]
+async fn an_address_that_is_not_there_answers_as_one_that_is() {
+    let world = world().await;
+    let body = push(B, &[]).to_string().into_bytes();
+    let good = format!("sha256={}", hex_mark("another-secret-than-the-one-of-the-hook", &body));
+    let json = "application/json";
+    for (kind, coding, marks, headers) in [
+        ("text/plain", "identity", vec![&good], vec![]),
+        (json, "gzip", vec![&good], vec![]),
+        (json, "identity", vec![&good, &good], vec![]),
+        (json, "identity", vec![&good], vec![("x-github-delivery", "a"), ("x-github-delivery", "b")]),
+        (json, "identity", vec![&good], vec![("x-github-event", "another one")]),
+        (json, "identity", vec![], vec![]),
+    ] {
+        let mut answers = Vec::new();
+        for path in ["/hooks/platform", "/hooks/nobody"] {
+            let request = world.gateway.bare(Method::POST, path).header("x-github-event", "push").body(body.clone());
+            let mut request = request.header(header::CONTENT_TYPE, kind).header(header::CONTENT_ENCODING, coding);
+            for mark in &marks {
+                request = request.header("x-hub-signature-256", *mark);
+            }
+            for (name, value) in &headers {
+                request = request.header(*name, *value);
+            }
+            answers.push(told(request).await);
+        }
+        assert_eq!(answers[0], answers[1], "{kind} {coding} {marks:?} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_refused_unread_after_a_hundred_bad_signatures_and_others_are_heard() {
+    let world = World::with(|settings| {
+        settings.sources = vec![followed("platform")];
+        settings.gateway.trusted_proxies = vec!["127.0.0.1".into()];
+    })
+    .await;
+    let body = push(B, &[]).to_string().into_bytes();
+    let bad = format!("sha256={}", "0".repeat(64));
+    let from = |address: &str, path: &str, mark: &str| {
+        let request = unsigned(&world.gateway, path, body.clone(), "d1").header("x-hub-signature-256", mark);
+        request.header("x-forwarded-for", address)
+    };
+    let good = format!("sha256={}", hex_mark(SECRET, &body));
+    assert_eq!(told(from("192.0.2.2", "/hooks/platform", &good)).await.0, 202);
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        for n in 0..100 {
+            // A stranger tries other addresses too, and is counted there as well.
+            let path = ["/hooks/platform", "/hooks/nobody", "/deploy", "/sync"][n % 4];
+            assert_eq!(told(from(address, path, &bad)).await.0, 401, "{address} {n}");
+        }
+    }
+    for path in ["/hooks/platform", "/hooks/nobody", "/sync"] {
+        let answer = soon(from("192.0.2.1", path, &good).send()).await.unwrap();
+        assert_eq!(answer.status(), 429, "{path}: a good signature is not looked at either");
+        assert!(answer.headers().contains_key(header::RETRY_AFTER));
+        assert_eq!(json(answer).await["code"], json!("too_many_failures"));
+        assert_eq!(told(from("192.0.2.2", path, &bad)).await.0, 401, "{path}: one of them was good today");
+    }
+    assert_eq!(told(from("192.0.2.3", "/hooks/platform", &good)).await.0, 202, "and others are heard");
+    assert_eq!(triggers(&world.store.bus).await.len(), 1);
+}
+
+#[tokio::test]
 async fn w10_secrets_are_replaced_without_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("webhook");

@@ -95,7 +95,7 @@ impl Clients {
         if (self.exempt_loopback && ip.is_loopback()) || self.exempt.contains(&ip) {
             return Some(Place { client: None, open });
         }
-        let client = block(ip);
+        let client = client_of(ip);
         {
             let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.entry(client).or_default();
@@ -121,10 +121,10 @@ impl Drop for Place {
     }
 }
 
-/// The address that stands for a client: itself, or the /64 of an IPv6 address.
-fn block(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
+/// The address that stands for a client: itself, or the /64 of an IPv6 address, of which one client has as many as it likes.
+pub fn client_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
 }

@@ -1,4 +1,4 @@
-//! The load: pushes that are signed as GitHub signs them, and requests whose signature is wrong.
+//! The load: pushes that are signed as GitHub signs them, and what becomes of them.
 
 use crate::bench::usage;
 use anyhow::Context as _;
@@ -86,7 +86,7 @@ impl Load {
     }
 
     /// A push of its own, as long as asked for.
-    fn body(&self, number: u64) -> anyhow::Result<Vec<u8>> {
+    pub(super) fn body(&self, number: u64) -> anyhow::Result<Vec<u8>> {
         let (before, after) = (format!("{number:040x}"), format!("{:040x}", number + 1));
         let mut push = json!({
             "ref": "refs/heads/main", "before": before, "after": after, "created": false, "deleted": false, "forced": false,
@@ -112,7 +112,7 @@ impl Sent {
     }
 }
 
-fn sign(secret: &str, body: &[u8]) -> String {
+pub(super) fn sign(secret: &str, body: &[u8]) -> String {
     // Any length of key will do for HMAC.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
     mac.update(body);
@@ -128,44 +128,6 @@ pub(super) async fn lost(bus: &Bus, runs: &[RunId]) -> anyhow::Result<u64> {
         lost += u64::from(found?.is_none());
     }
     Ok(lost)
-}
-
-/// Requests with a bad signature, at a rate, until told to stop.
-pub(super) struct Flood {
-    refused: Arc<AtomicU64>,
-    task: JoinHandle<()>,
-    began: Instant,
-}
-
-impl Flood {
-    pub(super) fn start(load: &Load, rate: u32) -> Self {
-        let (refused, load) = (Arc::new(AtomicU64::new(0)), load.clone());
-        let counted = refused.clone();
-        let task = tokio::spawn(async move {
-            let body = load.body(0).unwrap_or_default();
-            let signature = sign("somebody else's secret, just as long", &body);
-            let mut tick = tokio::time::interval(Duration::from_secs_f64(1.0 / f64::from(rate.max(1))));
-            let mut under_way = JoinSet::new();
-            loop {
-                tick.tick().await;
-                let (request, counted) = (load.request(body.clone(), &signature, 0), counted.clone());
-                under_way.spawn(async move {
-                    if request.send().await.is_ok_and(|answer| answer.status() == reqwest::StatusCode::UNAUTHORIZED) {
-                        counted.fetch_add(1, Ordering::Relaxed);
-                    }
-                });
-                while under_way.try_join_next().is_some() {}
-            }
-        });
-        Self { refused, task, began: Instant::now() }
-    }
-
-    /// Refusals a second.
-    pub(super) async fn stop(self) -> f64 {
-        self.task.abort();
-        let _ = self.task.await;
-        self.refused.load(Ordering::Relaxed) as f64 / self.began.elapsed().as_secs_f64()
-    }
 }
 
 /// Looks at a process's memory until told to stop.

@@ -5,6 +5,7 @@
 //! delay counts. What was answered 2xx is then looked for in the store, one by one. No worker is started: what is measured
 //! is how pushes are taken in.
 
+mod flood;
 mod load;
 mod report;
 
@@ -14,7 +15,8 @@ use super::{
 };
 use crate::{exit::Exit, output::Out, problem::CliError};
 use clap::Args;
-use load::{Flood, Load};
+use flood::{Flood, Shape};
+use load::Load;
 use report::{Phase, WebhooksReport};
 use std::time::Duration;
 
@@ -24,17 +26,19 @@ pub(crate) struct WebhooksArgs {
     /// Pushes a second.
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub(crate) rate: u32,
-    /// How long, in seconds; half of it again with the flood beside it.
+    /// How long, in seconds; half of it again beside each of two floods, from one address and from many.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) seconds: u32,
     /// Size of a push, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 25_000)]
     pub(crate) bytes: usize,
-    /// Requests with a bad signature a second, in the second part.
+    /// Requests with a bad signature a second, in a flood.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) flood: u32,
 }
 
+/// Addresses of a flood from many: so many that each stays below the number of failures at which it is not heard any more.
+const MANY: u16 = 1_000;
 /// The secret of the bench's source.
 const SECRET: &str = "bench-webhook-secret-0123456789abcdef";
 
@@ -56,10 +60,11 @@ async fn run(args: &WebhooksArgs, mut say: impl FnMut(&str)) -> anyhow::Result<W
     let time = Duration::from_secs(args.seconds.into());
     let part = Part { number: 1, rate: args.rate, time, flood: None };
     let alone = phase(&fleet, &load, part, &mut say).await?;
-    let half = Part { number: 2, time: time / 2, flood: Some(args.flood), ..part };
-    let flooded = phase(&fleet, &load, half, &mut say).await?;
+    let beside = |number, addresses| Part { number, time: time / 2, flood: Some(Shape { rate: args.flood, addresses }), ..part };
+    let flooded = phase(&fleet, &load, beside(2, 1), &mut say).await?;
+    let spread = phase(&fleet, &load, beside(3, MANY), &mut say).await?;
     fleet.stop().await;
-    Ok(WebhooksReport { machine: super::report::machine(), rate: args.rate, bytes: args.bytes, alone, flooded })
+    Ok(WebhooksReport { machine: super::report::machine(), rate: args.rate, bytes: args.bytes, alone, flooded, spread })
 }
 
 /// A part of the bench.
@@ -68,26 +73,23 @@ struct Part {
     number: u32,
     rate: u32,
     time: Duration,
-    flood: Option<u32>,
+    flood: Option<Shape>,
 }
 
 async fn phase(fleet: &BenchFleet, load: &Load, part: Part, say: &mut impl FnMut(&str)) -> anyhow::Result<Phase> {
     let Part { number, rate, time, flood } = part;
-    say(&format!(
-        "{rate} pushes a second for {} s{}",
-        time.as_secs(),
-        if flood.is_some() { ", and a flood of bad signatures" } else { "" }
-    ));
+    let beside = match flood {
+        Some(Shape { rate, addresses }) => format!(", beside {rate} bad signatures a second from {addresses} addresses"),
+        None => String::new(),
+    };
+    say(&format!("{rate} pushes a second for {} s{beside}", time.as_secs()));
     let gateway = fleet.pid("gateway")?;
     let before = usage(gateway)?;
-    let flooding = flood.map(|rate| Flood::start(load, rate));
+    let flooding = flood.map(|shape| Flood::start(load, shape)).transpose()?;
     let watching = load::watch_memory(gateway);
     let sent = load.run(rate, time, number).await?;
     let peak_mib = watching.stop().await;
-    let refused = match flooding {
-        Some(flood) => Some(flood.stop().await),
-        None => None,
-    };
+    let refused = flooding.map(Flood::stop).transpose()?;
     let after = usage(gateway)?;
     say("looking for each of them in the store");
     let lost = load::lost(&fleet.bus, &sent.runs).await?;
