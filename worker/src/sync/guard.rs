@@ -45,6 +45,26 @@ pub fn not_paused(sync: &ServiceSync, last: Option<&ServiceState>, now: Timestam
     }
 }
 
+/// The failure of a sync of a release whose tag led to another commit when the service was given it: what was tried and what
+/// would be deployed are not the same, whatever they are called. Whoever forces it has looked.
+///
+/// # Errors
+/// Names both commits.
+pub fn tag_stands(sync: &ServiceSync, last: Option<&ServiceState>) -> Result<(), Failure> {
+    let Some(last) = last.filter(|last| last.source == sync.source && last.environment == sync.environment && !sync.force) else {
+        return Ok(());
+    };
+    match (&sync.tag, &last.tag, &last.commit) {
+        (Some(tag), Some(before), Some(commit)) if tag == before && *commit != sync.commit => Err(Failure {
+            kind: "tag_moved".to_owned(),
+            phase: String::new(),
+            message: format!("{tag} was {commit} when it was deployed here, and is {} now; nothing was touched", sync.commit),
+            next_action: "Find out who moved the tag, and make a new release; `force` deploys it as it is.".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The commit that was deployed last, if it has to be asked whether it comes after the one that is asked for: a branch is
 /// followed, and a push that came late must not take the service back.
 pub fn deployed_already<'s>(sync: &ServiceSync, last: Option<&'s ServiceState>) -> Option<&'s proto::git::CommitId> {
@@ -119,6 +139,28 @@ mod tests {
         sync.force = false;
         last.error_kind = Some("unknown_invoke_failure".to_owned());
         assert_eq!(not_paused(&sync, Some(&last), now), Ok(()), "what fails otherwise is tried at every push");
+    }
+
+    #[test]
+    fn a_tag_that_was_moved_is_not_the_release_that_was_deployed() {
+        let base = sync(Executor::Command);
+        let (was, tag) = ("a".repeat(40), |tag: &str| Some(tag.to_owned()));
+        let state = ServiceState { commit: Some(was.parse().unwrap()), tag: tag("v1.2.4"), ..never(&base) };
+        let release = |name: &str, commit: &str| ServiceSync { tag: tag(name), commit: commit.parse().unwrap(), ..base.clone() };
+        let moved = release("v1.2.4", &"b".repeat(40));
+        let failure = tag_stands(&moved, Some(&state)).unwrap_err();
+        assert!(failure.kind == "tag_moved" && failure.message.contains(&was) && failure.message.contains(&"b".repeat(40)), "{failure:?}");
+        for (sync, last) in [
+            (release("v1.2.4", &was), Some(&state)),
+            (release("v1.2.5", &"b".repeat(40)), Some(&state)),
+            (ServiceSync { tag: None, ..moved.clone() }, Some(&state)),
+            (ServiceSync { force: true, ..moved.clone() }, Some(&state)),
+            (ServiceSync { environment: "elsewhere".parse().unwrap(), ..moved.clone() }, Some(&state)),
+            (moved.clone(), Some(&ServiceState { commit: None, ..state.clone() })),
+            (moved, None),
+        ] {
+            assert_eq!(tag_stands(&sync, last), Ok(()), "{sync:?}");
+        }
     }
 
     /// A service that nobody has synced yet.

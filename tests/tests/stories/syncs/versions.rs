@@ -1,6 +1,6 @@
 //! Versions: `POST /deploy` and `POST /sync` as the clients of the replaced service call them.
 
-use super::{World, pairs};
+use super::{World, actions, job, pairs};
 use serde_json::json;
 
 #[tokio::test]
@@ -30,6 +30,36 @@ async fn a_tag_is_deployed_to_an_environment_and_asking_again_is_answered_from_w
     );
     let status = world.fleet.client.get(&format!("/deploy/{id}/status")).await?;
     assert_eq!(status["success"], json!(true), "{status:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tag_that_was_moved_is_not_deployed_as_the_release_that_it_was() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let tag = |more: &'static [&'static str]| {
+        world.repo.git(&[&["tag", "-a", "v1.2.4", "-m", "a release"], more].concat())?;
+        world.repo.git(&[&["push", "-q", "origin", "v1.2.4"], more].concat())
+    };
+    tag(&[])?;
+    let was = world.head()?;
+    let deploy = async |force: bool| -> anyhow::Result<_> {
+        let request = json!({"env": "production", "tag": "v1.2.4", "services": ["platform/redis"], "force": force});
+        world.ended(&world.forge.post("/deploy", &request).await?.run()?).await
+    };
+    assert_eq!(deploy(false).await?["status"], "success");
+    world.repo.commit(&[("platform/02.redis/compose.yaml", "services: {redis: {image: 'redis:9'}}\n")])?;
+    tag(&["--force"])?;
+    let now = world.head()?;
+    // Of other services, or the result of the first time would be told.
+    let request = json!({"env": "production", "tag": "v1.2.4", "services": ["platform/redis", "platform/postgres"]});
+    let view = world.ended(&world.forge.post("/deploy", &request).await?.run()?).await?;
+    assert_eq!(actions(&view), pairs(&[("platform/postgres", "created"), ("platform/redis", "failed")]));
+    let failure = &job(&view, "platform/redis")?["sync"]["failure"];
+    assert_eq!(failure["kind"], "tag_moved", "{failure:#}");
+    assert!(failure["message"].to_string().contains(&was) && failure["message"].to_string().contains(&now), "{failure:#}");
+    assert_eq!(world.deployed("production", "redis").as_deref(), Some(was.as_str()));
+    assert_eq!(deploy(true).await?["status"], "success", "whoever forces it has looked");
+    assert_eq!(world.deployed("production", "redis").as_deref(), Some(now.as_str()));
     Ok(())
 }
 

@@ -47,6 +47,7 @@ async fn prepared(
         return Err(done(stage, skipped));
     }
     guard::not_paused(sync, last, Timestamp::now()).map_err(|failure| failed(stage, failure))?;
+    guard::tag_stands(sync, last).map_err(|failure| failed(stage, failure))?;
     let variables = variables(stage, sync).await?;
     guard::requirements(sync, &variables).map_err(|failure| failed(stage, failure))?;
     stage.phase("cloning").await;
