@@ -10,6 +10,7 @@ use super::{
     judge::judge,
     payload,
     proof::{Proven, Shown, Unproven, shown, shown_to_nobody},
+    reading::discard,
     record::{BodyDigest, Delivery, Verdict},
     skim::BadPayload,
     trace::{self, Refused},
@@ -103,6 +104,7 @@ pub(crate) async fn deliver(app: &Arc<App>, source: &Source, request: Request) -
     let from = client_ip(&parts.extensions, headers, &app.limits.trusted_proxies);
     if let Err(unheard) = app.hearing.admit(from, Instant::now()) {
         app.gateway_metrics.delivery(source.id.as_str(), Verdict::Refused.as_str());
+        discard(headers, body).await;
         return Err(unheard);
     }
     let heading = heading(source.kind, headers);

@@ -16,6 +16,10 @@ use std::{net::IpAddr, time::Duration};
 /// Room that a body gets at first.
 const FIRST: usize = 32 << 10;
 
+/// Longest body that is read away, in bytes, and how long that may take.
+const SHORT_ENOUGH: u64 = 64 << 10;
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 /// A body, and the room that it takes while it is held.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
@@ -26,6 +30,16 @@ pub(crate) struct Held<'a> {
 /// The length that a request announces, in bytes.
 pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads away the body of a delivery that is refused unread, if it is short and comes at once: to end its connection and take a
+/// new one costs more.
+pub(super) async fn discard(headers: &HeaderMap, body: Body) {
+    if announced(headers).is_some_and(|length| length <= SHORT_ENOUGH) {
+        let mut chunks = body.into_data_stream();
+        let reading = async { while let Some(Ok(_)) = chunks.next().await {} };
+        let _ = tokio::time::timeout(AT_ONCE, reading).await;
+    }
 }
 
 impl Room {
