@@ -125,13 +125,15 @@ mod on_purpose {
         SupersedesNeeded,
         /// Who came earlier counts as newer too: two runs leave a service to one another (S3).
         EarlierIsNewer,
+        /// A sync is left to a newer run's that waits for another of its run, and is skipped if that one fails (S3).
+        LeavesToWhoMaySkip,
         /// What a run told before is told again over what a later one told (S4).
         NoteGoesBack,
     }
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 49] = [
+        pub const ALL: [Self; 50] = [
             Self::PermitAgain,
             Self::StaleBegin,
             Self::AnybodyStarts,
@@ -180,6 +182,7 @@ mod on_purpose {
             Self::SupersedesRunning,
             Self::SupersedesNeeded,
             Self::EarlierIsNewer,
+            Self::LeavesToWhoMaySkip,
             Self::NoteGoesBack,
         ];
 

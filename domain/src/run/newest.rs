@@ -4,7 +4,7 @@ use super::{
     event::Event,
     refusal::Refusal,
     state::{AttemptEnd, Job, JobState, Run},
-    syncs::follows_branch,
+    syncs::{follows_branch, wanted_lock},
     turn::Turn,
 };
 use crate::planted::planted;
@@ -20,7 +20,9 @@ pub struct Newer {
     /// leave its work to the other, and nobody would do it.
     pub accepted_at: Timestamp,
     pub source: SourceId,
-    /// Services that it has yet to sync.
+    /// Services whose locks it stands in line for: what they come after has succeeded, so no failure of another service can
+    /// keep it from syncing them. One that comes after something else may still be skipped, and what had been left to it would
+    /// be done by nobody.
     pub services: BTreeSet<ServiceId>,
     pub git_ref: GitRef,
     /// See `proto::sync::Selection::generation`.
@@ -33,8 +35,9 @@ impl Newer {
     pub fn of(run: &Run) -> Option<Self> {
         let spec = run.sync_spec()?;
         let selection = run.syncs.as_ref()?.selection.as_ref()?;
-        let ahead = |job: &&Job| job.state == JobState::Blocked && run.cancel.is_none();
-        let services = run.jobs.iter().filter(ahead).filter_map(|job| Some(job.service.as_ref()?.service.clone())).collect();
+        let may_be_skipped = |job: &Job| planted!(LeavesToWhoMaySkip) && job.state == JobState::Blocked && run.cancel.is_none();
+        let is_next = |job: &&Job| wanted_lock(run, job).is_some() || may_be_skipped(job);
+        let services = run.jobs.iter().filter(is_next).filter_map(|job| Some(job.service.as_ref()?.service.clone())).collect();
         Some(Self {
             run: run.id,
             accepted_at: run.accepted_at,
@@ -47,7 +50,7 @@ impl Newer {
     }
 }
 
-/// The newest wins: what a newer run is going to sync, and no worker has begun here, is left to it. A sync that others here
+/// The newest wins: what a newer run stands in line to sync, and no worker has begun here, is left to it. A sync that others here
 /// wait for is left only together with them, so that the order among services holds.
 pub(super) fn superseded(turn: &mut Turn<'_>, newer: &Newer) -> Result<(), Refusal> {
     if turn.run.is_over() || turn.run.cancel.is_some() || newer.run == turn.run.id {

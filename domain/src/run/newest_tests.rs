@@ -22,15 +22,21 @@ fn tagged(tag: &str) -> SyncSpec {
     SyncSpec { git_ref: format!("refs/tags/{tag}").parse().expect("a tag"), ..spec() }
 }
 
+/// What a run says that it is going to sync.
+fn next_of(story: &Story) -> Option<Vec<String>> {
+    Newer::of(&story.run).map(|newer| newer.services.into_iter().map(|service| service.name().to_owned()).collect())
+}
+
 #[test]
-fn a_run_says_what_it_has_yet_to_sync() {
-    let mut story = Story::planned(spec(), &[("a", &[]), ("b", &[]), ("c", &["a"])]);
-    let services = |story: &Story| Newer::of(&story.run).map(|newer| newer.services.into_iter().map(|s| s.name().to_owned()).collect());
-    assert_eq!(services(&story), Some(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]));
+fn a_run_says_what_it_stands_in_line_for() {
+    let mut story = Story::planned(spec(), &[("a", &[]), ("b", &[]), ("c", &["a"]), ("d", &["c"])]);
+    assert_eq!(next_of(&story), Some(vec!["a".to_owned(), "b".to_owned()]), "c and d are skipped if a fails");
     story.grant("b").expect("waits");
-    assert_eq!(services(&story), Some(vec!["a".to_owned(), "c".to_owned()]), "its own now");
+    assert_eq!(next_of(&story), Some(vec!["a".to_owned()]), "its own now");
+    story.play(1, "a", synced("a"));
+    assert_eq!(next_of(&story), Some(vec!["c".to_owned()]), "its turn has come");
     story.cancel().expect("runs");
-    assert_eq!(services(&story), Some(vec![]));
+    assert_eq!(next_of(&story), Some(vec![]));
     assert_eq!(Newer::of(&Story::of(&super::syncs_tests::trigger("x", spec())).run), None);
 }
 
@@ -72,11 +78,38 @@ fn what_others_here_wait_for_is_left_only_together_with_them() {
     }
 }
 
+/// What the newer run would skip if a failed is done by the older one, as long as nobody knows how that ends.
+#[test]
+fn nothing_is_left_to_a_run_that_may_skip_it() {
+    let chain: Services = &[("a", &[]), ("b", &["a"])];
+    let rows: [(&str, Services, Option<bool>, [bool; 2]); 7] = [
+        ("b comes after a there", chain, None, [false, false]),
+        ("a has succeeded there", chain, Some(true), [false, true]),
+        ("a has failed there, b was skipped", chain, Some(false), [false, false]),
+        ("each for itself", &[("a", &[]), ("b", &[])], None, [true, true]),
+        ("b after what is not here", &[("x", &[]), ("b", &["x"])], None, [false, false]),
+        ("b alone", &[("b", &[])], None, [false, true]),
+        ("a alone, and b waits for it here", &[("a", &[])], None, [false, false]),
+    ];
+    for (what, theirs, first, left) in rows {
+        let mut other = Story::named("two", spec(), selection(theirs, 6));
+        if let Some(succeeds) = first {
+            other.play(1, "a", if succeeds { synced("a") } else { super::syncs_tests::failed() });
+        }
+        other.run.accepted_at = super::syncs_tests::at(10);
+        let mut story = Story::planned(spec(), chain);
+        let heard = story.feed(&Input::Newer(Newer::of(&other.run).expect("planned")));
+        assert_eq!(heard.is_ok(), left.contains(&true), "{what}");
+        let is: Vec<bool> = story.states()[1..].iter().map(|state| *state == JobState::Superseded).collect();
+        assert_eq!(is, left, "{what}");
+    }
+}
+
 #[test]
 fn what_comes_after_something_that_runs_is_left_and_what_runs_goes_on() {
     let mut story = Story::planned(spec(), &[("a", &[]), ("b", &["a"])]);
     story.start(1, "a");
-    story.feed(&Input::Newer(newer(spec(), &[("a", &[]), ("b", &["a"])], 6))).expect("b is left");
+    story.feed(&Input::Newer(newer(spec(), &[("a", &[]), ("b", &[])], 6))).expect("b is left");
     assert_eq!(story.states()[1..], [JobState::Running, JobState::Superseded]);
     story.report(1, synced("a")).expect("is heard");
     assert_eq!(status(&story.run), RunStatus::Success);

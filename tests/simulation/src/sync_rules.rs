@@ -2,7 +2,7 @@
 //!
 //! S1 a sync that may have begun holds its lock, and one that is over does not keep it; S2 what is left to a newer run had not
 //! begun, and nobody of its own run waits for it any more; S3 who leaves a service to another leaves it to somebody who does
-//! it, or is seen not to; S4 the state that is kept of a service is that of each sync in turn, none passed over and none
+//! it, or is seen not to, and to nobody who skips it; S4 the state that is kept of a service is that of each sync in turn, none passed over and none
 //! twice, and it is kept before the lock goes on; S5 a failure closes what comes after it and nothing else.
 
 use crate::{core::Core, oracle::Oracle, sometimes::Case, store::STALE_FOR, tool::Tool};
@@ -89,6 +89,8 @@ pub(crate) fn before(core: &Core, oracle: &mut Oracle, run: &Run, event: &Event)
             let missed = |need: &JobNo| run.job(*need).is_some_and(|need| need.state.is_over() && need.state != JobState::Succeeded);
             let so = run.job(*job).is_some_and(|job| job.needs.iter().any(missed));
             oracle.must(so, || format!("S5: {job} of {id} was skipped, and what it needs did not fail"));
+            let left = lock(run, *job).and_then(|key| left_to(oracle, key, id));
+            oracle.must(left.is_none(), || format!("S3: {left:?} left to {job} of {id} what was skipped there: nobody does it"));
         }
         Event::OrdersSkipped { .. } | Event::OrdersCancelled { .. } | Event::TimeLimitReached | Event::JobTimedOut { .. } => {
             oracle.violated(format!("S5: {id} was decided on as a run of orders"));
@@ -133,8 +135,17 @@ fn superseded(oracle: &mut Oracle, run: &Run, no: JobNo, by: RunId) {
     oracle.must(!waited_for, || format!("S2: {no} of {id} was left, and others of the run wait for it"));
     let theirs = lock(run, no).is_some_and(|key| oracle.truths.get(&by).is_some_and(|truth| truth.run.locks.contains(key)));
     oracle.must(theirs, || format!("S3: {no} of {id} was left to {by}, which does not sync it"));
+    let skips = |job: &Job| job.state == JobState::Skipped && job.service.as_ref().map(|service| &service.lock) == lock(run, no);
+    let skipped = oracle.truths.get(&by).is_some_and(|truth| truth.run.jobs.iter().any(skips));
+    oracle.must(!skipped, || format!("S3: {no} of {id} was left to {by}, which had skipped it"));
     let came_later = oracle.truths.get(&by).is_some_and(|truth| (truth.run.accepted_at, by) > (run.accepted_at, id));
     oracle.must(came_later, || format!("S3: {no} of {id} was left to {by}, which had come before it"));
+}
+
+/// A run that left this service to another.
+fn left_to(oracle: &Oracle, key: &LockKey, by: RunId) -> Option<RunId> {
+    let left = |job: &Job| job.service.as_ref().is_some_and(|service| service.lock == *key && service.superseded_by == Some(by));
+    oracle.truths.values().find(|truth| truth.run.jobs.iter().any(left)).map(|truth| truth.run.id)
 }
 
 /// What must be so after a decision.
