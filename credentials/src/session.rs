@@ -12,6 +12,7 @@ use reqwest::StatusCode;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify};
+use url::Url;
 
 /// How long a look at the token is believed.
 const BELIEVED: Duration = Duration::from_mins(5);
@@ -35,6 +36,17 @@ struct Kept {
     granted: Instant,
 }
 
+/// Where a token comes from: what a refusal of it may mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Of a file: somebody else renews it.
+    File,
+    /// Of a login just now: it is good.
+    Login,
+    /// Of an earlier login: it may have ended.
+    Kept,
+}
+
 /// How a renewal ended.
 enum Renewal {
     Granted(Lease),
@@ -42,26 +54,42 @@ enum Renewal {
 }
 
 impl Vault {
-    /// A token, and whether it is one of an earlier login.
-    pub(crate) async fn token(&self) -> Result<(Secret, bool), Cause> {
+    /// A token, and where it comes from.
+    pub(crate) async fn token(&self) -> Result<(Secret, Origin), Cause> {
         let (role_id, secret_id_file) = match self.login_with() {
-            VaultLogin::Token { file } => return Ok((usable(read_private(file)?)?, false)),
+            VaultLogin::Token { file } => return Ok((usable(read_private(file)?)?, Origin::File)),
             VaultLogin::AppRole { role_id, secret_id_file } => (role_id, secret_id_file),
         };
         let mut kept = self.session().token.lock().await;
         if let Some(kept) = &*kept {
-            return Ok((kept.token.clone(), true));
+            return Ok((kept.token.clone(), Origin::Kept));
         }
         let fresh = self.log_in(role_id, secret_id_file).await?;
         let token = fresh.token.clone();
         *kept = Some(fresh);
         self.session().changed.notify_one();
-        Ok((token, false))
+        Ok((token, Origin::Login))
     }
 
     /// The next request logs in anew, unless somebody else has meanwhile.
     pub(crate) async fn forget(&self, token: &Secret) {
         self.session().token.lock().await.take_if(|now| now.token == *token);
+    }
+
+    /// Whether Vault knows this token still. Every token may ask that of itself, by the policy `default`; one that is without
+    /// that policy counts as ended.
+    pub(crate) async fn is_alive(&self, token: &Secret) -> Result<bool, Cause> {
+        let url = self.look_url();
+        let answer = self.ask_with(token, &|| self.client().get(url.clone())).await?;
+        match answer.status {
+            StatusCode::OK => Ok(true),
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Ok(false),
+            status => Err(Cause::malformed(format!("Vault answered {status} when it was asked whether the token is good"))),
+        }
+    }
+
+    fn look_url(&self) -> Url {
+        self.url(&["v1", "auth", "token", "lookup-self"])
     }
 
     async fn log_in(&self, role_id: &str, secret_id_file: &Path) -> Result<Kept, Cause> {
@@ -156,7 +184,7 @@ impl Vault {
         {
             return found.clone();
         }
-        let url = self.url(&["v1", "auth", "token", "lookup-self"]);
+        let url = self.look_url();
         let found = self.authorised(|| self.client().get(url.clone())).await.and_then(understood).map(drop);
         *looked = Some((Instant::now(), found.clone()));
         found

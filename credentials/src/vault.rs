@@ -5,7 +5,7 @@ use crate::access::{VaultAccess, VaultLogin};
 use crate::document::Node;
 use crate::error::Cause;
 use crate::http::{Answer, Pause, ask, client, patiently};
-use crate::session::Session;
+use crate::session::{Origin, Session};
 use crate::variables::{Variables, of_object, shown};
 use proto::Secret;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
@@ -49,16 +49,26 @@ impl Vault {
         understood(self.authorised(|| self.client.get(url.clone())).await?)
     }
 
-    /// Asks with a token, whatever the answer is.
+    /// Asks with a token. A no to the path is told apart from a no to the token: only a token that has ended is worth a login,
+    /// and one login is enough. Every other answer is the caller's.
     pub(crate) async fn authorised(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Cause> {
-        let (token, kept) = self.token().await?;
-        let answer = self.ask(|| self.request(request()).header("X-Vault-Token", token.expose())).await?;
-        if answer.status != StatusCode::FORBIDDEN || !kept {
+        let (token, origin) = self.token().await?;
+        let answer = self.ask_with(&token, &request).await?;
+        if answer.status != StatusCode::FORBIDDEN {
             return Ok(answer);
         }
-        // A kept token may have ended.
-        self.forget(&token).await;
+        match origin {
+            Origin::Login => return Err(not_allowed()),
+            Origin::Kept | Origin::File if self.is_alive(&token).await? => return Err(not_allowed()),
+            Origin::File => return Ok(answer),
+            Origin::Kept => self.forget(&token).await,
+        }
         let (token, _) = self.token().await?;
+        let answer = self.ask_with(&token, &request).await?;
+        if answer.status == StatusCode::FORBIDDEN { Err(not_allowed()) } else { Ok(answer) }
+    }
+
+    pub(crate) async fn ask_with(&self, token: &Secret, request: &impl Fn() -> RequestBuilder) -> Result<Answer, Cause> {
         self.ask(|| self.request(request()).header("X-Vault-Token", token.expose())).await
     }
 
@@ -119,12 +129,19 @@ pub(crate) fn usable(token: Secret) -> Result<Secret, Cause> {
     if fits { Ok(token) } else { Err(Cause::denied("the token for Vault is empty, or holds characters that no token has")) }
 }
 
+/// The token is good, and the path is not for it.
+fn not_allowed() -> Cause {
+    Cause::denied(
+        "the policies of this worker's token, which is good, do not allow the path: let a policy allow it, or correct the path",
+    )
+}
+
 pub(crate) fn understood(answer: Answer) -> Result<Answer, Cause> {
     match answer.status {
         StatusCode::OK => Ok(answer),
         StatusCode::NOT_FOUND => Err(Cause::NotFound("Vault has nothing there, or its latest version is deleted".to_owned())),
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
-            Err(Cause::denied("Vault refuses this worker's token: it is wrong, has ended, or its policies do not allow the path"))
+            Err(Cause::denied("Vault refuses this worker's token: it is wrong or has ended; see to it that its file holds a good one"))
         }
         status => Err(Cause::malformed(format!("Vault answered {status}"))),
     }
