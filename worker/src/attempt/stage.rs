@@ -175,6 +175,11 @@ impl Stage {
         self.masker.mask(text)
     }
 
+    /// The same for a text that was cut off.
+    pub(crate) fn masked_beginning(&self, text: &str) -> String {
+        self.masker.mask_beginning(text)
+    }
+
     /// Adds a secret that became known on the way.
     pub(crate) fn learn_secret(&mut self, secret: String) -> io::Result<()> {
         self.secrets.push(secret);

@@ -104,8 +104,20 @@ impl Masker {
 
     /// Like [`Masker::mask_bytes`] for text. A form that was cut out of a character leaves U+FFFD behind.
     pub fn mask(&self, text: &str) -> String {
-        String::from_utf8(self.mask_bytes(text.as_bytes())).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        text_of(self.mask_bytes(text.as_bytes()))
     }
+
+    /// Like [`Masker::mask`] for the beginning of a text whose rest is not known: an end that may be the first part of a
+    /// secret is left out.
+    pub fn mask_beginning(&self, text: &str) -> String {
+        let mut out = Vec::with_capacity(text.len());
+        self.stream().feed(text.as_bytes(), &mut out);
+        text_of(out)
+    }
+}
+
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 impl fmt::Debug for Masker {

@@ -25,6 +25,9 @@ pub trait Floor: Send {
     /// Takes every secret of the attempt out of a text.
     fn mask(&self, text: &str) -> String;
 
+    /// The same for a text that was cut off: what may be the beginning of a secret at its end is left out.
+    fn mask_beginning(&self, text: &str) -> String;
+
     /// Whether the attempt is to end.
     fn pressing(&self) -> Pressing;
 

@@ -2,7 +2,7 @@
 //!
 //! - `command` runs the configured command, `told` reads what it says of itself;
 //! - [`dokploy`] deploys over Dokploy's API, [`compose`] on a host over SSH; `made` is what a service is made of, `kept` what
-//!   is kept beside it where it runs, `secrets` what is made for it in Vault, `ssh` how hosts are spoken to, `floor` what such
+//!   is kept beside it where it runs, `secrets` what is made for it in Vault, `ssh` how hosts are spoken to (`lines`: what they write), `floor` what such
 //!   an executor may use of its attempt;
 //! - `guard` decides whether anything is done at all, `environment` and `secrets_file` what a sync knows.
 //!
@@ -18,6 +18,7 @@ pub mod environment;
 pub mod floor;
 pub mod guard;
 pub mod kept;
+mod lines;
 pub mod made;
 pub mod secrets;
 pub mod secrets_file;

@@ -1,7 +1,10 @@
 //! Hosts that services are deployed to, over the system's SSH: with our key and no other, to a host whose key is known and no
 //! other, without a question to anybody.
 
-use super::floor::{Floor, Pressing};
+use super::{
+    floor::{Floor, Pressing},
+    lines::{Line, Lines},
+};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -14,7 +17,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::AsyncWriteExt as _,
     process::{ChildStderr, ChildStdout, Command},
     time::Instant,
 };
@@ -23,8 +26,6 @@ use tokio::{
 const SSH_FAILED: i32 = 255;
 /// Most bytes of an answer that are kept.
 const MAX_ANSWER: usize = 1 << 20;
-/// Longest line that is shown, in characters.
-const MAX_LINE: usize = 2000;
 /// How often somebody who wants it killed is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -209,24 +210,22 @@ struct Written {
 
 /// Reads both outputs to their end, unless somebody wants an end before.
 async fn follow(floor: &mut impl Floor, stdout: ChildStdout, stderr: ChildStderr, keep: bool) -> Result<Written, SshError> {
-    let (mut output, mut errors) = (BufReader::new(stdout), BufReader::new(stderr).split(b'\n'));
-    let (mut written, mut piece) = (Written::default(), Vec::new());
+    let (mut output, mut errors) = (Lines::new(stdout, keep), Lines::new(stderr, false));
+    let mut written = Written::default();
     let (mut out_open, mut err_open) = (true, true);
     let mut look = tokio::time::interval(LOOK_EVERY);
     while out_open || err_open {
         tokio::select! {
-            got = read_piece(&mut output, &mut piece, keep), if out_open => {
-                out_open = matches!(got, Ok(1..));
-                let piece = std::mem::take(&mut piece);
-                if keep {
+            line = output.next(), if out_open => match line {
+                Ok(Some(piece)) if keep => {
                     let room = MAX_ANSWER.saturating_sub(written.answer.len());
-                    written.answer.extend(piece.into_iter().take(room));
-                } else {
-                    show(floor, &piece, &mut written.last);
+                    written.answer.extend(piece.bytes.into_iter().take(room));
                 }
-            }
-            line = errors.next_segment(), if err_open => match line {
-                Ok(Some(line)) => show(floor, &line, &mut written.last_error),
+                Ok(Some(line)) => show(floor, line, &mut written.last),
+                Ok(None) | Err(_) => out_open = false,
+            },
+            line = errors.next(), if err_open => match line {
+                Ok(Some(line)) => show(floor, line, &mut written.last_error),
                 Ok(None) | Err(_) => err_open = false,
             },
             _ = look.tick() => {
@@ -239,15 +238,8 @@ async fn follow(floor: &mut impl Floor, stdout: ChildStdout, stderr: ChildStderr
     Ok(written)
 }
 
-/// A piece of output: a line, or whatever is there.
-async fn read_piece(lines: &mut BufReader<ChildStdout>, bytes: &mut Vec<u8>, whatever: bool) -> std::io::Result<usize> {
-    if whatever { lines.read_buf(bytes).await } else { lines.read_until(b'\n', bytes).await }
-}
-
-fn show(floor: &mut impl Floor, line: &[u8], last: &mut String) {
-    // Masked before anything is cut off: the half of a secret is no secret that anybody knows, and a secret all the same.
-    let masked = floor.mask(String::from_utf8_lossy(line).trim_end());
-    let line: String = masked.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
+fn show(floor: &mut impl Floor, line: Line, last: &mut String) {
+    let line = line.shown(floor);
     if !line.is_empty() {
         floor.narrate(&line);
         *last = line;

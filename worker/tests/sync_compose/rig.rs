@@ -65,6 +65,10 @@ impl Floor for Attempt<'_> {
         self.masker().mask(text)
     }
 
+    fn mask_beginning(&self, text: &str) -> String {
+        self.masker().mask_beginning(text)
+    }
+
     fn pressing(&self) -> Pressing {
         Pressing::Not
     }

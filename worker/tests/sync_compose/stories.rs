@@ -32,6 +32,17 @@ async fn a_line_that_is_cut_in_the_middle_of_a_secret_shows_no_half_of_it() {
     assert!(!log.contains("c4nary") && !told.contains("c4nary"), "{told}\n{log}");
 }
 
+/// Masked, so long a line becomes short: the place where it was cut would be shown.
+#[tokio::test]
+async fn a_line_that_is_too_long_to_keep_shows_no_half_of_a_secret_and_says_that_it_was_cut() {
+    let rig = Rig::new();
+    rig.host.docker_ends(&format!("head -c 200000 /dev/zero | sed 's|\\x00|{CANARY}|g' >&2; exit 17"));
+    let told = format!("{:?}", failure(&rig.sync().await));
+    let log = rig.log.lock().expect("not poisoned").join("\n");
+    assert!(told.contains("*** … (the line is longer than 64 KiB") && log.contains("its rest is not shown"), "{told}\n{log}");
+    assert!(!log.contains("c4n") && !told.contains("c4n"), "{told}\n{log}");
+}
+
 #[tokio::test]
 async fn a_service_is_copied_and_started_and_then_left_alone() {
     let rig = Rig::new();

@@ -72,6 +72,10 @@ impl Floor for Attempt<'_> {
         self.masker().mask(text)
     }
 
+    fn mask_beginning(&self, text: &str) -> String {
+        self.masker().mask_beginning(text)
+    }
+
     fn pressing(&self) -> Pressing {
         let begun = self.rig.words() > 0;
         self.rig.pressing_then.filter(|_| begun).unwrap_or(self.rig.pressing)

@@ -36,6 +36,10 @@ impl Floor for Stage {
         self.masked(text)
     }
 
+    fn mask_beginning(&self, text: &str) -> String {
+        self.masked_beginning(text)
+    }
+
     fn pressing(&self) -> Pressing {
         let timed_out = self.left().is_zero();
         match self.stop.wish().mode {
