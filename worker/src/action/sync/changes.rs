@@ -41,27 +41,41 @@ impl Place<'_> {
 }
 
 /// A push that was never told of is caught up with: what changed between the last selection and the beginning of this push
-/// counts too.
-pub(super) async fn changes(stage: &mut Stage, place: Place<'_>, push: &Push, since: Option<&CommitId>) -> Result<Changes, AttemptOutcome> {
-    let history = place.history(stage).await?;
+/// counts too. The history is opened once, and handed back for what else is to be read; again only where something had to be
+/// fetched in between.
+pub(super) async fn changes(
+    stage: &mut Stage,
+    place: Place<'_>,
+    push: &Push,
+    since: Option<&CommitId>,
+) -> Result<(Changes, History), AttemptOutcome> {
+    let mut history = place.history(stage).await?;
     let mut missing = Vec::new();
     for commit in push.before.iter().chain([&push.after]) {
         if !history.has(commit).await.unwrap_or(false) {
             missing.push(commit);
         }
     }
-    drop(history);
-    for commit in missing {
+    if !missing.is_empty() {
+        drop(history);
+        fetch(stage, place.source, &missing).await?;
+        history = place.history(stage).await?;
+    }
+    let compared = stage.unless_stopped(compare(&history, place.tip, push, since)).await?;
+    Ok((compared.map_err(|error| clone_failed(stage, &error))?, history))
+}
+
+/// Commits that no branch leads to any more: some servers still have them. What cannot be had is said, and done without.
+async fn fetch(stage: &mut Stage, source: Source<'_>, commits: &[&CommitId]) -> Result<(), AttemptOutcome> {
+    for commit in commits {
         let git = stage.crew.git.clone();
-        let (git, source) = (&git, place.source);
+        let git = &git;
         let asked = listening(stage, |says| async move { git.fetch_if_there(source, commit, &mut |line| says(line)).await }).await?;
         if let Err(error) = asked {
             stage.narrate(&format!("{commit} could not be fetched: {}", stage.masked(&error.to_string())));
         }
     }
-    let history = place.history(stage).await?;
-    let compared = stage.unless_stopped(compare(&history, place.tip, push, since)).await?;
-    compared.map_err(|error| clone_failed(stage, &error))
+    Ok(())
 }
 
 async fn compare(history: &History, tip: &CommitId, push: &Push, since: Option<&CommitId>) -> Result<Changes, GitError> {

@@ -75,12 +75,14 @@ async fn selected(
     };
     stage.narrate(&format!("{} is {commit}", spec.git_ref));
     let place = Place { source, tip: &commit, hint: &spec.git_ref };
-    let changes = match &spec.wanted {
-        SyncWanted::Changed(push) => Some(changes(stage, place, push, known.since).await?),
-        SyncWanted::Named { .. } | SyncWanted::All => None,
+    let (changes, history) = match &spec.wanted {
+        SyncWanted::Changed(push) => {
+            let (changes, history) = changes(stage, place, push, known.since).await?;
+            (Some(changes), history)
+        }
+        SyncWanted::Named { .. } | SyncWanted::All => (None, place.history(stage).await?),
     };
     stage.phase("select").await;
-    let history = place.history(stage).await?;
     let read = stage.unless_stopped(read(&history, &commit)).await?;
     let read = read.map_err(|error| clone_failed(stage, &error))?;
     decide(spec, commit, changes, &read, known.last_good).map_err(|failure| refused(stage, failure))
