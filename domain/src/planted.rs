@@ -127,13 +127,17 @@ mod on_purpose {
         EarlierIsNewer,
         /// A sync is left to a newer run's that waits for another of its run, and is skipped if that one fails (S3).
         LeavesToWhoMaySkip,
+        /// A sync that was put off is not tried again (I10).
+        PutOffForgotten,
+        /// A sync is put off as often as its worker likes (I10).
+        PutOffForEver,
         /// What a run told before is told again over what a later one told (S4).
         NoteGoesBack,
     }
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 50] = [
+        pub const ALL: [Self; 52] = [
             Self::PermitAgain,
             Self::StaleBegin,
             Self::AnybodyStarts,
@@ -183,6 +187,8 @@ mod on_purpose {
             Self::SupersedesNeeded,
             Self::EarlierIsNewer,
             Self::LeavesToWhoMaySkip,
+            Self::PutOffForgotten,
+            Self::PutOffForEver,
             Self::NoteGoesBack,
         ];
 

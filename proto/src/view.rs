@@ -128,6 +128,8 @@ pub enum WaitingFor {
     },
     /// A person.
     Approval { expires_at: Timestamp },
+    /// What a sync deploys to is left alone until then, because it could not be read.
+    Remote { until: Timestamp },
     /// A person, to settle an unknown outcome.
     Resolution,
 }

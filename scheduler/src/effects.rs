@@ -129,6 +129,7 @@ pub(crate) fn count(metrics: &SchedulerMetrics, run: &Run, event: &Event) {
         | Event::RunEnded { .. }
         | Event::JobLocked { .. }
         | Event::SyncPlanned { .. }
+        | Event::JobPostponed { .. }
         | Event::JobQueued { .. }
         | Event::ApprovalOpened { .. }
         | Event::ApprovalGiven { .. }

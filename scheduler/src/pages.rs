@@ -40,6 +40,7 @@ pub(crate) fn touch(touched: &mut BTreeSet<u32>, run: &Run, events: &[Event]) {
             | Event::SyncPlanned { .. }
             | Event::ReleaseMade { .. }
             | Event::ServiceSynced { .. }
+            | Event::JobPostponed { .. }
             | Event::JobSuperseded { .. } => {}
             Event::LocksGranted
             | Event::ApprovalOpened { .. }

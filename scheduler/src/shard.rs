@@ -242,6 +242,7 @@ impl Shard {
                 | Event::ReleaseMade { .. }
                 | Event::ServiceSynced { .. }
                 | Event::JobSuperseded { .. }
+                | Event::JobPostponed { .. }
                 | Event::JobQueued { .. }
                 | Event::ApprovalOpened { .. }
                 | Event::ApprovalGiven { .. }

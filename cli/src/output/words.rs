@@ -58,6 +58,9 @@ pub(crate) fn waiting_for(waiting: &WaitingFor) -> String {
         WaitingFor::Approval { expires_at } => {
             format!("an approval, until {}", time::instant(*expires_at))
         }
+        WaitingFor::Remote { until } => {
+            format!("what it deploys to, which is left alone until {}", time::instant(*until))
+        }
         WaitingFor::Resolution => "a person to settle an unknown outcome".into(),
     }
 }

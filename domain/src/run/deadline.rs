@@ -1,9 +1,10 @@
-//! What is due because time has passed: approvals that expire, jobs that no worker takes, orders and runs of orders whose
+//! What is due because time has passed: approvals that expire, syncs that were put off, jobs that no worker takes, orders and runs of orders whose
 //! time is over. Looked at by the sweep; every deadline stands in the run's log, so a restart forgets none.
 
 use super::{
     decide::{is_expired, last_gate},
     event::Event,
+    postponed,
     refusal::Refusal,
     state::{Attempt, AttemptEnd, GateState, Job, JobKind, JobState, Run},
     turn::Turn,
@@ -18,6 +19,7 @@ pub(super) fn tick(turn: &mut Turn<'_>) -> Result<(), Refusal> {
         return Err(Refusal::NothingDue);
     }
     let mut due = approval(turn);
+    due |= postponed::resume(turn);
     if let Some(deadline) = turn.policy.queue_deadline {
         due |= queues(turn, deadline);
     }

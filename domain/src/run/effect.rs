@@ -191,6 +191,8 @@ fn due_of_syncs(run: &Run, event: &Event) -> Vec<Effect> {
         | Event::JobLocked { .. }
         | Event::ReleaseMade { .. }
         | Event::ServiceSynced { .. }
+        // The sweep looks when its time has come.
+        | Event::JobPostponed { .. }
         | Event::JobQueued { .. }
         | Event::ApprovalOpened { .. }
         | Event::ApprovalGiven { .. }

@@ -81,6 +81,12 @@ pub enum Event {
         job: JobNo,
         by: RunId,
     },
+    /// A sync is put off: what it deploys to is to be left alone for a while.
+    JobPostponed {
+        job: JobNo,
+        until: Timestamp,
+        why: String,
+    },
     JobQueued {
         job: JobNo,
         attempt: AttemptNo,

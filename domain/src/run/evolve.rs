@@ -97,6 +97,14 @@ fn superseded(run: &mut Run, job: JobNo, by: RunId) {
     with_service(run, job, |service| service.superseded_by = Some(by));
 }
 
+fn postponed(run: &mut Run, job: JobNo, until: Timestamp) {
+    set_state(run, job, JobState::Blocked);
+    with_service(run, job, |service| {
+        service.put_off += 1;
+        service.not_before = Some(until);
+    });
+}
+
 fn with_service(run: &mut Run, job: JobNo, change: impl FnOnce(&mut syncs::ServiceJob)) {
     if let Some(service) = run.jobs.get_mut(job.0 as usize).and_then(|job| job.service.as_mut()) {
         change(service);
@@ -152,6 +160,7 @@ pub fn evolve(run: &mut Run, event: &Event, at: Timestamp) {
         Event::ReleaseMade { release } => released(run, release),
         Event::ServiceSynced { job, result } => with_service(run, *job, |service| service.result = Some(result.clone())),
         Event::JobSuperseded { job, by } => superseded(run, *job, *by),
+        Event::JobPostponed { job, until, .. } => postponed(run, *job, *until),
         Event::JobQueued { job, attempt } => queued(run, *job, *attempt, at),
         Event::ApprovalOpened { job, expires_at } => opened(run, *job, *expires_at, at),
         Event::ApprovalGiven { job, by } => answered(run, *job, GateState::Approved, Some(by), at),
@@ -249,6 +258,7 @@ fn queued(run: &mut Run, job: JobNo, attempt: AttemptNo, at: Timestamp) {
     };
     phase.clone_into(&mut run.phase);
     set_state(run, job, JobState::Queued);
+    with_service(run, job, |service| service.not_before = None);
     if let Some(job) = run.jobs.get_mut(job.0 as usize) {
         job.attempts.push(Attempt {
             no: attempt,

@@ -16,6 +16,7 @@ mod newest;
 mod notes;
 mod orders;
 mod plan_jobs;
+mod postponed;
 mod refusal;
 mod report;
 mod state;
@@ -46,6 +47,8 @@ mod newest_tests;
 mod notes_tests;
 #[cfg(test)]
 mod orders_tests;
+#[cfg(test)]
+mod postponed_tests;
 #[cfg(test)]
 mod review_tests;
 #[cfg(test)]

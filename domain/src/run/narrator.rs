@@ -124,6 +124,10 @@ impl Narrator {
             }
             Event::ServiceSynced { job, result } => self.of_job(*job, "synced", result.action.as_str()).message(&result.details),
             Event::JobSuperseded { job, by } => self.of_job(*job, "completed", "superseded").data(json!({ "by": by })),
+            Event::JobPostponed { job, until, why } => {
+                let told = self.of_job(*job, "postponed", "blocked").attempt(attempt_ended(events, index, *job));
+                told.message(why).data(json!({ "until": until }))
+            }
             Event::JobQueued { job, attempt } => self.of_job(*job, "dispatched", "queued").attempt(Some(*attempt)),
             Event::ApprovalOpened { job, expires_at } => {
                 self.of_job(*job, "approval_opened", "waiting").data(json!({ "expires_at": expires_at }))
@@ -258,7 +262,7 @@ impl Narrator {
 /// What an event says about the job of an attempt that ended in the same decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It is over, or its outcome is unknown.
+    /// It is over, or put off, or its outcome is unknown.
     Settled,
     /// It is tried again.
     Queued,
@@ -273,6 +277,7 @@ fn concerns(event: &Event, of: JobNo) -> Option<Fate> {
         | Event::JobCancelled { job }
         | Event::JobSkipped { job }
         | Event::JobSuperseded { job, .. }
+        | Event::JobPostponed { job, .. }
         | Event::JobUnknown { job, .. } => (job, Fate::Settled),
         Event::Accepted { .. }
         | Event::LocksGranted

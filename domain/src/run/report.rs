@@ -2,6 +2,7 @@
 
 use super::{
     event::Event,
+    postponed,
     refusal::Refusal,
     state::{Attempt, AttemptEnd, Job, JobKind, JobState},
     syncs,
@@ -76,6 +77,10 @@ fn ended(turn: &mut Turn<'_>, no: JobNo, attempt: AttemptNo, outcome: &AttemptOu
     let effects = has_started_effects(turn, no);
     match outcome {
         AttemptOutcome::Succeeded { result } => succeeded(turn, no, attempt, result),
+        // Whoever may have changed something is not tried again.
+        AttemptOutcome::Failed { failure } if postponed::is_pause(failure) && is_sync(turn, no) && !effects && !was_unknown => {
+            postponed::paused(turn, no, attempt, failure);
+        }
         AttemptOutcome::Failed { failure } => {
             turn.emit(Event::AttemptEnded { job: no, attempt, end: AttemptEnd::Failed, result: None });
             turn.fail(no, failure.clone());
@@ -201,6 +206,10 @@ fn misfit(turn: &Turn<'_>, no: JobNo, result: &JobResult) -> Option<&'static str
 /// wanted it to end there.
 fn is_order(turn: &Turn<'_>, no: JobNo) -> bool {
     turn.run.job(no).is_some_and(|job| job.kind == JobKind::Shell)
+}
+
+fn is_sync(turn: &Turn<'_>, no: JobNo) -> bool {
+    turn.run.job(no).is_some_and(|job| job.kind == JobKind::Sync)
 }
 
 fn has_started_effects(turn: &Turn<'_>, no: JobNo) -> bool {

@@ -12,6 +12,7 @@ use super::{
     turn::Turn,
 };
 use crate::planted::planted;
+use jiff::Timestamp;
 use proto::{
     AttemptNo, JobNo, RunId,
     lock::LockKey,
@@ -36,6 +37,10 @@ pub struct ServiceJob {
     pub lock: LockKey,
     /// Its lock is held, or was.
     pub locked: bool,
+    /// How often it was put off.
+    pub put_off: u32,
+    /// It is put off until then.
+    pub not_before: Option<Timestamp>,
     pub result: Option<SyncResult>,
     pub failure: Option<Failure>,
     pub superseded_by: Option<RunId>,
@@ -106,6 +111,8 @@ pub(super) fn service_job(spec: &SyncSpec, service: &ServiceId) -> ServiceJob {
         service: service.clone(),
         lock: LockKey::service(&spec.environment, service),
         locked: false,
+        put_off: 0,
+        not_before: None,
         result: None,
         failure: None,
         superseded_by: None,

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proto::{
     AttemptNo, JobNo, WorkerId,
     lock::LockKey,
-    message::{AttemptOutcome, Evidence, JobResult, ReportWhat},
-    sync::{Release, ReleaseKind, ServiceId, SyncSpec},
+    message::{AttemptOutcome, Evidence, Failure, JobResult, ReportWhat},
+    sync::{PAUSED, Release, ReleaseKind, ServiceId, SyncSpec},
 };
 use std::collections::BTreeSet;
 
@@ -23,10 +23,17 @@ fn worker(name: &str) -> WorkerId {
 enum Happens {
     Granted(usize),
     Full(usize),
-    Newer { services: BTreeSet<usize>, generation: u64, later: bool, force: bool },
+    Newer {
+        services: BTreeSet<usize>,
+        generation: u64,
+        later: bool,
+        force: bool,
+    },
     Begin(u32, bool),
     Go(u32, bool),
     Ends(u32, usize),
+    /// Minutes pass.
+    Waits(i64),
     Lost(u32),
     Cancel(bool),
     Resolve(Option<u32>, bool),
@@ -41,7 +48,8 @@ fn happens() -> impl Strategy<Value = Happens> {
             .prop_map(|(services, generation, later, force)| Happens::Newer { services, generation, later, force }),
         6 => (job(), prop::bool::weighted(0.9)).prop_map(|(job, ours)| Happens::Begin(job, ours)),
         6 => (job(), prop::bool::weighted(0.9)).prop_map(|(job, ours)| Happens::Go(job, ours)),
-        8 => (job(), 0..7_usize).prop_map(|(job, how)| Happens::Ends(job, how)),
+        8 => (job(), 0..8_usize).prop_map(|(job, how)| Happens::Ends(job, how)),
+        2 => (1..10_i64).prop_map(Happens::Waits),
         2 => job().prop_map(Happens::Lost),
         1 => any::<bool>().prop_map(Happens::Cancel),
         2 => (prop::option::of(job()), any::<bool>()).prop_map(|(job, succeeded)| Happens::Resolve(job, succeeded)),
@@ -55,6 +63,7 @@ fn outcome(story: &Story, job: u32, how: usize, edges: &[(&str, &[&str])]) -> At
         1 => AttemptOutcome::Stopped { clean: true, timed_out: false },
         2 => AttemptOutcome::Stopped { clean: false, timed_out: true },
         3 => AttemptOutcome::Unclear { evidence: Evidence::default() },
+        5 => AttemptOutcome::Failed { failure: Failure { kind: PAUSED.to_owned(), ..super::syncs_tests::failure() } },
         4 => AttemptOutcome::NotStarted { reason: "not now".to_owned() },
         _ if kind == Some(JobKind::Select) => AttemptOutcome::Succeeded { result: JobResult::Selection(Box::new(selection(edges, 5))) },
         _ if kind == Some(JobKind::Release) => AttemptOutcome::Succeeded {
@@ -98,6 +107,7 @@ fn input(story: &Story, what: &Happens, edges: &[(&str, &[&str])]) -> Input {
             worker: worker("w1"),
             what: ReportWhat::Ended(outcome(story, *job, *how, edges)),
         },
+        Happens::Waits(_) => Input::Tick,
         Happens::Lost(job) => Input::WorkerLost { job: JobNo(*job), attempt: attempt(*job), seen: "silent".to_owned() },
         Happens::Cancel(force) => Input::Cancel { by: "bob".to_owned(), force: *force },
         Happens::Resolve(job, succeeded) => {
@@ -176,6 +186,8 @@ fn check(before: &Run, story: &Story, world: &World) {
         let missed = needs().any(|state| state.is_over() && state != JobState::Succeeded);
         assert!(job.state != JobState::Blocked || !missed, "{no} waits for what did not succeed");
         assert!(job.attempts.is_empty() || needs().all(|state| state == JobState::Succeeded), "{no} went out too early");
+        // What is put off has its lock, and was not put off too often.
+        assert!(service.put_off <= 4 && (service.not_before.is_none() || service.locked), "{no} is put off {} times", service.put_off);
         // I4
         let begun = job.attempts.iter().filter(|attempt| attempt.effects_at.is_some()).count();
         assert!(begun <= 1, "{no} began twice");
@@ -189,7 +201,8 @@ fn check(before: &Run, story: &Story, world: &World) {
     // I10
     let moves = |job: &Job| matches!(job.state, JobState::Queued | JobState::Running | JobState::Unknown);
     let waits = run.jobs.iter().any(|job| job.service.as_ref().is_some_and(|service| run.wants_lock(&service.lock)));
-    assert!(run.is_over() || waits || run.jobs.iter().any(moves), "it is open and waits for nothing: {:?}", story.states());
+    let put_off = run.jobs.iter().any(|job| job.state == JobState::Blocked && job.service.as_ref().is_some_and(|s| s.not_before.is_some()));
+    assert!(run.is_over() || waits || put_off || run.jobs.iter().any(moves), "it is open and waits for nothing: {:?}", story.states());
     assert_eq!(run.is_over(), run.jobs.iter().all(|job| job.state.is_over()));
     assert_eq!(world.left(&outstanding(run)), Vec::<String>::new(), "due, and not asked for");
     let runs = run.jobs.iter().any(|job| job.state == JobState::Running);
@@ -218,7 +231,7 @@ proptest! {
         let mut world = World::default();
         world.perform(&story.due);
         for what in &storm {
-            story.now += 20;
+            story.now += if let Happens::Waits(minutes) = what { minutes * 60 } else { 20 };
             let before = story.run.clone();
             let input = input(&story, what, &edges);
             if story.feed(&input).is_ok() {

@@ -2,6 +2,7 @@
 
 use super::deadline::job_timeout;
 use super::orders::Orders;
+use super::postponed;
 use super::state::{Attempt, AttemptEnd, Ending, Gate, GateState, Job, JobKind, JobState, LockState, Run};
 use super::syncs::{self, ServiceJob, Syncs};
 use proto::{
@@ -123,6 +124,12 @@ fn waiting_for(run: &Run, status: RunStatus) -> Option<WaitingFor> {
     let keys: Vec<_> = run.jobs.iter().filter_map(|job| syncs::wanted_lock(run, job).cloned()).collect();
     if !keys.is_empty() && !any(JobState::Queued) && !any(JobState::Running) {
         return Some(WaitingFor::Lock { keys, held_by: None, position: None });
+    }
+    if let Some(until) = postponed::next(run)
+        && !any(JobState::Queued)
+        && !any(JobState::Running)
+    {
+        return Some(WaitingFor::Remote { until });
     }
     (any(JobState::Queued) && !any(JobState::Running)).then(|| WaitingFor::Worker { pool: run.pool.clone(), position: None })
 }

@@ -25,7 +25,7 @@ pub(crate) async fn fill(app: &App, views: &mut [RunView]) -> Result<(), Refusal
                 (*held_by, *position) = line(id, keys.iter().filter_map(|key| records.get(key).copied()));
             }
             Some(WaitingFor::Worker { position, .. }) => *position = index.queue_position(id),
-            Some(WaitingFor::Scheduler | WaitingFor::Approval { .. } | WaitingFor::Resolution) | None => {}
+            Some(WaitingFor::Scheduler | WaitingFor::Approval { .. } | WaitingFor::Remote { .. } | WaitingFor::Resolution) | None => {}
         }
     }
     Ok(())
@@ -34,7 +34,14 @@ pub(crate) async fn fill(app: &App, views: &mut [RunView]) -> Result<(), Refusal
 fn lock_keys(view: &RunView) -> &[LockKey] {
     match &view.waiting_for {
         Some(WaitingFor::Lock { keys, .. }) => keys,
-        Some(WaitingFor::Scheduler | WaitingFor::Worker { .. } | WaitingFor::Approval { .. } | WaitingFor::Resolution) | None => &[],
+        Some(
+            WaitingFor::Scheduler
+            | WaitingFor::Worker { .. }
+            | WaitingFor::Approval { .. }
+            | WaitingFor::Remote { .. }
+            | WaitingFor::Resolution,
+        )
+        | None => &[],
     }
 }
 

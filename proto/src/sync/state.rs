@@ -9,8 +9,9 @@ use crate::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The kind of failure of a sync that was not tried, because the one before could not read what is deployed and it is too soon
-/// to ask again. It says nothing about the service.
+/// The kind of failure of a sync that was not tried, because what is deployed could not be read before and it is too soon to ask
+/// again. It says nothing about the service. A sync that fails so before it has begun is put off by the scheduler; it counts as
+/// failed only when that was done often enough.
 pub const PAUSED: &str = "paused";
 
 /// What a sync did.

@@ -111,7 +111,7 @@ fn event_breaks(broken: &mut Broken, before: &Facts, (what, late): (In, bool), e
         Event::TimeLimitReached | Event::OrderTold { .. } => {}
         // None is one of syncs.
         Event::JobLocked { .. } | Event::SyncPlanned { .. } | Event::ReleaseMade { .. } => {}
-        Event::ServiceSynced { .. } | Event::JobSuperseded { .. } => {}
+        Event::ServiceSynced { .. } | Event::JobSuperseded { .. } | Event::JobPostponed { .. } => {}
     }
 }
 

@@ -5,6 +5,7 @@ use domain::run::{AttemptEnd, Event, Input, JobState, Run};
 use proto::{
     JobNo,
     message::{AttemptOutcome, ReportWhat},
+    sync::PAUSED,
 };
 use std::collections::BTreeMap;
 
@@ -42,6 +43,9 @@ fn of_syncs(core: &Core, run: &Run, events: &[Event]) {
         let case = match event {
             Event::JobSuperseded { job, .. } if is(run, *job, JobState::Queued) => Case::SupersededQueued,
             Event::JobSuperseded { job, .. } if waits_for_lock(run, *job) => Case::SupersededInLine,
+            Event::JobSuperseded { job, .. } if is_put_off(run, *job) => Case::PutOffSuperseded,
+            Event::JobPostponed { .. } => Case::PutOff,
+            Event::JobFailed { failure, .. } if failure.kind == PAUSED => Case::PutOffTooOften,
             Event::JobFailed { failure, .. } if failure.kind == "mapping" => Case::SyncsInCircle,
             Event::JobFailed { failure, .. } if failure.message.contains("names a service twice") => Case::ServiceTwice,
             Event::ReleaseMade { .. } => Case::ReleaseFirst,
@@ -49,6 +53,10 @@ fn of_syncs(core: &Core, run: &Run, events: &[Event]) {
         };
         core.met(case);
     }
+}
+
+fn is_put_off(run: &Run, no: JobNo) -> bool {
+    run.job(no).and_then(|job| job.service.as_ref()).is_some_and(|service| service.not_before.is_some())
 }
 
 fn waits_for_lock(run: &Run, no: JobNo) -> bool {

@@ -197,6 +197,7 @@ fn before(core: &Core, oracle: &mut Oracle, truth: &mut Truth, event: &Event, (e
         | Event::ReleaseMade { .. }
         | Event::ServiceSynced { .. }
         | Event::JobSuperseded { .. }
+        | Event::JobPostponed { .. }
         | Event::ApprovalOpened { .. }
         | Event::ApprovalRefused { .. }
         | Event::ApprovalExpired { .. }
@@ -265,8 +266,7 @@ fn after(core: &Core, oracle: &mut Oracle, run: &Run) {
     }
     // I10: an open run waits for something that can come.
     let moves = |job: &Job| matches!(job.state, JobState::Queued | JobState::Running | JobState::Waiting | JobState::Unknown);
-    let waits =
-        run.lock == LockState::Wanted || run.jobs.iter().any(moves) || order_rules::any_ready(run) || sync_rules::any_wants_lock(run);
+    let waits = run.lock == LockState::Wanted || run.jobs.iter().any(moves) || order_rules::any_ready(run) || sync_rules::any_waits(run);
     oracle.must(waits, || format!("I10: {id} is open and waits for nothing"));
     if status(run) == RunStatus::Unknown && run.syncs.is_none() {
         let store = core.store.borrow();

@@ -148,6 +148,7 @@ pub(crate) fn before(core: &Core, oracle: &mut Oracle, (run, changed_at): (&Run,
         | Event::SyncPlanned { .. }
         | Event::ReleaseMade { .. }
         | Event::ServiceSynced { .. }
+        | Event::JobPostponed { .. }
         | Event::JobSuperseded { .. } => oracle.violated(format!("O6: {id} is a run of orders, and was decided on as one of syncs")),
         Event::Accepted { .. }
         | Event::LocksGranted

@@ -3,7 +3,7 @@
 //! S1 a sync that may have begun holds its lock, and one that is over does not keep it; S2 what is left to a newer run had not
 //! begun, and nobody of its own run waits for it any more; S3 who leaves a service to another leaves it to somebody who does
 //! it, or is seen not to, and to nobody who skips it; S4 the state that is kept of a service is that of each sync in turn, none passed over and none
-//! twice, and it is kept before the lock goes on; S5 a failure closes what comes after it and nothing else.
+//! twice, and it is kept before the lock goes on; S6 what is put off has not begun, and is so a few times at most; S5 a failure closes what comes after it and nothing else.
 
 use crate::{core::Core, oracle::Oracle, sometimes::Case, store::STALE_FOR, tool::Tool};
 use domain::run::{AttemptEnd, Event, Job, JobKind, JobState, Run};
@@ -12,10 +12,12 @@ use proto::{
     git::CommitId,
     ids::AttemptId,
     lock::{LockKey, LockRecord},
-    sync::ServiceState,
+    sync::{PAUSED, ServiceState},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A sync may be put off so often.
+const MOST_PUT_OFF: u32 = 4;
 /// Longer than two sweeps, in ms.
 const LONG: u64 = 120_000;
 
@@ -56,9 +58,11 @@ fn lock(run: &Run, no: JobNo) -> Option<&LockKey> {
     run.job(no)?.service.as_ref().map(|service| &service.lock)
 }
 
-/// Whether somebody waits for a lock of its own.
-pub(crate) fn any_wants_lock(run: &Run) -> bool {
-    run.jobs.iter().any(|job| job.service.as_ref().is_some_and(|service| run.wants_lock(&service.lock)))
+/// Whether a sync waits for a lock of its own, or is put off.
+pub(crate) fn any_waits(run: &Run) -> bool {
+    let put_off = |job: &Job| job.state == JobState::Blocked && job.service.as_ref().is_some_and(|service| service.not_before.is_some());
+    let wants_lock = |job: &Job| job.service.as_ref().is_some_and(|service| run.wants_lock(&service.lock));
+    run.jobs.iter().any(|job| put_off(job) || wants_lock(job))
 }
 
 /// Whether a job may be changing the world, or may have changed it.
@@ -85,6 +89,7 @@ pub(crate) fn before(core: &Core, oracle: &mut Oracle, run: &Run, event: &Event)
             oracle.must(run.jobs.len() == 1 && services.len() == syncs, || format!("S1: {id} is to sync a service twice"));
         }
         Event::JobSuperseded { job, by } => superseded(oracle, run, *job, *by),
+        Event::JobPostponed { job, .. } => postponed(oracle, run, *job),
         Event::JobSkipped { job } => {
             let missed = |need: &JobNo| run.job(*need).is_some_and(|need| need.state.is_over() && need.state != JobState::Succeeded);
             let so = run.job(*job).is_some_and(|job| job.needs.iter().any(missed));
@@ -142,6 +147,17 @@ fn superseded(oracle: &mut Oracle, run: &Run, no: JobNo, by: RunId) {
     oracle.must(came_later, || format!("S3: {no} of {id} was left to {by}, which had come before it"));
 }
 
+/// S6.
+fn postponed(oracle: &mut Oracle, run: &Run, no: JobNo) {
+    let id = run.id;
+    let job = run.job(no);
+    let times = job.and_then(|job| job.service.as_ref()).map_or(u32::MAX, |service| service.put_off);
+    oracle.must(times < MOST_PUT_OFF, || format!("S6: {no} of {id} is put off after it was so {times} times"));
+    let began = job.is_some_and(|job| job.attempts.iter().any(|attempt| attempt.effects_at.is_some()));
+    oracle.must(!began, || format!("S6: {no} of {id} is put off, and had begun"));
+    oracle.must(run.cancel.is_none(), || format!("S6: {no} of {id} is put off, and its run is to stop"));
+}
+
 /// A run that left this service to another.
 fn left_to(oracle: &Oracle, key: &LockKey, by: RunId) -> Option<RunId> {
     let left = |job: &Job| job.service.as_ref().is_some_and(|service| service.lock == *key && service.superseded_by == Some(by));
@@ -185,7 +201,9 @@ fn finished(oracle: &mut Oracle, run: &Run, no: JobNo) {
     let Some(attempt) = job.current().filter(|attempt| attempt.permitted_at.is_some()) else { return };
     let begun = attempt.effects_at.is_some();
     let succeeded = job.state == JobState::Succeeded;
-    if job.state == JobState::Cancelled && !begun {
+    // One that was not tried says nothing of its service.
+    let paused = job.service.as_ref().and_then(|service| service.failure.as_ref()).is_some_and(|failure| failure.kind == PAUSED);
+    if (job.state == JobState::Cancelled && !begun) || paused {
         return;
     }
     let told = succeeded && matches!(attempt.ended, Some((_, AttemptEnd::Succeeded)));

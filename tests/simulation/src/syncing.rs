@@ -3,12 +3,18 @@
 
 use crate::{shell::planted::wrong, sources, worker::Worker};
 use proto::{
+    AttemptNo,
     git::CommitId,
     ids::AttemptId,
-    message::{AttemptOutcome, JobResult},
-    sync::{ServiceSync, SyncAction, SyncResult, SyncSpec},
+    message::{AttemptOutcome, Failure, JobResult},
+    sync::{PAUSED, ServiceSync, SyncAction, SyncResult, SyncSpec},
 };
 use std::{cell::Cell, rc::Rc};
+
+fn paused() -> AttemptOutcome {
+    let failure = Failure { kind: PAUSED.to_owned(), phase: "sync".to_owned(), message: "too soon".to_owned(), next_action: String::new() };
+    AttemptOutcome::Failed { failure }
+}
 
 /// The identity of what a run deploys.
 pub(crate) fn hash(sync: &ServiceSync) -> String {
@@ -31,6 +37,9 @@ impl Worker {
 
     /// A sync from its permit to its end.
     pub(crate) async fn sync(&self, id: AttemptId, nonce: &str, sync: &ServiceSync, told: &Rc<Cell<bool>>) -> AttemptOutcome {
+        if self.is_too_soon(id) {
+            return paused();
+        }
         self.note_effects(id, true);
         if !wrong!(NoLastWord)
             && let Err(reason) = self.last_word(id, nonce, told).await
@@ -40,6 +49,12 @@ impl Worker {
         }
         self.run(id, true, "", &sync.commit).await;
         self.synced(id, sync)
+    }
+
+    /// What is deployed could not be read before; mostly that stays so for a while.
+    fn is_too_soon(&self, id: AttemptId) -> bool {
+        let core = &self.ctx.core;
+        if id.attempt == AttemptNo::FIRST { !core.closing.get() && core.chance(80) } else { core.chance(850) }
     }
 
     /// How a sync ended, as its worker can tell.

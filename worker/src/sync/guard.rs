@@ -8,6 +8,10 @@ use proto::{
 };
 use services::backoff::{Asked, Verdict, may_try};
 
+/// What to do about a sync that was not tried because it is too soon.
+pub(super) const PUT_OFF: &str = "It is tried again by itself, for a quarter of an hour at most. After that see why the remote cannot be \
+    read, and name the service (POST /sync), which is not held up, or redeliver the push.";
+
 /// The answer of a service that does not live in the environment; `None`: it does.
 pub fn out_of_place(sync: &ServiceSync) -> Option<SyncResult> {
     let elsewhere = sync.service.production_only && !sync.environment.is_production();
@@ -40,7 +44,7 @@ pub fn not_paused(sync: &ServiceSync, last: Option<&ServiceState>, now: Timestam
             kind: PAUSED.to_owned(),
             phase: String::new(),
             message: format!("{why}; nothing was touched"),
-            next_action: "Look why the remote cannot be read; the next push, or naming the service, tries again.".to_owned(),
+            next_action: PUT_OFF.to_owned(),
         }),
     }
 }

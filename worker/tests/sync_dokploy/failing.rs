@@ -147,8 +147,10 @@ async fn after_five_failures_a_dokploy_is_left_alone_for_a_minute() {
     assert_eq!(failure(&rig.sync().await).0, "remote_unreadable");
     assert_eq!(rig.operations().len(), 2, "the fifth failure opens it");
     let outcome = rig.sync().await;
-    assert!(failure(&outcome).0 == "remote_unreadable" && failure(&outcome).1.contains("is not asked"), "{outcome:?}");
+    assert!(failure(&outcome).0 == "paused" && failure(&outcome).1.contains("is not asked"), "{outcome:?}");
+    assert!(format!("{outcome:?}").contains("POST /sync"), "it says what to do: {outcome:?}");
     assert_eq!(rig.operations(), [] as [String; 0], "the API is not touched");
+    assert_eq!(rig.words(), 0, "nothing has begun, so it is put off");
     rig.clock.passes(Duration::from_secs(61));
     assert_eq!(failure(&rig.sync().await).0, "remote_unreadable");
     assert_eq!(rig.operations().len(), 1, "one may try, and its failure closes the door again");

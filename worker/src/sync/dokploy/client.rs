@@ -103,14 +103,18 @@ impl Api {
     }
 
     async fn ask<T: DeserializeOwned>(&self, operation: &'static str, question: &Question<'_>, retries: u32) -> Result<T, ApiError> {
-        let mut tried = 0;
+        let (mut tried, mut before) = (0, None);
         let body = loop {
-            self.breakers.may_ask(self.base.as_str(), self.clock.now()).map_err(ApiError::LeftAlone)?;
+            if let Err(time) = self.breakers.may_ask(self.base.as_str(), self.clock.now()) {
+                // One that was asked and did not answer is not one that was left alone, and why it did not is worth knowing.
+                return Err(before.unwrap_or(ApiError::LeftAlone(time)));
+            }
             match self.once(operation, question).await {
                 Ok(body) => break body,
                 Err((error, true)) if tried < retries => {
                     tracing::debug!(%error, "asking Dokploy again");
                     tried += 1;
+                    before = Some(error);
                     self.clock.pause(Duration::from_secs(1 << tried)).await;
                 }
                 Err((error, _)) => return Err(error),

@@ -11,6 +11,7 @@ use crate::sync::{
     env_text::{self, Lines},
     environment::Variables,
     floor::{Clock, Floor, Patience, failed, unless_pressed},
+    guard,
     kept::{self, DEPLOYED},
     made::Made,
     secrets::Secrets,
@@ -18,7 +19,7 @@ use crate::sync::{
 };
 use proto::{
     message::{AttemptOutcome, JobResult},
-    sync::{DokployTarget, Domain, ServiceSync, SyncAction, SyncResult},
+    sync::{DokployTarget, Domain, PAUSED, ServiceSync, SyncAction, SyncResult},
 };
 use serde_json::json;
 use services::{
@@ -210,7 +211,10 @@ impl<'a, 'o> Sequence<'a, 'o> {
 /// Reads what is there. What cannot be read is not deployed over: a Dokploy that fails under load must not be given more
 /// to do. Who forces it takes that on himself, unless something would be lost.
 async fn read(floor: &mut impl Floor, order: &Order<'_>, names: &Names) -> Result<(Place, String), AttemptOutcome> {
-    let place = remote::find(order.api, names).await.map_err(|error| no_place(floor, &error))?;
+    let place = remote::find(order.api, names).await.map_err(|error| match &error {
+        NoPlace::Api(error @ ApiError::LeftAlone(_)) => left_alone(floor, error),
+        NoPlace::Api(_) | NoPlace::Ambiguous { .. } => no_place(floor, &error),
+    })?;
     let Some(compose_id) = &place.compose else { return Ok((place, String::new())) };
     match remote::read(order.api, compose_id).await {
         Ok(compose) => Ok((place, compose.env.unwrap_or_default())),
@@ -221,8 +225,14 @@ async fn read(floor: &mut impl Floor, order: &Order<'_>, names: &Names) -> Resul
             ));
             Ok((place, String::new()))
         }
+        Err(error @ ApiError::LeftAlone(_)) => Err(left_alone(floor, &error)),
         Err(error) => Err(unreadable(floor, &error)),
     }
+}
+
+/// Nothing was asked and nothing begun: that says nothing about the service, and is put off.
+fn left_alone(floor: &impl Floor, error: &ApiError) -> AttemptOutcome {
+    failed(floor, PAUSED, &format!("{error}; nothing was touched"), guard::PUT_OFF)
 }
 
 /// Stores our identity beside a service that the replaced one has deployed as it would be now. Its old hash sees less than ours:
