@@ -69,6 +69,11 @@ impl RegularFile {
             Err(source) => Err(Refused::Unreadable { path, source }),
         }
     }
+
+    /// The content, to be read piece by piece; at most the limit it was opened with.
+    pub fn into_reader(self) -> impl std::io::Read {
+        self.file.take(self.limit)
+    }
 }
 
 impl Root {

@@ -18,7 +18,10 @@ const DOMAIN: &str = "navvy service identity v2";
 pub struct Artifact {
     /// Relative to the root of the repository.
     pub path: RepoPath,
+    /// Of its content; of a link, of what it leads to.
     pub digest: [u8; 32],
+    /// Where a symbolic link leads, as it says itself. `None`: it is none. The old hashes do not know of it.
+    pub link: Option<Vec<u8>>,
 }
 
 /// What a service is, as far as it can be told without deploying it.
@@ -107,7 +110,8 @@ fn full(identity: &Identity<'_>, env: &[(&str, &str)]) -> String {
         fields.count(artifacts.len());
         for artifact in artifacts {
             fields.field(artifact.path.as_str().as_bytes());
-            fields.field(&artifact.digest);
+            // One field, so that a link and what stands beside it have no twins; of a plain file nothing but the digest.
+            fields.field(&[&artifact.digest, artifact.link.as_deref().unwrap_or_default()].concat());
         }
     }
     fields.count(identity.secret_versions.len());
@@ -156,7 +160,11 @@ mod tests {
     }
 
     fn artifact(path: &str, byte: u8) -> Artifact {
-        Artifact { path: path.parse().unwrap(), digest: [byte; 32] }
+        Artifact { path: path.parse().unwrap(), digest: [byte; 32], link: None }
+    }
+
+    fn link(path: &str, to: &str) -> Artifact {
+        Artifact { link: Some(to.as_bytes().to_vec()), ..artifact(path, 1) }
     }
 
     fn of(compose: &str, env: &BTreeMap<String, String>, lists: [&[Artifact]; 3], secrets: &[(&str, u64)]) -> Hashes {
@@ -188,6 +196,13 @@ mod tests {
     }
 
     #[test]
+    fn a_link_changes_ours_and_no_old_one() {
+        let of = |artifact: Artifact| of(COMPOSE, &env(&[]), [&[artifact], &[], &[]], &[]);
+        let (plain, link) = (of(artifact("a", 1)), of(link("a", "b")));
+        assert!(plain.v2 != link.v2 && (plain.v0, plain.v1) == (link.v0, link.v1));
+    }
+
+    #[test]
     fn ours_changes_with_everything_that_is_deployed_and_has_no_twins() {
         let (one, two) = (artifact("a", 1), artifact("b", 1));
         let a = std::slice::from_ref(&one);
@@ -202,6 +217,8 @@ mod tests {
             of(COMPOSE, &env(&[]), [&[], &[], a], &[]),
             of(COMPOSE, &env(&[]), [&[two], &[], &[]], &[]),
             of(COMPOSE, &env(&[]), [&[artifact("a", 2)], &[], &[]], &[]),
+            of(COMPOSE, &env(&[]), [&[link("a", "b")], &[], &[]], &[]),
+            of(COMPOSE, &env(&[]), [&[link("a", "c")], &[], &[]], &[]),
             of(COMPOSE, &env(&[]), [&[], &[], &[]], &[("p/redis", 1)]),
             of(COMPOSE, &env(&[]), [&[], &[], &[]], &[("p/redis", 2)]),
         ]

@@ -31,6 +31,7 @@ mod executor;
 mod force;
 mod read;
 mod service;
+mod twins;
 
 pub use force::mapping_in_force;
 pub use read::parse;

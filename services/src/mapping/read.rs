@@ -1,6 +1,6 @@
 //! Reads the file. All that is wrong is told at once, with line and column.
 
-use super::{BOOTSTRAP, Layer, Mapping, Mention, Project, Rule, Then, builtin, cycle, service};
+use super::{BOOTSTRAP, Layer, Mapping, Mention, Project, Rule, Then, builtin, cycle, service, twins};
 use crate::{
     FileProblems,
     glob::Pattern,
@@ -49,6 +49,7 @@ pub fn parse(file: &str, text: &str) -> Result<Mapping, FileProblems> {
             }
         }
         reading.cycles(node, &services);
+        reading.twins(node, &services);
     }
     if reading.globs > MOST_GLOBS {
         reading.problems.add(root.place, format!("{} globs, and {MOST_GLOBS} at most are read: write fewer", reading.globs));
@@ -205,6 +206,16 @@ impl Reading {
             let first = cycle.first().map(ToString::to_string).unwrap_or_default();
             let place = node.get(&first).and_then(|node| node.get("after")).map_or(node.place, |node| node.place);
             self.problems.add(place, format!("services wait for one another: {}. Remove one `after` of these", cycle::told(&cycle)));
+        }
+    }
+
+    /// Two services of one place would take turns in replacing one another.
+    fn twins(&mut self, node: &Node, services: &BTreeMap<ServiceId, super::Declared>) {
+        for twins::Twins { first, second, place } in twins::twins(services) {
+            let at = node.get(&second.to_string()).and_then(|node| node.get("executor")).map_or(node.place, |node| node.place);
+            let why =
+                format!("{second} and {first} are both {place}, and each sync would replace the other: give one of them another name");
+            self.problems.add(at, why);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     floor::{Floor, failed},
-    ssh::{Host, Ran, Remote, quoted},
+    ssh::{Host, Input, Ran, Remote, quoted},
 };
 use proto::{message::AttemptOutcome, sync::DataFolder};
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Host {
         // A link in its place would lead the owner and the mode to whatever it points at.
         let script = format!("mkdir -p -- {path} && test ! -L {path} && chown -h -- {uid}:{gid} {path} && chmod -- {mode} {path}");
         floor.narrate(&format!("Preparing the data folder {} on {}", data.path, self.name()));
-        let ran = self.run(floor, &Remote { script: &script, input: b"", limit: LIMIT, keep: false }).await;
+        let ran = self.run(floor, Remote { script: &script, input: Input::Bytes(b""), limit: LIMIT, keep: false }).await;
         let why = match ran {
             Ok(Ran { code: 0, .. }) => return Ok(()),
             Ok(Ran { code, last, .. }) => format!("it ended with exit code {code}: {last}"),

@@ -1,7 +1,10 @@
 //! What a service is made of at a commit, for the executors that deploy by themselves: its compose file, the files that belong
 //! to it, its variables, and what identifies all of that.
 
-use super::environment::{self, Variables};
+use super::{
+    digests::{Digests, listed},
+    environment::{self, Variables},
+};
 use crate::confine::{Refused, Root};
 use proto::{
     Secret,
@@ -14,17 +17,13 @@ use services::{
     hash::{Artifact, Hashes, Identity, hashes},
     placeholder::{Place, Values, fill},
 };
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     path::Path,
 };
 
 /// Largest compose file and Dockerfile, in bytes.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
-/// Largest other file that counts, in bytes: as large as a checkout takes.
-const MAX_FILE_BYTES: u64 = 100 << 20;
 
 /// A service at a commit.
 #[derive(Debug, Clone)]
@@ -90,7 +89,11 @@ pub fn read(checkout: &Path, sync: &ServiceSync, native: &Native, variables: &Va
     let dependencies = artifacts::dependencies(&sync.service.depends_on, all()).map_err(|error| bad(&error.to_string()))?;
     let data = native.data.as_ref().map(|data| data_folder(data, &fill)).transpose()?;
     let secret = native.secret.as_ref().map(|secret| ensured(secret, &fill)).transpose()?;
-    let digested = |paths: &[RepoPath]| paths.iter().map(|path| digest(checkout, &root, path)).collect::<Result<Vec<_>, _>>();
+    let mut digests = Digests::of(&root);
+    let mut digested = |paths: &[RepoPath]| {
+        let artifacts: Result<Vec<_>, _> = paths.iter().map(|path| digests.artifact(path)).collect();
+        artifacts.map_err(|error| bad(&error.to_string()))
+    };
     let files: BTreeSet<&RepoPath> = found.built.iter().chain(&found.read).collect();
     Ok(Made {
         env: env(sync, native, variables, data.as_ref(), &fill)?,
@@ -173,40 +176,6 @@ fn below(dir: &RepoPath, file: &RepoPath) -> Result<RepoPath, Failure> {
 fn text(root: &Root, path: &RepoPath) -> Result<String, Failure> {
     let content = root.regular_file(path.as_str(), MAX_TEXT_BYTES).and_then(crate::confine::RegularFile::read);
     String::from_utf8(content.map_err(|error| refused(&error))?).map_err(|_| bad(&format!("`{path}` is not UTF-8")))
-}
-
-/// A link counts as where it leads to: what lies there counts by itself, if it belongs to the service.
-fn digest(checkout: &Path, root: &Root, path: &RepoPath) -> Result<Artifact, Failure> {
-    let place = checkout.join(path.as_str());
-    let unreadable = |error: io::Error| bad(&format!("`{path}` cannot be read: {error}"));
-    let digest = if place.symlink_metadata().map_err(unreadable)?.is_symlink() {
-        let target = place.read_link().map_err(unreadable)?;
-        Sha256::digest(format!("link to {}", target.display()))
-    } else {
-        let content = root.regular_file(path.as_str(), MAX_FILE_BYTES).and_then(crate::confine::RegularFile::read);
-        Sha256::digest(content.map_err(|error| refused(&error))?)
-    };
-    Ok(Artifact { path: path.clone(), digest: digest.into() })
-}
-
-/// All files and links of a checkout, relative to it. Links are not followed.
-fn listed(checkout: &Path) -> io::Result<Vec<String>> {
-    let mut open = vec![(checkout.to_owned(), String::new())];
-    let mut files = Vec::new();
-    while let Some((dir, prefix)) = open.pop() {
-        for entry in std::fs::read_dir(&dir)? {
-            let entry = entry?;
-            // A name that is not UTF-8 cannot be named by a compose file either.
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let path = format!("{prefix}{name}");
-            if entry.file_type()?.is_dir() {
-                open.push((entry.path(), format!("{path}/")));
-            } else {
-                files.push(path);
-            }
-        }
-    }
-    Ok(files)
 }
 
 fn refused(error: &Refused) -> Failure {

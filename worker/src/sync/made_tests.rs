@@ -62,6 +62,25 @@ fn files_of_the_service_and_versions_of_its_secrets_count() {
 }
 
 #[test]
+fn what_a_link_leads_to_counts_also_where_it_lies_elsewhere() {
+    let compose = "services:\n  redis:\n    image: redis:7\n    volumes: ['./conf:/conf']\n";
+    let of = |shared: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = dir.path().join("platform/02.redis/conf");
+        std::fs::create_dir_all(&conf).unwrap();
+        std::fs::write(dir.path().join("platform/02.redis/compose.yaml"), compose).unwrap();
+        std::fs::write(dir.path().join("shared.conf"), shared).unwrap();
+        std::os::unix::fs::symlink("../../../shared.conf", conf.join("a.conf")).unwrap();
+        let mut sync = sync(Executor::Command);
+        (sync.service.service, sync.service.dir) = ("platform/redis".parse().unwrap(), "platform/02.redis".parse().unwrap());
+        let native = native(r#"{"file":"compose.yaml"}"#);
+        read(dir.path(), &sync, &native, &variables()).unwrap().hashes(&BTreeMap::new())
+    };
+    assert_eq!(of("one"), of("one"));
+    assert_ne!(of("one").v2, of("two").v2);
+}
+
+#[test]
 fn placeholders_are_filled_in_everywhere_and_names_of_ours_refused() {
     let files = [("platform/02.redis/compose.yaml", COMPOSE)];
     let made_of = |text: &str| made(&files, &[], text);

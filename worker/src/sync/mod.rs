@@ -1,9 +1,9 @@
 //! One service brought up to date, by one of three executors.
 //!
 //! - `command` runs the configured command, `told` reads what it says of itself;
-//! - [`dokploy`] deploys over Dokploy's API, [`compose`] on a host over SSH; `made` is what a service is made of, `kept` what
-//!   is kept beside it where it runs, `secrets` what is made for it in Vault, `ssh` how hosts are spoken to (`lines`: what they write), `floor` what such
-//!   an executor may use of its attempt;
+//! - [`dokploy`] deploys over Dokploy's API, [`compose`] on a host over SSH; `made` is what a service is made of, with the
+//!   `digests` of its files, `kept` what is kept beside it where it runs, `secrets` what is made for it in Vault, `ssh` how
+//!   hosts are spoken to (`lines`: what they write), `floor` what such an executor may use of its attempt;
 //! - `guard` decides whether anything is done at all, `environment` and `secrets_file` what a sync knows.
 //!
 //! Nothing outside is changed before the attempt has had its last word; what happened after it and cannot be read back is
@@ -12,6 +12,7 @@
 pub mod command;
 pub mod compose;
 mod data_folder;
+mod digests;
 pub mod dokploy;
 mod env_text;
 pub mod environment;

@@ -18,7 +18,8 @@ use std::{
 };
 use tokio::{
     io::AsyncWriteExt as _,
-    process::{ChildStderr, ChildStdout, Command},
+    process::{ChildStderr, ChildStdin, ChildStdout, Command},
+    sync::mpsc,
     time::Instant,
 };
 
@@ -74,11 +75,33 @@ pub(super) enum SshError {
     Pressed,
 }
 
+/// What a command reads.
+pub(super) enum Input<'a> {
+    Bytes(&'a [u8]),
+    /// Piece after piece, until nobody sends any more.
+    Pieces(mpsc::Receiver<Vec<u8>>),
+}
+
+impl Input<'_> {
+    /// One that does not want it all says so by its end.
+    async fn give(self, stdin: &mut ChildStdin) -> std::io::Result<()> {
+        match self {
+            Self::Bytes(bytes) => stdin.write_all(bytes).await,
+            Self::Pieces(mut pieces) => {
+                while let Some(piece) = pieces.recv().await {
+                    stdin.write_all(&piece).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 /// A command for a host.
 pub(super) struct Remote<'a> {
     /// For the host's shell.
     pub(super) script: &'a str,
-    pub(super) input: &'a [u8],
+    pub(super) input: Input<'a>,
     pub(super) limit: Duration,
     /// Keep what it writes, instead of showing it.
     pub(super) keep: bool,
@@ -116,15 +139,14 @@ impl Host {
     }
 
     /// Runs a command on the host to its end, and shows what it writes.
-    pub(super) async fn run(&self, floor: &mut impl Floor, remote: &Remote<'_>) -> Result<Ran, SshError> {
+    pub(super) async fn run(&self, floor: &mut impl Floor, remote: Remote<'_>) -> Result<Ran, SshError> {
         let mut child = self.command(remote.script).spawn().map_err(SshError::NotStarted)?;
         let group = Group(child.id().map(|id| Pid::from_raw(id as i32)));
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             return Err(SshError::NotStarted(std::io::ErrorKind::BrokenPipe.into()));
         };
         let input = async move {
-            // One that does not want it all says so by its end.
-            let _ = stdin.write_all(remote.input).await;
+            let _ = remote.input.give(&mut stdin).await;
             drop(stdin);
             Ok(())
         };

@@ -5,6 +5,7 @@
 
 mod tar;
 
+use self::tar::{Archive, LAST, NotPacked};
 use super::{
     env_text::Lines,
     environment::Variables,
@@ -12,7 +13,7 @@ use super::{
     kept::{self, DEPLOYED},
     made::{self, Made},
     secrets::Secrets,
-    ssh::{Host, Ran, Remote, SshError, quoted},
+    ssh::{Host, Input, Ran, Remote, SshError, quoted},
 };
 use crate::confine::Root;
 use proto::{
@@ -23,10 +24,17 @@ use services::{
     backoff::REMOTE_UNREADABLE,
     hash::{Gate, VARIABLE},
 };
-use std::{path::Path, time::Duration};
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+    time::Duration,
+};
+use tokio::sync::mpsc;
 
 /// How long reading and copying may take.
 const SHORT: Duration = Duration::from_mins(5);
+/// Of an archive on its way, in bytes: a few of them are held at a time.
+const PIECE: usize = 64 << 10;
 /// What the host's script ends with when the service was never deployed.
 const ABSENT: i32 = 44;
 
@@ -83,7 +91,7 @@ async fn begin(floor: &mut impl Floor, order: &Order<'_>) -> Result<SyncResult, 
     if let Some(data) = &order.made.data {
         order.host.make_folder(floor, data).await?;
     }
-    copy(floor, order, &places, &archive).await?;
+    copy(floor, order, &places, archive).await?;
     store(floor, order, &places, &before, &identity).await?;
     up(floor, order, &places, &identity).await?;
     let action = if gate == Gate::Absent { SyncAction::Created } else { SyncAction::Updated };
@@ -106,26 +114,30 @@ fn places(floor: &impl Floor, order: &Order<'_>) -> Result<Places, AttemptOutcom
     Ok(Places { folder: quoted(&folder), project })
 }
 
-async fn archive(floor: &impl Floor, order: &Order<'_>) -> Result<Vec<u8>, AttemptOutcome> {
+async fn archive(floor: &impl Floor, order: &Order<'_>) -> Result<Archive, AttemptOutcome> {
     let (checkout, made) = (order.checkout.to_owned(), order.made.clone());
     let packed = tokio::task::spawn_blocking(move || {
         let root = Root::new(&checkout)?;
-        tar::pack(&root, std::iter::once(&made.compose_path).chain(&made.files))
+        Archive::of(root, std::iter::once(&made.compose_path).chain(&made.files))
     });
     let why = match packed.await {
         Ok(Ok(archive)) => return Ok(archive),
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };
-    let message = format!("the service's files cannot be packed: {why}; nothing was touched");
-    Err(failed(floor, "service", &message, "Correct the service's files in the repository."))
+    Err(not_packed(floor, &format!("{why}; nothing was touched")))
+}
+
+fn not_packed(floor: &impl Floor, why: &str) -> AttemptOutcome {
+    let message = format!("the service's files cannot be packed: {why}");
+    failed(floor, "service", &message, "Correct the service's files in the repository.")
 }
 
 /// What the host says is deployed. A host that does not answer is not deployed to: who forces it must reach it all the same.
 async fn read(floor: &mut impl Floor, order: &Order<'_>, places: &Places) -> Result<Lines, AttemptOutcome> {
     let folder = &places.folder;
     let script = format!("[ -e {folder} ] || exit {ABSENT}; cd -- {folder} || exit 1; [ -e env ] || exit {ABSENT}; cat -- env");
-    let why = match order.host.run(floor, &Remote { script: &script, input: b"", limit: SHORT, keep: true }).await {
+    let why = match order.host.run(floor, Remote { script: &script, input: Input::Bytes(b""), limit: SHORT, keep: true }).await {
         Ok(Ran { code: 0, answer, .. }) => match String::from_utf8(answer) {
             Ok(text) => return Ok(kept::read(floor, &text)),
             Err(_) => "its variables are not UTF-8".to_owned(),
@@ -138,15 +150,40 @@ async fn read(floor: &mut impl Floor, order: &Order<'_>, places: &Places) -> Res
     Err(failed(floor, REMOTE_UNREADABLE, &message, "Look whether the host is well and lets the worker in; then run the sync again."))
 }
 
-/// Brings the files to the host, beside those that are in use, and puts them in their place.
-async fn copy(floor: &mut impl Floor, order: &Order<'_>, places: &Places, archive: &[u8]) -> Result<(), AttemptOutcome> {
+/// Brings the files to the host, beside those that are in use, and puts them in their place once all have come.
+async fn copy(floor: &mut impl Floor, order: &Order<'_>, places: &Places, archive: Archive) -> Result<(), AttemptOutcome> {
     floor.narrate(&format!("Copying {} files to {}", order.made.files.len() + 1, order.host.name()));
     let folder = &places.folder;
     let script = format!(
         "set -e; umask 077; mkdir -p -- {folder}; cd -- {folder}; rm -rf files.new files.old; mkdir files.new; chmod 755 . files.new; \
-         tar -x -f - -C files.new; if [ -e files ]; then mv files files.old; fi; mv files.new files; rm -rf files.old"
+         tar -x -f - -C files.new; rm files.new/{LAST}; if [ -e files ]; then mv files files.old; fi; mv files.new files; rm -rf files.old"
     );
-    step(floor, order, "the files cannot be copied", &Remote { script: &script, input: archive, limit: SHORT, keep: false }).await
+    let (sender, pieces) = mpsc::channel(4);
+    let packing = tokio::task::spawn_blocking(move || archive.write_to(&mut BufWriter::with_capacity(PIECE, Pieces(sender))));
+    let remote = Remote { script: &script, input: Input::Pieces(pieces), limit: SHORT, keep: false };
+    let copied = step(floor, order, "the files cannot be copied", remote).await;
+    match packing.await {
+        // A host that takes no more says by its own end why.
+        Ok(Ok(()) | Err(NotPacked::NotTaken(_))) => copied,
+        Ok(Err(error @ (NotPacked::Refused(_) | NotPacked::Path(_) | NotPacked::TooLarge | NotPacked::Changed(_)))) => {
+            Err(not_packed(floor, &format!("{error}; nothing was deployed")))
+        }
+        Err(error) => Err(not_packed(floor, &format!("{error}; nothing was deployed"))),
+    }
+}
+
+/// Hands an archive on as it is written, to whoever reads at the other end.
+struct Pieces(mpsc::Sender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.blocking_send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes the variables: on stdin, never as an argument.
@@ -154,12 +191,17 @@ async fn store(floor: &mut impl Floor, order: &Order<'_>, places: &Places, befor
     let text = kept::variables(order.made, before, order.sync.commit.as_str(), identity, false);
     let text = text.map_err(|error| failed(floor, "service", &error.to_string(), "Write the value without them in the mapping."))?;
     let script = format!("set -e; umask 077; cd -- {}; cat > env.new; mv -f env.new env", places.folder);
-    step(floor, order, "the variables cannot be written", &Remote { script: &script, input: text.as_bytes(), limit: SHORT, keep: false })
-        .await
+    step(
+        floor,
+        order,
+        "the variables cannot be written",
+        Remote { script: &script, input: Input::Bytes(text.as_bytes()), limit: SHORT, keep: false },
+    )
+    .await
 }
 
 /// A step before anything runs anew: if it does not end well, nothing was deployed.
-async fn step(floor: &mut impl Floor, order: &Order<'_>, what: &str, remote: &Remote<'_>) -> Result<(), AttemptOutcome> {
+async fn step(floor: &mut impl Floor, order: &Order<'_>, what: &str, remote: Remote<'_>) -> Result<(), AttemptOutcome> {
     let why = match order.host.run(floor, remote).await {
         Ok(Ran { code: 0, .. }) => return Ok(()),
         Ok(Ran { code, last, .. }) => format!("it ended with exit code {code}: {last}"),
@@ -182,7 +224,7 @@ async fn up(floor: &mut impl Floor, order: &Order<'_>, places: &Places, identity
         quoted(&format!("{DEPLOYED}={identity}"))
     );
     let limit = Duration::from_secs(u64::from(order.sync.timeout_s));
-    match order.host.run(floor, &Remote { script: &script, input: b"", limit, keep: false }).await {
+    match order.host.run(floor, Remote { script: &script, input: Input::Bytes(b""), limit, keep: false }).await {
         Ok(Ran { code: 0, .. }) => Ok(()),
         Ok(Ran { code, last, .. }) => {
             let message = format!("docker compose on {} ended with exit code {code}: {last}", order.host.name());
