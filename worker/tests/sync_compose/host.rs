@@ -1,4 +1,6 @@
 //! A host with docker: sshd on a loopback port, and a stand-in for docker that is first in its search path.
+//!
+//! The system stories include this file too (`tests/tests/stories/syncs/compose`).
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};

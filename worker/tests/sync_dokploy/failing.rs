@@ -33,6 +33,7 @@ async fn what_cannot_be_read_is_never_deployed_over() {
         ("compose.one", &[Fault::Hangup, Fault::Hangup, Fault::Hangup], 3),
         ("compose.one", &[Fault::Status(500)], 1),
         ("project.all", &[Fault::Garbage], 1),
+        ("project.all", &[Fault::CutShort], 1),
         ("compose.one", &[Fault::Garbage], 1),
     ] {
         let rig = Rig::with("IAC_CONFIG_HASH=000000000000\n").await;

@@ -1,7 +1,10 @@
 //! A stand-in for Dokploy: projects, environments, compose services, deployments. It has the traps of the real one: lists
-//! without variables, a `compose.create` that keeps neither variables nor source, deployments that take their time.
+//! without variables, a `compose.create` that keeps neither variables nor source, deployments that take their time. Whoever
+//! asks for it twice gets two of a name.
+//!
+//! The system stories include this file too (`tests/tests/stories/syncs/dokploy`).
 
-use crate::shapes;
+use super::shapes;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -23,6 +26,8 @@ pub(crate) enum Fault {
     Hangup,
     /// An answer that is no JSON.
     Garbage,
+    /// A list whose parts do not say what they hold.
+    CutShort,
     /// Nothing is done, and somebody else deploys at the same time.
     SomebodyElse,
 }
@@ -42,7 +47,7 @@ pub(crate) struct Deployment {
     pub(crate) id: String,
     pub(crate) title: String,
     looks: u32,
-    how: Deploying,
+    pub(crate) how: Deploying,
 }
 
 /// A compose service.
@@ -63,6 +68,8 @@ impl Service {
 pub(crate) struct Asked {
     pub(crate) operation: String,
     pub(crate) method: String,
+    /// Id of the compose service that it is about, if it is about one.
+    pub(crate) about: String,
     pub(crate) body: String,
 }
 
@@ -73,6 +80,7 @@ type Environments = BTreeMap<String, Vec<(String, String)>>;
 pub(crate) struct State {
     pub(crate) projects: Vec<(String, Environments)>,
     pub(crate) services: BTreeMap<String, Service>,
+    /// By operation, or by operation and id of a compose service (`compose.one ID`).
     pub(crate) faults: BTreeMap<String, VecDeque<Option<Fault>>>,
     pub(crate) deploying: Deploying,
     /// What `compose.one` says instead of the stored identity.
@@ -164,7 +172,8 @@ async fn answer(state: &Arc<Mutex<State>>, request: Request) -> Response {
     let fields = if parts.method == "GET" { query(parts.uri.query()) } else { serde_json::from_slice(&body).expect("JSON") };
     let mut state = state.lock().expect("not poisoned");
     let text = String::from_utf8_lossy(&body).into_owned();
-    state.asked.push(Asked { operation: operation.clone(), method: parts.method.to_string(), body: text });
+    let about = fields.get("composeId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    state.asked.push(Asked { operation: operation.clone(), method: parts.method.to_string(), about: about.clone(), body: text });
     if let Some(fault) = shapes::fault(&operation, parts.method.as_str(), &fields) {
         state.misshapen.push(fault.clone());
         return said(400, &json!({ "message": fault, "code": "BAD_REQUEST" }));
@@ -172,10 +181,15 @@ async fn answer(state: &Arc<Mutex<State>>, request: Request) -> Response {
     if key != Some(KEY) {
         return said(401, &json!({ "message": "UNAUTHORIZED" }));
     }
-    match state.faults.get_mut(&operation).and_then(VecDeque::pop_front).flatten() {
+    let mut next = |name: &str| state.faults.get_mut(name).and_then(VecDeque::pop_front).flatten();
+    match next(&format!("{operation} {about}")).or_else(|| next(&operation)) {
         None => state.does(&operation, &fields).map_or_else(|| said(404, &json!({ "message": "NOT_FOUND" })), |value| said(200, &value)),
         Some(Fault::Status(status)) => said(status, &json!({ "message": "out of order" })),
         Some(Fault::Garbage) => Response::new(Body::from("<html>")),
+        Some(Fault::CutShort) => {
+            let names = state.projects.iter().map(|(project, _)| json!({ "projectId": project, "name": project }));
+            said(200, &names.collect())
+        }
         Some(Fault::AnswerLost) => {
             let _ = state.does(&operation, &fields);
             said(504, &Value::Null)
@@ -195,8 +209,8 @@ async fn answer(state: &Arc<Mutex<State>>, request: Request) -> Response {
 }
 
 fn query(query: Option<&str>) -> Map<String, Value> {
-    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
+    let address = reqwest::Url::parse(&format!("http://stand-in/?{}", query.unwrap_or_default())).expect("a query");
+    address.query_pairs().map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
 }
 
 fn said(status: u16, value: &Value) -> Response {

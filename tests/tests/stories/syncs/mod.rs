@@ -5,6 +5,8 @@
 //! happened, from the runs. The tasks are run by the real `invoke`.
 
 mod catching_up;
+mod compose;
+mod dokploy;
 mod forced;
 mod newest_wins;
 mod once;
@@ -173,6 +175,35 @@ pub(crate) fn with_example(more: &[(&str, &str)], make: impl FnOnce(&[(&str, &st
 pub(crate) fn private(path: &Path, content: &str) -> anyhow::Result<()> {
     fs::write(path, content)?;
     Ok(fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?)
+}
+
+/// Adds to a file that is there.
+pub(crate) fn append(path: &Path, text: &str) -> anyhow::Result<()> {
+    Ok(fs::write(path, format!("{}{text}", fs::read_to_string(path)?))?)
+}
+
+/// Where one of these texts stands in what the fleet shows of a run or has on its disks: its view, its events, its log, what
+/// the processes say about themselves, and every file of the fleet, the store of the nats-server among them.
+pub(crate) async fn kept_by(world: &World, run: &str, texts: &[&str]) -> anyhow::Result<Vec<String>> {
+    let client = &world.fleet.client;
+    let mut places = Vec::new();
+    for path in ["", "/events", "/jobs", "/log.txt?job=0", "/log.txt?job=1"].map(|end| format!("/v1/runs/{run}{end}")) {
+        let answer = client.send(reqwest::Method::GET, &path, None).await?;
+        anyhow::ensure!(answer.status().is_success(), "{path}: {}", answer.status());
+        places.push((path, answer.bytes().await?.to_vec()));
+    }
+    places.push(("the log stream".to_owned(), client.log(run).await?.join("\n").into_bytes()));
+    let mut open = vec![world.fleet.dir.path().to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path)?.filter_map(Result::ok).map(|entry| entry.path()));
+        } else if let Ok(content) = fs::read(&path) {
+            places.push((path.display().to_string(), content));
+        }
+    }
+    anyhow::ensure!(places.len() > 10, "the fleet keeps more than this: {:?}", places.len());
+    let holds = |content: &[u8]| texts.iter().any(|text| content.windows(text.len()).any(|window| window == text.as_bytes()));
+    Ok(places.into_iter().filter(|(_, content)| holds(content)).map(|(place, _)| place).collect())
 }
 
 /// The files of the example.

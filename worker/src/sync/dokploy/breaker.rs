@@ -1,5 +1,6 @@
-//! A breaker for each Dokploy: one that fails again and again is left alone for a while, by all syncs of this worker. A remote
-//! that fails under load must not be asked by everybody all the time.
+//! What the syncs of a worker share about Dokploy. A breaker for each address: one that fails again and again is left alone for
+//! a while, by all of them, because a remote that fails under load must not be asked by everybody all the time. And a turn:
+//! Dokploy takes a name twice, so that what several services stand in is made by one of them at a time.
 
 use std::{
     collections::BTreeMap,
@@ -19,14 +20,22 @@ struct Seen {
     closed_at: Duration,
 }
 
-/// The breakers of a worker, by address.
+/// The breakers of a worker, by address, and the turn to make something.
 #[derive(Debug, Default)]
-pub struct Breakers(Mutex<BTreeMap<String, Seen>>);
+pub struct Breakers {
+    seen: Mutex<BTreeMap<String, Seen>>,
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl Breakers {
+    /// The turn to make what other services stand in too; until what is answered is dropped, nobody else has it.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Whether one may ask now; else for how long not.
     pub(super) fn may_ask(&self, address: &str, now: Duration) -> Result<(), Duration> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(address) {
             Some(seen) if seen.failures >= FAILURES && now < seen.closed_at => Err(seen.closed_at.saturating_sub(now)),
             Some(seen) if seen.failures >= FAILURES => {
@@ -40,7 +49,7 @@ impl Breakers {
 
     /// Notes how asking went.
     pub(super) fn note(&self, address: &str, answered: bool, now: Duration) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if answered {
             all.remove(address);
             return;

@@ -102,6 +102,11 @@ impl Api {
         self.ask(operation, &Question::Post(body), RETRIES).await
     }
 
+    /// The turn of this worker to make a project or an environment.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.breakers.turn().await
+    }
+
     async fn ask<T: DeserializeOwned>(&self, operation: &'static str, question: &Question<'_>, retries: u32) -> Result<T, ApiError> {
         let (mut tried, mut before) = (0, None);
         let body = loop {

@@ -2,8 +2,9 @@
 
 use super::{
     client::{Api, ApiError},
+    failures::{appeared, kind, no_place, nothing_deployed, unreadable, vanished},
     plan::{self, Names},
-    remote::{self, NoPlace, Place},
+    remote::{self, Place},
     verify::{Asked, verify},
     wire::{ComposeMade, EnvironmentMade, Ignored},
 };
@@ -99,18 +100,11 @@ impl<'a, 'o> Sequence<'a, 'o> {
             return Ok(compose_id.clone());
         }
         let (api, names) = (self.order.api, &self.names);
-        if self.place.project.is_none() {
-            floor.narrate(&format!("Making the project {} in Dokploy", names.project));
-            let made = api.post::<Ignored>("project.create", &json!({ "name": names.project })).await;
-            made.map_err(|error| nothing_deployed(floor, &error))?;
-            // It brings an environment along, which may be ours.
-            self.place = remote::find(api, names).await.map_err(|error| no_place(floor, &error))?;
-        }
-        let project_id = self.place.project.clone().ok_or_else(|| vanished(floor, "project"))?;
         if self.place.environment.is_none() {
-            let body = json!({ "projectId": project_id, "name": names.environment });
-            let made = api.post::<EnvironmentMade>("environment.create", &body).await.map_err(|error| nothing_deployed(floor, &error))?;
-            self.place.environment = Some(made.environment_id);
+            self.place = make_environment(floor, api, names).await?;
+            if self.place.compose.is_some() {
+                return Err(appeared(floor));
+            }
         }
         let body = json!({
             "name": names.compose,
@@ -208,12 +202,33 @@ impl<'a, 'o> Sequence<'a, 'o> {
     }
 }
 
+/// The environment, made with its project where they are not there. Services that are new at the same time stand in the same
+/// one, so another may have made it since it was looked.
+async fn make_environment(floor: &mut impl Floor, api: &Api, names: &Names) -> Result<Place, AttemptOutcome> {
+    let _turn = api.turn().await;
+    let mut place = remote::find(api, names).await.map_err(|error| no_place(floor, &error, "nothing was deployed"))?;
+    if place.project.is_none() {
+        floor.narrate(&format!("Making the project {} in Dokploy", names.project));
+        let made = api.post::<Ignored>("project.create", &json!({ "name": names.project })).await;
+        made.map_err(|error| nothing_deployed(floor, &error))?;
+        // It brings an environment along, which may be ours.
+        place = remote::find(api, names).await.map_err(|error| no_place(floor, &error, "nothing was deployed"))?;
+    }
+    let project_id = place.project.clone().ok_or_else(|| vanished(floor, "project"))?;
+    if place.environment.is_none() {
+        let body = json!({ "projectId": project_id, "name": names.environment });
+        let made = api.post::<EnvironmentMade>("environment.create", &body).await.map_err(|error| nothing_deployed(floor, &error))?;
+        place.environment = Some(made.environment_id);
+    }
+    Ok(place)
+}
+
 /// Reads what is there. What cannot be read is not deployed over: a Dokploy that fails under load must not be given more
 /// to do. Who forces it takes that on himself, unless something would be lost.
 async fn read(floor: &mut impl Floor, order: &Order<'_>, names: &Names) -> Result<(Place, String), AttemptOutcome> {
     let place = remote::find(order.api, names).await.map_err(|error| match &error {
         NoPlace::Api(error @ ApiError::LeftAlone(_)) => left_alone(floor, error),
-        NoPlace::Api(_) | NoPlace::Ambiguous { .. } => no_place(floor, &error),
+        NoPlace::Api(_) | NoPlace::Ambiguous { .. } => no_place(floor, &error, "nothing was touched"),
     })?;
     let Some(compose_id) = &place.compose else { return Ok((place, String::new())) };
     match remote::read(order.api, compose_id).await {
@@ -265,46 +280,4 @@ fn only_its_compose_file(floor: &impl Floor, made: &Made) -> Result<(), AttemptO
         named.join(", ")
     );
     Err(failed(floor, "service", &message, "Sync it with the executor `compose` or `command`, or take the files into an image."))
-}
-
-fn no_place(floor: &impl Floor, error: &NoPlace) -> AttemptOutcome {
-    match error {
-        NoPlace::Api(error) => unreadable(floor, error),
-        NoPlace::Ambiguous { .. } => {
-            failed(floor, "dokploy_ambiguous", &format!("{error}; nothing was touched"), "Rename or remove all but one in Dokploy.")
-        }
-    }
-}
-
-fn unreadable(floor: &impl Floor, error: &ApiError) -> AttemptOutcome {
-    let message = format!("what is deployed cannot be read, so that nothing is deployed: {error}");
-    failed(floor, kind(error), &message, next_action(error))
-}
-
-/// After the last word, but before anything was deployed.
-fn nothing_deployed(floor: &impl Floor, error: &ApiError) -> AttemptOutcome {
-    failed(floor, kind(error), &format!("nothing was deployed: {error}"), next_action(error))
-}
-
-fn vanished(floor: &impl Floor, what: &str) -> AttemptOutcome {
-    let message = format!("nothing was deployed: the {what} that was just made in Dokploy is not there");
-    failed(floor, REMOTE_UNREADABLE, &message, "Run the sync again when Dokploy is well.")
-}
-
-fn kind(error: &ApiError) -> &'static str {
-    match error {
-        ApiError::LeftAlone(_) | ApiError::NoAnswer { .. } | ApiError::Garbled { .. } => REMOTE_UNREADABLE,
-        ApiError::KeyRefused { .. } => "dokploy_auth_failed",
-        ApiError::Refused { .. } => "dokploy_refused",
-    }
-}
-
-fn next_action(error: &ApiError) -> &'static str {
-    match error {
-        ApiError::LeftAlone(_) | ApiError::NoAnswer { .. } | ApiError::Garbled { .. } => {
-            "Look whether Dokploy is well; then run the sync again. Forcing it deploys without looking."
-        }
-        ApiError::KeyRefused { .. } => "Renew DOKPLOY_API_KEY in the worker's secrets file, and check that it may use the project.",
-        ApiError::Refused { .. } => "See what Dokploy says, and correct the service's mapping or its project in Dokploy.",
-    }
 }
