@@ -158,49 +158,6 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
-fn two_services_of_one_place_are_refused_with_both_names() {
-    let two = |first: &str, second: &str| format!("version: 1\nservices:\n  {first}\n  {second}\n");
-    let dokploy = "executor: {dokploy: {project: platform, name: cache}}";
-    for (text, expected) in [
-        (
-            two(&format!("platform/a: {{{dokploy}}}"), &format!("platform/b: {{{dokploy}}}")),
-            Some(
-                "navvy.yaml:4:26: platform/b and platform/a are both the service `cache` of Dokploy's project `platform`, and each sync \
-                 would replace the other: give one of them another name",
-            ),
-        ),
-        (
-            two("platform/redis: {executor: dokploy}", "lab/x: {executor: {dokploy: {project: platform, name: redis}}}"),
-            // By name, so the one that is told is not the one that stands below.
-            Some("navvy.yaml:3:30: platform/redis and lab/x are both the service `redis` of Dokploy's project `platform`"),
-        ),
-        (two("lab/redis: {executor: dokploy}", "platform/redis: {executor: dokploy}"), None),
-        (two("platform/redis: {executor: compose}", "platform/cache: {executor: dokploy}"), None),
-        (
-            two("a-b/c: {executor: compose}", "a/b-c: {executor: compose}"),
-            Some("navvy.yaml:3:21: a-b/c and a/b-c are both the compose project `a-b-c` on the worker's first host"),
-        ),
-        (two("a-b/c: {executor: compose}", "a/b-c: {executor: {compose: {host: h.example.com}}}"), None),
-        (
-            two(
-                "a/b: {executor: {compose: {host: h.example.com, project: '{service}-{project}{suffix}'}}}",
-                "b/a: {executor: {compose: {host: h.example.com, project: '{project}-{service}-{env}'}}}",
-            ),
-            Some("navvy.yaml:4:19: b/a and a/b are both the compose project `b-a-staging` on `h.example.com`"),
-        ),
-    ] {
-        let found = parse(FILE, &text).map(drop).map_err(|problems| problems.to_string());
-        match expected {
-            None => assert_eq!(found, Ok(()), "{text}"),
-            Some(expected) => {
-                let found = found.unwrap_err();
-                assert!(found.starts_with(expected) && found.lines().count() == 1, "{text}{found}");
-            }
-        }
-    }
-}
-
-#[test]
 fn all_that_is_wrong_is_told_at_once_and_in_its_order() {
     let text = "version: 2\nrulez: []\nservices:\n  platform/b: {after: [platform/a]}\n  platform/a: {after: [platform/b], tasc: x}\n";
     let expected = "navvy.yaml:1:10: version must be 1: this is the only shape of the file that is known here\n\
@@ -279,4 +236,18 @@ fn the_documented_example_is_read() {
     let yaml = example.iter().map(|line| line.strip_prefix("//! ").unwrap()).collect::<Vec<_>>().join("\n");
     let mapping = parse(FILE, &yaml).unwrap();
     assert_eq!((mapping.rules.len(), mapping.services.len()), (3, 1));
+}
+
+/// So are those of the reference.
+#[test]
+fn the_examples_of_the_reference_are_read() {
+    let text = include_str!("../../../docs/reference/mapping.md");
+    let (ours, _) = text.split_once("## deploy-dependencies.yaml").unwrap();
+    let examples: Vec<&str> = ours.split("```yaml\n").skip(1).map(|block| block.split_once("```").unwrap().0).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let version = if example.starts_with("version: 1\n") { "" } else { "version: 1\n" };
+        let mapping = parse(FILE, &format!("{version}{example}")).unwrap();
+        assert!(!mapping.services.is_empty());
+    }
 }

@@ -28,15 +28,17 @@ struct Site {
 
 impl Site {
     async fn new() -> anyhow::Result<Self> {
+        // One after the other: the stand-in for docker keeps what it finds in one place.
+        Self::with("[worker]\nslots = 1\n", &[]).await
+    }
+
+    async fn with(settings: &str, workers: &[&str]) -> anyhow::Result<Self> {
         let host = Host::start();
+        let (name, user, key) = (host.name(), user(), host.path("user_key"));
+        let (hosts, folder) = (host.known_hosts("host_key"), host.path("services"));
         let sync = format!(
-            "internal_domain = \"example.com\"\nvault_addr = \"https://vault.example.com\"\nssh_hosts = [{:?}]\nssh_user = {:?}\n\
-             ssh_key_file = {:?}\nssh_known_hosts_file = {:?}\ncompose_dir = {:?}\n",
-            host.name(),
-            user(),
-            host.path("user_key"),
-            host.known_hosts("host_key"),
-            host.path("services")
+            "internal_domain = \"example.com\"\nvault_addr = \"https://vault.example.com\"\nssh_hosts = [{name:?}]\nssh_user = {user:?}\n\
+             ssh_key_file = {key:?}\nssh_known_hosts_file = {hosts:?}\ncompose_dir = {folder:?}\n"
         );
         let files = [
             ("navvy.yaml", MAPPING),
@@ -44,8 +46,7 @@ impl Site {
             ("platform/02.redis/conf/redis.conf", "port 6379\n"),
             ("platform/02.redis/README.md", "not deployed\n"),
         ];
-        // One after the other: the stand-in for docker keeps what it finds in one place.
-        let wanted = Wanted { files: &files, worker_sync: &sync, settings: "[worker]\nslots = 1\n", ..Wanted::default() };
+        let wanted = Wanted { files: &files, worker_sync: &sync, settings, workers, ..Wanted::default() };
         Ok(Self { world: World::with(wanted).await?, host })
     }
 

@@ -4,6 +4,7 @@ use super::{REDIS, Site, append};
 use crate::syncs::{actions, job, kept_by, pairs};
 use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt as _};
+use system_tests::eventually;
 
 #[tokio::test]
 async fn a_push_brings_a_service_to_its_host_once_and_shows_what_docker_says() -> anyhow::Result<()> {
@@ -87,5 +88,35 @@ async fn a_host_that_shows_another_key_gets_nothing() -> anyhow::Result<()> {
     assert!(failure["message"].to_string().contains("Host key verification failed"), "{view:#}");
     assert!(!site.host.path("services").exists());
     assert_eq!(site.projects(), [] as [String; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_killed_while_docker_runs_does_not_know_and_the_host_does() -> anyhow::Result<()> {
+    let settings = "[scheduler]\nlease = \"3s\"\nsweep = \"1s\"\n[worker]\nheartbeat = \"500ms\"\nslots = 1\n";
+    let mut site = Site::with(settings, &["alpha"]).await?;
+    let (begun, go) = (site.world.path("begun"), site.world.path("go"));
+    site.host.docker_ends(&format!("exec >/dev/null 2>&1; touch {}; until [ -e {} ]; do sleep 0.05; done", begun.display(), go.display()));
+    let run = site.world.push(&[("platform/02.redis/conf/redis.conf", "port 6380\n")]).await?;
+    eventually("docker to be called", || async { Ok(begun.exists().then_some(())) }).await?;
+    site.world.fleet.kill("alpha")?;
+    site.world.fleet.start("alpha").await?;
+    let view = eventually("the outcome to be unknown", || async {
+        let view = site.world.fleet.client.get(&format!("/v1/runs/{run}")).await?;
+        Ok((view["status"] == "unknown").then_some(view))
+    })
+    .await?;
+    assert_eq!(actions(&view), pairs(&[("platform/redis", "unknown")]), "{view:#}");
+    assert!(!fs::read_to_string(site.place("redis-staging/env"))?.contains("NAVVY_DEPLOYED_HASH"), "not deployed yet");
+    fs::write(go, "")?;
+    eventually("the host to end it by itself", || async {
+        Ok(fs::read_to_string(site.place("redis-staging/env"))?.contains("NAVVY_DEPLOYED_HASH").then_some(()))
+    })
+    .await?;
+    site.world.fleet.client.settle(&run, &json!({"as": "succeeded", "reason": "looked at the host"})).await?;
+    // The host wrote down that it went well, so nothing is done again.
+    let again = site.world.forge.post("/sync", &json!({"services": ["platform/redis"]})).await?.run()?;
+    assert_eq!(site.world.synced(&again).await?, pairs(&[("platform/redis", "skipped")]));
+    assert_eq!(site.projects(), ["platform-redis-staging"]);
     Ok(())
 }
