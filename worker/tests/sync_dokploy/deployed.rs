@@ -1,7 +1,7 @@
 //! What is stored and deployed, and how it is seen that it is.
 
+use crate::deployment::Deploying;
 use crate::rig::{COMPOSE, ROLE, Rig, SECRET_ID, SHA, action, brought, count, failure, variable};
-use crate::stand_in::Deploying;
 use proto::message::AttemptOutcome;
 use proto::sync::SyncAction;
 use serde_json::json;

@@ -4,6 +4,7 @@
 //!
 //! The system stories include this file too (`tests/tests/stories/syncs/dokploy`).
 
+use super::deployment::{Deploying, Deployment};
 use super::shapes;
 use axum::Router;
 use axum::body::Body;
@@ -32,24 +33,6 @@ pub(crate) enum Fault {
     SomebodyElse,
 }
 
-/// How deployments go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deploying {
-    /// Done at the so-and-so-many-th look.
-    Done(u32),
-    Fails,
-    /// It says yes and does nothing.
-    Nothing,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Deployment {
-    pub(crate) id: String,
-    pub(crate) title: String,
-    looks: u32,
-    pub(crate) how: Deploying,
-}
-
 /// A compose service.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Service {
@@ -68,8 +51,7 @@ impl Service {
 pub(crate) struct Asked {
     pub(crate) operation: String,
     pub(crate) method: String,
-    /// Id of the compose service that it is about, if it is about one.
-    pub(crate) about: String,
+    /// The body, or the query of a request without one.
     pub(crate) body: String,
 }
 
@@ -171,9 +153,9 @@ async fn answer(state: &Arc<Mutex<State>>, request: Request) -> Response {
     let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
     let fields = if parts.method == "GET" { query(parts.uri.query()) } else { serde_json::from_slice(&body).expect("JSON") };
     let mut state = state.lock().expect("not poisoned");
-    let text = String::from_utf8_lossy(&body).into_owned();
-    let about = fields.get("composeId").and_then(Value::as_str).unwrap_or_default().to_owned();
-    state.asked.push(Asked { operation: operation.clone(), method: parts.method.to_string(), about: about.clone(), body: text });
+    let text = parts.uri.query().map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
+    let about = fields.get("composeId").and_then(Value::as_str).unwrap_or_default();
+    state.asked.push(Asked { operation: operation.clone(), method: parts.method.to_string(), body: text });
     if let Some(fault) = shapes::fault(&operation, parts.method.as_str(), &fields) {
         state.misshapen.push(fault.clone());
         return said(400, &json!({ "message": fault, "code": "BAD_REQUEST" }));
@@ -298,17 +280,5 @@ impl State {
         fields.insert("composeId".to_owned(), json!(id));
         fields.insert("domains".to_owned(), service.domains.iter().map(|host| json!({ "host": host })).collect());
         Some(Value::Object(fields))
-    }
-}
-
-impl Deployment {
-    fn looked_at(&mut self) -> Value {
-        self.looks += 1;
-        let (status, error) = match self.how {
-            Deploying::Done(at) if self.looks >= at => ("done", Value::Null),
-            Deploying::Done(_) | Deploying::Nothing => ("running", Value::Null),
-            Deploying::Fails => ("error", json!(format!("pull access denied for {KEY}"))),
-        };
-        json!({ "deploymentId": self.id, "title": self.title, "description": "", "status": status, "logPath": "/x", "errorMessage": error })
     }
 }

@@ -38,7 +38,10 @@ impl Site {
         let (hosts, folder) = (host.known_hosts("host_key"), host.path("services"));
         let sync = format!(
             "internal_domain = \"example.com\"\nvault_addr = \"https://vault.example.com\"\nssh_hosts = [{name:?}]\nssh_user = {user:?}\n\
-             ssh_key_file = {key:?}\nssh_known_hosts_file = {hosts:?}\ncompose_dir = {folder:?}\n"
+             ssh_key_file = \"{}\"\nssh_known_hosts_file = \"{}\"\ncompose_dir = \"{}\"\n",
+            key.display(),
+            hosts.display(),
+            folder.display()
         );
         let files = [
             ("navvy.yaml", MAPPING),

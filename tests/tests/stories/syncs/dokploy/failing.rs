@@ -1,9 +1,6 @@
 //! A Dokploy that is not well, or does not say the truth: the service's job fails and says so, and nothing is deployed blindly.
 
-use super::{
-    KEY, Site,
-    stand_in::{Deploying, Fault},
-};
+use super::{KEY, Site, deployment::Deploying, stand_in::Fault};
 use crate::syncs::{actions, kept_by, pairs};
 
 #[tokio::test]

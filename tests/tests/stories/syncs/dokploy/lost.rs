@@ -1,6 +1,6 @@
 //! A worker that is killed in the middle of a deployment: nobody guesses, and nobody deploys again by himself.
 
-use super::{PLAIN, Site, Wanted, stand_in::Deploying};
+use super::{PLAIN, Site, Wanted, deployment::Deploying};
 use crate::syncs::{actions, job, pairs};
 use serde_json::json;
 use system_tests::eventually;

@@ -4,6 +4,8 @@
 //! these stories share: a [`Site`], and the look for secrets in everything that the fleet keeps.
 
 mod deployed;
+#[path = "../../../../../worker/tests/sync_dokploy/deployment.rs"]
+mod deployment;
 mod failing;
 mod lost;
 #[path = "../../../../../worker/tests/sync_dokploy/shapes.rs"]
@@ -90,7 +92,7 @@ impl Site {
     fn asked_about(&self, name: &str) -> Vec<String> {
         let id = format!("platform-staging-{name}");
         let state = self.dokploy.state();
-        state.asked.iter().filter(|asked| asked.about == id).map(|asked| asked.operation.clone()).collect()
+        state.asked.iter().filter(|asked| asked.body.contains(&id)).map(|asked| asked.operation.clone()).collect()
     }
 
     /// The failure of a service's job.
