@@ -54,7 +54,9 @@ pub(crate) async fn perform(shard: &Shard, slot: &mut Slot, due: Vec<Effect>) ->
             Effect::DeleteSecrets { pages } => delete_pages(shard, run, pages).await?,
             Effect::Note(note) if slot.noted.contains(&note.service()) => {}
             Effect::Note(note) => {
+                failpoint::failpoint!("scheduler.note.due", note);
                 syncs::keep(shard, &note).await?;
+                failpoint::failpoint!("scheduler.note.kept", note);
                 slot.noted.insert(note.service());
             }
         }

@@ -90,6 +90,11 @@ impl Repo {
         git(&self.work, args)
     }
 
+    /// The bare repository that the server shows.
+    pub fn bare(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.git(&["remote", "get-url", "origin"])?.into())
+    }
+
     /// The work tree.
     pub fn work(&self) -> &Path {
         &self.work

@@ -24,6 +24,15 @@ pub struct SshServer {
 
 impl SshServer {
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// The same, where programs of this folder are found before all others.
+    pub fn finding(programs: &Path) -> anyhow::Result<Self> {
+        Self::start_with(Some(programs))
+    }
+
+    fn start_with(programs: Option<&Path>) -> anyhow::Result<Self> {
         let dir = TempDir::new()?;
         for name in ["host_key", "other_host_key", "user_key"] {
             let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.path().join(name)).status()?;
@@ -35,7 +44,7 @@ impl SshServer {
         // Another process may take a port between the look and the start, so the next one is tried.
         for _ in 0..20 {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            if let Some(child) = listen(dir.path(), port)? {
+            if let Some(child) = listen(dir.path(), port, programs)? {
                 return Ok(Self { dir, port, child });
             }
         }
@@ -83,14 +92,15 @@ pub fn user() -> anyhow::Result<String> {
 }
 
 /// Starts sshd; nothing when it ended at once, as it does when the port is taken.
-fn listen(dir: &Path, port: u16) -> anyhow::Result<Option<Child>> {
+fn listen(dir: &Path, port: u16, programs: Option<&Path>) -> anyhow::Result<Option<Child>> {
     let here = dir.display();
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {here}/host_key\nAuthorizedKeysFile {here}/authorized_keys\n\
          PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin prohibit-password\nMaxStartups 100\n"
     );
-    fs::write(dir.join("sshd_config"), config)?;
+    let path = programs.map(|programs| format!("SetEnv PATH={}:/usr/bin:/bin\n", programs.display()));
+    fs::write(dir.join("sshd_config"), config + &path.unwrap_or_default())?;
     let mut command = Command::new(program()?);
     command.args(["-D", "-e", "-f"]).arg(dir.join("sshd_config")).stdin(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn()?;

@@ -105,6 +105,7 @@ pub(crate) async fn accept(app: &App, received: Received<'_>) -> Result<Taken, R
     };
     failpoint::failpoint!("gateway.delivery.recording");
     store(app, &key, &record).await?;
+    failpoint::failpoint!("gateway.delivery.recorded");
     app.gateway_metrics.delivery(source.id.as_str(), record.verdict.as_str());
     tracing::info!(source = %source.id, delivery = key, event = record.event, verdict = record.verdict.as_str(), reason = record.reason,
         key_id = %proven.key, sender = record.sender, run = record.run.map(tracing::field::display), "a delivery");

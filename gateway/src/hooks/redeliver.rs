@@ -81,6 +81,7 @@ pub(crate) async fn redeliver(
         id_reused: false,
         ..record
     };
+    failpoint::failpoint!("gateway.redelivery.recording");
     store(&app, &again, &record).await?;
     app.gateway_metrics.delivery(source.id.as_str(), Verdict::Redelivered.as_str());
     tracing::info!(source = %source.id, of = id, delivery = again, by, run = %admitted.run, "a delivery is done once more");

@@ -59,6 +59,7 @@ pub(crate) async fn start(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Refusal> {
+    failpoint::failpoint!("gateway.received");
     let key = identity::key_of(&headers)?;
     let (raw, bytes) = body::json::<ReleaseRequest>(&app, request).await?;
     let source = source(&app, raw.source.as_deref())?;

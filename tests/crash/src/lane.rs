@@ -1,12 +1,15 @@
 //! A lane: a fleet of real processes that scenarios are played on, one after the other.
 
-use crate::store::Store;
+use crate::{store::Store, syncs::world::World};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use system_tests::{
     fleet::{Fleet, Wishes},
@@ -21,6 +24,8 @@ pub struct Ground {
     pub git: GitServer,
     pub repo: Repo,
     tools: TempDir,
+    /// How many were opened.
+    lanes: AtomicUsize,
 }
 
 impl Ground {
@@ -30,7 +35,7 @@ impl Ground {
         let repo = git.repo("infra", &[("main.tf", "# the fake tool reads nothing\n"), ("network/main.tf", "# nor here\n")])?;
         let tools = TempDir::new()?;
         std::os::unix::fs::symlink(program("fake-terraform"), tools.path().join("terraform"))?;
-        Ok(Arc::new(Self { git, repo, tools }))
+        Ok(Arc::new(Self { git, repo, tools, lanes: AtomicUsize::new(0) }))
     }
 
     /// Leases short enough that nobody waits long for a verdict, and the fake tool in front of all others.
@@ -51,6 +56,7 @@ impl Ground {
 pub struct Lane {
     pub fleet: Fleet,
     pub store: Store,
+    pub world: World,
     ground: Arc<Ground>,
 }
 
@@ -61,10 +67,13 @@ pub const OTHER_WORKER: &str = "w2";
 impl Lane {
     /// A gateway, a scheduler and a worker, each built with points to die at.
     pub async fn open(ground: &Arc<Ground>) -> anyhow::Result<Self> {
-        let wishes = Wishes { program: Some("navvy-crash"), ..ground.wishes() };
+        let no = ground.lanes.fetch_add(1, Ordering::Relaxed);
+        let world = World::open(ground, &format!("lane-{no}")).await?;
+        let dir = world.dir().to_str().context("a readable path")?;
+        let wishes = Wishes { program: Some("navvy-crash"), ..ground.wishes() }.config(world.config()).set("CRASH_DIR", dir);
         let fleet = Fleet::apart(wishes, &[WORKER]).await?;
         let store = Store::open(fleet.nats()?).await?;
-        Ok(Self { fleet, store, ground: ground.clone() })
+        Ok(Self { fleet, store, world, ground: ground.clone() })
     }
 
     /// A folder for the effects of what is played next.

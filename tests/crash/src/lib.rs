@@ -5,6 +5,7 @@
 //! - [`play`] plays one of them on a [`lane`], a fleet of real processes; [`matrix`] plays all of them;
 //! - [`effects`] and [`store`] are what can be seen from outside; [`oracle`] holds one against the other;
 //! - [`orders`] is the same for runs of orders: moments, play and oracle of their own, on the same lanes;
+//! - [`syncs`] is the same for syncs of services, versions and releases;
 //! - [`report`] says what came of it, for people and for programs.
 //!
 //! Two programs belong here: `fake-terraform`, which writes down every effect, and `navvy-crash`, which is `navvy` with
@@ -20,3 +21,4 @@ pub mod play;
 pub mod points;
 pub mod report;
 pub mod store;
+pub mod syncs;

@@ -6,6 +6,7 @@ use crate::{
     play::{self, Played},
     points::{self, Dies, Scenario},
     report::{Line, Report},
+    syncs::{self, points::SyncsScenario},
 };
 use std::{
     collections::VecDeque,
@@ -18,12 +19,14 @@ use std::{
 pub enum Moment {
     Terraform(Scenario),
     Orders(OrdersScenario),
+    Syncs(SyncsScenario),
 }
 
 /// Every moment, in the order of the matrix.
 pub fn all() -> Vec<Moment> {
     let orders = orders::points::ALL.iter().copied().map(Moment::Orders);
-    points::all().into_iter().map(Moment::Terraform).chain(orders).collect()
+    let syncs = syncs::points::ALL.iter().copied().map(Moment::Syncs);
+    points::all().into_iter().map(Moment::Terraform).chain(orders).chain(syncs).collect()
 }
 
 impl Moment {
@@ -31,6 +34,7 @@ impl Moment {
         match self {
             Self::Terraform(scenario) => scenario.row,
             Self::Orders(scenario) => scenario.row,
+            Self::Syncs(scenario) => scenario.row,
         }
     }
 
@@ -39,22 +43,25 @@ impl Moment {
         match self {
             Self::Terraform(scenario) => scenario.moment,
             Self::Orders(scenario) => scenario.moment,
+            Self::Syncs(scenario) => scenario.moment,
         }
     }
 
-    pub fn dies(&self) -> Dies {
+    /// Every death in it.
+    pub fn dies(&self) -> &[Dies] {
         match self {
-            Self::Terraform(scenario) => scenario.dies,
-            Self::Orders(scenario) => scenario.dies,
+            Self::Terraform(scenario) => std::slice::from_ref(&scenario.dies),
+            Self::Orders(scenario) => std::slice::from_ref(&scenario.dies),
+            Self::Syncs(scenario) => scenario.deaths,
         }
     }
 
-    /// How often it is played in so many rounds. Moments of orders are many and each is several orders long: one round of
-    /// three is theirs.
+    /// How often it is played in so many rounds. Moments of orders and syncs are many, and each is several jobs long: one round
+    /// of three is theirs.
     fn rounds(&self, wanted: usize) -> usize {
         match self {
             Self::Terraform(_) => wanted,
-            Self::Orders(_) => wanted.div_ceil(3),
+            Self::Orders(_) | Self::Syncs(_) => wanted.div_ceil(3),
         }
     }
 
@@ -62,6 +69,7 @@ impl Moment {
         match self {
             Self::Terraform(scenario) => play::play(lane, scenario, name).await,
             Self::Orders(scenario) => orders::play::play(lane, scenario, name).await,
+            Self::Syncs(scenario) => syncs::play::play(lane, scenario, name).await,
         }
     }
 }

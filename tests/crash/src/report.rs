@@ -28,22 +28,26 @@ pub struct Line {
 
 impl Line {
     pub(crate) fn new(moment: &Moment) -> Self {
-        let point = match moment.dies() {
-            Dies::At { point, .. } => point.to_owned(),
-            Dies::AtWithWorker { point, .. } => format!("{point} + worker"),
-            Dies::Holding(victims) => format!("kill {victims:?}"),
-            Dies::Tool => "the tool's own end".to_owned(),
-        };
+        let point = moment.dies().iter().map(point).collect::<Vec<_>>().join("`, `");
         let (row, moment, slowest) = (moment.row(), moment.name(), Duration::ZERO);
         Self { row, moment, point, played: 0, hits: 0, unknown: 0, violations: Vec::new(), slowest }
     }
 
     pub(crate) fn add(&mut self, played: Played) {
         self.played += 1;
-        self.hits += usize::from(played.hit);
+        self.hits += played.hits;
         self.unknown += usize::from(played.unknown_seen);
         self.slowest = self.slowest.max(played.closed_after);
         self.violations.extend(played.violations);
+    }
+}
+
+fn point(dies: &Dies) -> String {
+    match *dies {
+        Dies::At { point, .. } => point.to_owned(),
+        Dies::AtWithWorker { point, .. } => format!("{point} + worker"),
+        Dies::Holding(victims) => format!("kill {victims:?}"),
+        Dies::Tool => "the tool's own end".to_owned(),
     }
 }
 
@@ -75,7 +79,7 @@ impl Report {
                 line.violations.len()
             );
         }
-        text.push_str("| C22 | ssh, sync and Proxmox steps | *these actions do not exist yet* | 0 | 0 | 0 | – | – |\n");
+        text.push_str("| C22 | ssh, ansible and Proxmox steps | *these actions do not exist yet* | 0 | 0 | 0 | – | – |\n");
         let _ = write!(
             text,
             "\n{} moments, {} scenarios, {} deaths at their point, {} unknown and settled, {} violations, {} s with {} fleets at a time",
@@ -102,7 +106,7 @@ impl Report {
             "rounds": self.rounds, "lanes": self.lanes, "seconds": self.seconds, "violations": self.violations(),
             "scenarios": self.sum(|line| line.played), "hits": self.sum(|line| line.hits),
             "points": self.lines.iter().map(line).collect::<Vec<_>>(),
-            "not_played": [{"row": "C22", "why": "the actions ssh, sync, ansible and pve do not exist yet"}],
+            "not_played": [{"row": "C22", "why": "the actions ssh, ansible and pve do not exist yet"}],
         })
     }
 }

@@ -6,6 +6,7 @@ use bus::{Bus, ConnectOptions};
 use futures_util::TryStreamExt as _;
 use proto::{
     RunId,
+    sync::{Environment, ServiceId, ServiceState},
     view::{JobView, JobsPage, RunView},
 };
 use serde_json::Value;
@@ -63,6 +64,11 @@ impl Store {
             jobs.extend(self.bus.views().jobs(run, page).await?.with_context(|| format!("page {page} is there"))?.jobs);
         }
         Ok((view, jobs))
+    }
+
+    /// What is kept of a service; `None`: it was never synced.
+    pub async fn service(&self, environment: &Environment, service: &ServiceId) -> anyhow::Result<Option<ServiceState>> {
+        Ok(self.bus.services().service(environment, service).await?.value)
     }
 
     /// Has the servers choose another leader of a stream.

@@ -40,7 +40,7 @@ pub fn violations(seen: &Seen<'_>) -> Vec<String> {
 }
 
 /// What may be in the log only once, and what may not come after what.
-fn words(log: &Logged) -> Vec<String> {
+pub(crate) fn words(log: &Logged) -> Vec<String> {
     let mut found = Vec::new();
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     let mut unknown = BTreeSet::new();

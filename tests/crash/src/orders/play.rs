@@ -118,7 +118,7 @@ impl Play<'_> {
 
     async fn see_to_the_dead(&mut self) -> anyhow::Result<()> {
         if self.died_at.is_none() && self.somebody_died()? {
-            (self.died_at, self.played.hit) = (Some(Instant::now()), true);
+            (self.died_at, self.played.hits) = (Some(Instant::now()), 1);
         }
         if self.died_at.is_none() || self.back {
             return Ok(());

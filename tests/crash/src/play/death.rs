@@ -33,7 +33,7 @@ impl Play<'_> {
     pub(super) async fn see_to_the_dead(&mut self) -> anyhow::Result<()> {
         if self.died_at.is_none() {
             self.died_at = self.look_for_a_death()?.then(Instant::now);
-            self.played.hit = self.died_at.is_some();
+            self.played.hits = usize::from(self.died_at.is_some());
         }
         let Some(_) = self.died_at.filter(|_| !self.back) else { return Ok(()) };
         match self.scenario.then {

@@ -26,8 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Played {
-    /// The process came by its point and died there.
-    pub hit: bool,
+    /// Processes that came by their point and died there.
+    pub hits: usize,
     pub unknown_seen: bool,
     /// From the death to the last obligation.
     pub closed_after: Duration,
@@ -222,7 +222,7 @@ impl Play<'_> {
         }
         let effects = effects::read(&self.dir)?;
         self.played.violations.extend(oracle::violations(&self.promises, &runs, &effects));
-        if !matches!(self.scenario.dies, Dies::Tool) && !self.played.hit {
+        if !matches!(self.scenario.dies, Dies::Tool) && self.played.hits == 0 {
             self.broken("the point was never hit");
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! The table of crash points. One line is one moment: who dies where, what happens meanwhile, and what must follow.
 //!
 //! The rows are those of the fault matrix: C1–C3 the gateway, C4–C12 the scheduler, C13–C21 the worker. C22 is about
-//! actions that do not exist yet (ssh, sync, ansible, Proxmox); it has no points, and the report says so.
+//! actions that do not exist yet (ssh, ansible, Proxmox); it has no points, and the report says so. Orders (C23–C30) and syncs
+//! (C31–C39) have tables of their own.
 
 mod gateway;
 mod scheduler;

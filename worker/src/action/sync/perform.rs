@@ -177,7 +177,9 @@ async fn by_command(stage: &mut Stage, sync: &ServiceSync, variables: &Variables
         return AttemptOutcome::NotStarted { reason };
     }
     let before = stage.log_len();
-    let outcome = match stage.run_order(spec).await {
+    let ended = stage.run_order(spec).await;
+    failpoint::failpoint!("worker.sync.ended");
+    let outcome = match ended {
         Ok(exit) => match stage.tail(before) {
             Ok(tail) => command::judge(&End::from(&exit), &scratch, &command::end_of(&tail), &|text| stage.masked(text)),
             Err(error) => command::unclear(&format!("the command has ended, but its log cannot be read: {error}")),

@@ -92,8 +92,11 @@ async fn begin(floor: &mut impl Floor, order: &Order<'_>) -> Result<SyncResult, 
         order.host.make_folder(floor, data).await?;
     }
     copy(floor, order, &places, archive).await?;
+    failpoint::failpoint!("worker.compose.copied");
     store(floor, order, &places, &before, &identity).await?;
+    failpoint::failpoint!("worker.compose.stored");
     up(floor, order, &places, &identity).await?;
+    failpoint::failpoint!("worker.compose.up");
     let action = if gate == Gate::Absent { SyncAction::Created } else { SyncAction::Updated };
     let details = floor.mask(&format!("{} at {}: {}", action.as_str(), order.sync.commit, kept::reason(&gate, order.sync.force)));
     Ok(SyncResult { action, details, hash: Some(identity), untouched: false })

@@ -88,6 +88,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
         let action = if gate == Gate::Absent { SyncAction::Created } else { SyncAction::Updated };
         let mut sequence = Self { order, names, place, before };
         let compose_id = sequence.make_place(floor).await?;
+        failpoint::failpoint!("worker.dokploy.made");
         let note = sequence.deploy(floor, &compose_id, &identity).await?;
         let why = kept::reason(&gate, order.sync.force);
         let details = floor.mask(&format!("{} at {}: {why}{note}", action.as_str(), order.sync.commit));
@@ -121,6 +122,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
     async fn deploy(&self, floor: &mut impl Floor, compose_id: &str, identity: &str) -> Result<&'static str, AttemptOutcome> {
         let api = self.order.api;
         self.store(floor, compose_id, identity, false).await?;
+        failpoint::failpoint!("worker.dokploy.stored");
         self.deploy_once(floor, compose_id, identity, "compose.deploy").await?;
         if let (Some(domain), Some(host)) = (&self.order.target.domain, &self.names.host)
             && self.make_domain(floor, compose_id, domain, host).await?
@@ -128,6 +130,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
             // Only a deployment puts a domain into the compose file that runs.
             self.deploy_once(floor, compose_id, identity, "compose.redeploy").await?;
         }
+        failpoint::failpoint!("worker.dokploy.verified");
         let env = self.variables(floor, identity, true)?;
         match api.put::<Ignored>("compose.update", &json!({ "composeId": compose_id, "env": env, "autoDeploy": false })).await {
             Ok(_) => Ok(""),
@@ -172,6 +175,7 @@ impl<'a, 'o> Sequence<'a, 'o> {
                 return Err(nothing_deployed(floor, &error));
             }
         };
+        failpoint::failpoint!("worker.dokploy.asked");
         let asked = Asked { compose_id, made: self.order.made, identity, title: &title, before: &before, lost };
         verify(floor, api, self.order.clock, self.order.patience, &asked).await
     }
