@@ -34,6 +34,7 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 enum How {
     Delivery { source: &'static str, body: Vec<u8> },
+    Redelivery { of: String },
     Version { body: Value },
     Release,
 }
@@ -49,6 +50,12 @@ impl Asked {
         let payload = followed.forge("").push("refs/heads/main", &before, &after, &[]);
         let how = How::Delivery { source: followed.source, body: serde_json::to_vec(&payload)? };
         Ok(Self::new(how, key, "staging", after, services))
+    }
+
+    /// A push that was answered, done once more of where the branch is by now.
+    pub(crate) fn again(&self, key: String, commit: String) -> anyhow::Result<Self> {
+        let of = self.answered_as.clone().context("a delivery that was answered")?;
+        Ok(Self { services: self.services.clone(), ..Self::new(How::Redelivery { of }, key, "staging", commit, &[]) })
     }
 
     /// A version in production.
@@ -75,7 +82,7 @@ impl Asked {
         promises.answered(&self.key, &run);
         self.run = Some(run);
         let name = match self.how {
-            How::Delivery { .. } => body["delivery"].as_str(),
+            How::Delivery { .. } | How::Redelivery { .. } => body["delivery"].as_str(),
             How::Version { .. } => body["deployment_id"].as_str(),
             How::Release => None,
         };
@@ -96,21 +103,24 @@ impl Asked {
                 let answer = first.forge(&client.url).post("/deploy", body).await?;
                 (answer.status, answer.body)
             }
-            How::Release => {
-                let request = reqwest::Client::new().post(format!("{}/v1/releases", client.url)).bearer_auth(&client.token);
-                let answer = request.header("idempotency-key", &self.key).json(&json!({ "kind": "staging" })).send().await?;
-                (answer.status(), answer.json().await?)
-            }
+            How::Redelivery { of } => self.post(client, &format!("/v1/deliveries/{of}/redeliver"), &json!({})).await?,
+            How::Release => self.post(client, "/v1/releases", &json!({ "kind": "staging" })).await?,
         };
         anyhow::ensure!(status == StatusCode::ACCEPTED || status == StatusCode::OK, "{status}: {body}");
         Ok(body)
+    }
+
+    async fn post(&self, client: &Client, path: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
+        let request = reqwest::Client::new().post(format!("{}{path}", client.url)).bearer_auth(&client.token);
+        let answer = request.header("idempotency-key", &self.key).json(body).send().await?;
+        Ok((answer.status(), answer.json().await?))
     }
 
     /// What the API keeps of it, held against its run.
     pub(crate) async fn record(&self, client: &Client) -> anyhow::Result<Option<String>> {
         let (Some(name), Some(run)) = (&self.answered_as, &self.run) else { return Ok(None) };
         let record = match self.how {
-            How::Delivery { .. } => client.get(&format!("/v1/deliveries/{name}")).await?,
+            How::Delivery { .. } | How::Redelivery { .. } => client.get(&format!("/v1/deliveries/{name}")).await?,
             How::Version { .. } => client.get(&format!("/deploy/{name}/status")).await?,
             How::Release => return Ok(None),
         };

@@ -124,7 +124,8 @@ impl State {
 
     fn write_down(&self, service: &str, commit: &str) {
         let lines = format!("staging {service} {commit} begin\nstaging {service} {commit} end\n");
-        let written = OpenOptions::new().append(true).create(true).open(&self.effects).and_then(|mut file| file.write_all(lines.as_bytes()));
+        let written =
+            OpenOptions::new().append(true).create(true).open(&self.effects).and_then(|mut file| file.write_all(lines.as_bytes()));
         if let Err(error) = written {
             eprintln!("the stand-in for Dokploy cannot write its effects down: {error}");
         }

@@ -31,14 +31,16 @@ pub enum What {
     Push,
     /// So many pushes of one service, each while the one before is held or waits.
     Queue(usize),
+    /// A push that a person has done once more, when it is over.
+    Redelivered,
     /// A version of two services, in production.
     Version,
     /// A staging release: a tag, and all services.
     Release,
-    /// A push of the service of a host, and what a push that changes nothing of it does afterwards.
-    Compose { again: &'static str },
+    /// A push of the service of a host. Afterwards one that changes nothing of it either deploys, or has nothing to do.
+    Compose { then_deploys: bool },
     /// The same of the service of Dokploy.
-    Dokploy { again: &'static str },
+    Dokploy { then_deploys: bool },
 }
 
 /// What must come of it.
@@ -109,12 +111,12 @@ const fn queue(pushes: usize, moment: &'static str, deaths: &'static [Dies]) -> 
     SyncsScenario { hold: Some("alpha"), ..of(What::Queue(pushes), push("C35", moment, deaths)) }
 }
 
-const fn compose(again: &'static str, moment: &'static str, deaths: &'static [Dies]) -> SyncsScenario {
-    unknown(of(What::Compose { again }, push("C38", moment, deaths)))
+const fn compose(then_deploys: bool, moment: &'static str, deaths: &'static [Dies]) -> SyncsScenario {
+    unknown(of(What::Compose { then_deploys }, push("C38", moment, deaths)))
 }
 
-const fn dokploy(again: &'static str, moment: &'static str, deaths: &'static [Dies]) -> SyncsScenario {
-    unknown(of(What::Dokploy { again }, push("C39", moment, deaths)))
+const fn dokploy(then_deploys: bool, moment: &'static str, deaths: &'static [Dies]) -> SyncsScenario {
+    unknown(of(What::Dokploy { then_deploys }, push("C39", moment, deaths)))
 }
 
 const fn machine(victims: &'static [Victim]) -> Dies {
@@ -127,9 +129,10 @@ pub const ALL: &[SyncsScenario] = &[
     push("C31", "delivery's run stored, its record not", &[gateway("bus.sent.inbox"), gateway("gateway.admitted")]),
     push("C31", "delivery recorded, not answered", &[gateway("gateway.delivery.recording"), gateway("gateway.delivery.recorded")]),
     silent(SyncsEnd::Lost, push("C31", "nothing stored, never sent again", &[gateway("gateway.sealed")])),
-    silent(SyncsEnd::Success, push("C31", "trigger sent, never sent again", &[gateway("bus.sent.inbox")])),
-    silent(SyncsEnd::Success, push("C31", "run stored and no record, never sent again", &[gateway("gateway.delivery.recording")])),
+    silent(SyncsEnd::Success, push("C31", "run stored, never sent again", &[gateway("gateway.admitted")])),
+    silent(SyncsEnd::Success, push("C31", "record due, never sent again", &[gateway("gateway.delivery.recording")])),
     silent(SyncsEnd::Success, push("C31", "recorded, never sent again", &[gateway("gateway.delivery.recorded")])),
+    of(What::Redelivered, push("C31", "done once more: run stored, not recorded", &[gateway("gateway.redelivery.recording")])),
     of(
         What::Version,
         push("C32", "version recorded, its run not stored", &[gateway("gateway.received"), gateway("gateway.deployment.recorded")]),
@@ -137,6 +140,19 @@ pub const ALL: &[SyncsScenario] = &[
     of(What::Version, push("C32", "version's run stored, not answered", &[gateway("bus.sent.inbox"), gateway("gateway.admitted")])),
     of(What::Release, push("C32", "release ordered, nothing stored", &[gateway("gateway.received"), gateway("gateway.sealed")])),
     of(What::Release, push("C32", "release's run stored, not answered", &[gateway("bus.sent.inbox"), gateway("gateway.admitted")])),
+    push("C33", "run about to be made; its record sent", &[scheduler("scheduler.deciding.Accepted"), scheduler("bus.sent.run")]),
+    push("C33", "trigger not acknowledged; sync's order sent", &[scheduler("scheduler.inbox.done.Trigger"), scheduler("bus.sent.work")]),
+    push(
+        "C33",
+        "permit written; commit read, not pinned; pinned; selection's report taken; done, not acknowledged",
+        &[
+            scheduler("scheduler.committed.Permitted"),
+            scheduler("scheduler.deciding.CommitPinned"),
+            scheduler("scheduler.committed.CommitPinned"),
+            scheduler("scheduler.inbox.taken.Report"),
+            scheduler("scheduler.inbox.done.Report"),
+        ],
+    ),
     push(
         "C33",
         "trigger taken; made; selection's order due; published; permitted",
@@ -151,11 +167,7 @@ pub const ALL: &[SyncsScenario] = &[
     push(
         "C33",
         "selection read, not decided; decided; not noted; noted",
-        &[
-            scheduler("scheduler.deciding.SyncPlanned"),
-            scheduler("scheduler.note.due.Source"),
-            scheduler("scheduler.note.kept.Source"),
-        ],
+        &[scheduler("scheduler.deciding.SyncPlanned"), scheduler("scheduler.note.due.Source"), scheduler("scheduler.note.kept.Source")],
     ),
     push(
         "C33",
@@ -165,6 +177,17 @@ pub const ALL: &[SyncsScenario] = &[
             scheduler("scheduler.locks.wanted.true"),
             scheduler("scheduler.deciding.JobLocked"),
             scheduler("scheduler.committed.JobLocked"),
+        ],
+    ),
+    push(
+        "C34",
+        "sync queued, not published; permitted; last word written; its end decided; shown as running",
+        &[
+            scheduler("scheduler.committed.JobQueued:2"),
+            scheduler("scheduler.committed.Permitted"),
+            scheduler("scheduler.committed.EffectsStarted"),
+            scheduler("scheduler.committed.AttemptEnded"),
+            scheduler("scheduler.view.due.Running"),
         ],
     ),
     push(
@@ -186,11 +209,7 @@ pub const ALL: &[SyncsScenario] = &[
     push(
         "C34",
         "service noted; lock given back; the end about to be written",
-        &[
-            scheduler("scheduler.note.kept.Service"),
-            scheduler("scheduler.locks.released"),
-            scheduler("scheduler.deciding.RunEnded"),
-        ],
+        &[scheduler("scheduler.note.kept.Service"), scheduler("scheduler.locks.released"), scheduler("scheduler.deciding.RunEnded")],
     ),
     push("C34", "end written, nothing performed", &[scheduler("scheduler.committed.RunEnded")]),
     push("C34", "end written, not shown", &[scheduler("scheduler.view.due.Success")]),
@@ -216,13 +235,22 @@ pub const ALL: &[SyncsScenario] = &[
         "command ended, result not read; the next one's report not written",
         &[worker("worker.sync.ended"), worker("worker.report.due")],
     ),
-    push("C36", "sync's report written, not sent; the next one's stored", &[worker("worker.report.written:2"), worker("worker.report.stored")]),
+    push(
+        "C36",
+        "sync's report written, not sent; the next one's stored",
+        &[worker("worker.report.written:2"), worker("worker.report.stored")],
+    ),
+    push("C36", "sync's log archived, folder still there", &[worker("worker.log.archived:2")]),
     of(What::Release, push("C37", "tag made, not pushed; pushed, not reported", &[worker("worker.tag.made"), worker("worker.tag.pushed")])),
     of(What::Release, push("C37", "tag pushed, not reported", &[worker("worker.tag.pushed")])),
     of(What::Release, push("C37", "release's report written, not sent", &[worker("worker.report.written:2")])),
     of(
         What::Release,
-        push("C37", "release read, not decided; decided", &[scheduler("scheduler.deciding.ReleaseMade"), scheduler("scheduler.committed.ReleaseMade")]),
+        push(
+            "C37",
+            "release read, not decided; decided",
+            &[scheduler("scheduler.deciding.ReleaseMade"), scheduler("scheduler.committed.ReleaseMade")],
+        ),
     ),
     of(
         What::Release,
@@ -237,13 +265,13 @@ pub const ALL: &[SyncsScenario] = &[
         "everybody once: recorded, planned, command started",
         &[gateway("gateway.delivery.recorded"), scheduler("scheduler.committed.SyncPlanned"), worker("worker.runner.started.true")],
     ),
-    compose("updated", "files on the host, variables not", &[worker("worker.compose.copied")]),
-    compose("updated", "variables on the host, nothing started", &[worker("worker.compose.stored")]),
-    compose("skipped", "containers started, not reported", &[worker("worker.compose.up")]),
-    dokploy("updated", "service there, nothing stored", &[worker("worker.dokploy.made")]),
-    dokploy("updated", "stored in Dokploy, not deployed", &[worker("worker.dokploy.stored")]),
-    dokploy("updated", "deployment asked for, not seen", &[worker("worker.dokploy.asked")]),
-    dokploy("updated", "deployment seen, not kept", &[worker("worker.dokploy.verified")]),
+    compose(true, "files on the host, variables not", &[worker("worker.compose.copied")]),
+    compose(true, "variables on the host, nothing started", &[worker("worker.compose.stored")]),
+    compose(false, "containers started, not reported", &[worker("worker.compose.up")]),
+    dokploy(true, "service there, nothing stored", &[worker("worker.dokploy.made")]),
+    dokploy(true, "stored in Dokploy, not deployed", &[worker("worker.dokploy.stored")]),
+    dokploy(true, "deployment asked for, not seen", &[worker("worker.dokploy.asked")]),
+    dokploy(true, "deployment seen, not kept", &[worker("worker.dokploy.verified")]),
 ];
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::lane::Ground;
 use anyhow::Context as _;
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -92,7 +93,8 @@ impl World {
         executable(&programs.join("docker"), DOCKER)?;
         let ssh = SshServer::finding(&programs)?;
         let dokploy = Dokploy::start(outside.path()).await?;
-        let commands = Followed::make(ground, name, "commands", COMMANDS, &[("alpha", "01.alpha"), ("beta", "02.beta"), ("gamma", "03.gamma")])?;
+        let commands =
+            Followed::make(ground, name, "commands", COMMANDS, &[("alpha", "01.alpha"), ("beta", "02.beta"), ("gamma", "03.gamma")])?;
         let hosts = Followed::make(ground, name, "hosts", HOSTS, &[("stack", "01.stack"), ("dock", "02.dock")])?;
         let world = Self { outside, commands, hosts, known: BTreeSet::new(), begun: false, dokploy, ssh };
         world.configure()?;
@@ -126,7 +128,8 @@ impl World {
             ssh::user()?
         );
         for followed in [&self.commands, &self.hosts] {
-            text += &format!(
+            let _ = write!(
+                text,
                 "\n[[sources]]\nid = \"{}\"\nkind = \"github\"\nrepository = \"{}\"\nfull_name = \"acme/{}\"\nbranch = \"main\"\n\
                  secrets_file = \"{here}/webhook-secret\"\n",
                 followed.source, followed.repo.url, followed.source

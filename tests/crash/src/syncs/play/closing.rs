@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use anyhow::Context as _;
-use proto::view::RunStatus;
+use proto::{sync::SyncAction, view::RunStatus};
 use serde_json::json;
 use std::{collections::BTreeMap, time::Instant};
 use system_tests::eventually;
@@ -73,14 +73,14 @@ impl Play<'_> {
         let world = &self.lane.world;
         let key = format!("{}-next", self.name);
         let next = |followed: &Followed, moved, services: &[&str]| Asked::push(followed, key.clone(), moved, services);
-        let (mut asked, again) = match self.scenario.what {
-            What::Compose { again } => (next(&world.hosts, world.hosts.mention("stack", &key)?, &["stack"])?, Some(again)),
-            What::Dokploy { again } => (next(&world.hosts, world.hosts.mention("dock", &key)?, &["dock"])?, Some(again)),
+        let (mut asked, deploys) = match self.scenario.what {
+            What::Compose { then_deploys } => (next(&world.hosts, world.hosts.mention("stack", &key)?, &["stack"])?, then_deploys),
+            What::Dokploy { then_deploys } => (next(&world.hosts, world.hosts.mention("dock", &key)?, &["dock"])?, then_deploys),
             What::Push if self.scenario.ends == SyncsEnd::Lost => {
-                (next(&world.commands, world.commands.change(&["alpha"], &key)?, &["alpha", "beta"])?, None)
+                (next(&world.commands, world.commands.change(&["alpha"], &key)?, &["alpha", "beta"])?, true)
             }
-            What::Push | What::Queue(_) | What::Version | What::Release => {
-                (next(&world.commands, world.commands.change(&["alpha"], &key)?, &["alpha"])?, None)
+            What::Push | What::Queue(_) | What::Redelivered | What::Version | What::Release => {
+                (next(&world.commands, world.commands.change(&["alpha"], &key)?, &["alpha"])?, true)
             }
         };
         asked.say(&self.lane.fleet.client, &world.commands, &mut self.promises).await.context("the next push")?;
@@ -91,10 +91,11 @@ impl Play<'_> {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let view = self.asked[last].view.as_ref();
-        let did = view.into_iter().flat_map(|view| &view.jobs).find_map(|job| job.sync.as_ref()?.action).map(|action| action.as_str());
-        if view.map(|view| view.status) != Some(RunStatus::Success) || again.is_some_and(|again| did != Some(again)) {
+        let did = view.into_iter().flat_map(|view| &view.jobs).find_map(|job| job.sync.as_ref()?.action);
+        let has_deployed = did.is_some_and(|did| did != SyncAction::Skipped);
+        if view.map(|view| view.status) != Some(RunStatus::Success) || has_deployed != deploys {
             let shown = self.shown();
-            self.broken(format!("the next push did {did:?}, not {again:?}: {shown}"));
+            self.broken(format!("the next push did {did:?}, and should deploy: {deploys}; {shown}"));
         }
         Ok(())
     }

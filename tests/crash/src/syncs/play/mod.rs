@@ -9,13 +9,7 @@ use super::{
     points::{SyncsEnd, SyncsScenario, What},
     world::{Effect, Followed, Update},
 };
-use crate::{
-    lane::Lane,
-    oracle::Promises,
-    play::Played,
-    points::Then,
-    store::Logged,
-};
+use crate::{lane::Lane, oracle::Promises, play::Played, points::Then, store::Logged};
 use deaths::Life;
 use proto::view::RunStatus;
 use serde_json::Value;
@@ -36,7 +30,7 @@ struct Play<'a> {
     scenario: &'a SyncsScenario,
     dir: PathBuf,
     name: String,
-    /// In order; each is said when the one before stands where it must.
+    /// In order; each is added when the one before stands where it must.
     asked: Vec<Asked>,
     promises: Promises,
     lives: Vec<Life>,
@@ -50,7 +44,7 @@ struct Play<'a> {
 /// Plays a scenario under a name of its own. The lane can be used again when there is no violation.
 pub async fn play(lane: &mut Lane, scenario: &SyncsScenario, name: &str) -> anyhow::Result<Played> {
     begin(lane, name).await?;
-    let asked = wishes(lane, scenario, name)?;
+    let asked = vec![first(lane, scenario, format!("{name}-main"))?];
     let before = (lane.world.effects()?, lane.world.commands.updates()?);
     if let Some(service) = scenario.hold {
         lane.world.hold(service)?;
@@ -83,30 +77,29 @@ async fn begin(lane: &mut Lane, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is asked for, each with commits of its own.
-fn wishes(lane: &Lane, scenario: &SyncsScenario, name: &str) -> anyhow::Result<Vec<Asked>> {
+/// What is asked for first, with a commit of its own.
+fn first(lane: &Lane, scenario: &SyncsScenario, key: String) -> anyhow::Result<Asked> {
     let (commands, hosts) = (&lane.world.commands, &lane.world.hosts);
-    let main = format!("{name}-main");
-    let push = |followed: &Followed, key: String, services: &[&str]| {
-        let moved = followed.change(services, &key)?;
-        Asked::push(followed, key, moved, services)
-    };
-    Ok(match scenario.what {
-        What::Push => vec![push(commands, main, &["alpha", "beta"])?],
-        What::Queue(pushes) => {
-            (0..pushes).map(|no| push(commands, format!("{main}-{no}"), &["alpha"])).collect::<anyhow::Result<Vec<_>>>()?
-        }
+    match scenario.what {
+        What::Push | What::Redelivered => push(commands, key, &["alpha", "beta"]),
+        What::Queue(_) => push(commands, key, &["alpha"]),
         What::Version => {
-            let (_, commit) = commands.change(&["alpha"], &main)?;
-            vec![Asked::version(main, commit, &["alpha", "beta"])]
+            let (_, commit) = commands.change(&["alpha"], &key)?;
+            Ok(Asked::version(key, commit, &["alpha", "beta"]))
         }
         What::Release => {
-            let (_, commit) = commands.change(&["alpha"], &main)?;
-            vec![Asked::release(main, commit, &["alpha", "beta", "gamma"])]
+            let (_, commit) = commands.change(&["alpha"], &key)?;
+            Ok(Asked::release(key, commit, &["alpha", "beta", "gamma"]))
         }
-        What::Compose { .. } => vec![push(hosts, main, &["stack"])?],
-        What::Dokploy { .. } => vec![push(hosts, main, &["dock"])?],
-    })
+        What::Compose { .. } => push(hosts, key, &["stack"]),
+        What::Dokploy { .. } => push(hosts, key, &["dock"]),
+    }
+}
+
+/// A push that changes these services.
+fn push(followed: &Followed, key: String, services: &[&str]) -> anyhow::Result<Asked> {
+    let moved = followed.change(services, &key)?;
+    Asked::push(followed, key, moved, services)
 }
 
 impl Play<'_> {
@@ -147,16 +140,15 @@ impl Play<'_> {
 
     /// One look at everything that was said, and a word for what was not answered.
     async fn say_and_look(&mut self) -> anyhow::Result<()> {
+        self.ask_for_more()?;
         for no in 0..self.asked.len() {
-            if !self.may_be_said(no) {
-                return Ok(());
-            }
             let asked = &mut self.asked[no];
             if asked.run.is_none() && !(self.scenario.silent && asked.said) {
                 // Whatever was answered instead, it is said again.
                 let _ = asked.say(&self.lane.fleet.client, &self.lane.world.commands, &mut self.promises).await;
             }
-            if asked.run.is_none() && self.scenario.ends != SyncsEnd::Lost {
+            // Nobody was told, and it is there all the same.
+            if self.asked[no].run.is_none() && self.scenario.silent && self.scenario.ends != SyncsEnd::Lost {
                 let found = of_commit(&own(self.lane).await?, &self.asked[no].commit);
                 self.asked[no].run = found;
             }
@@ -166,12 +158,29 @@ impl Play<'_> {
     }
 
     /// Pushes come one after another: the second when the first is held, others when the one before waits.
-    fn may_be_said(&self, no: usize) -> bool {
-        match no {
-            0 => true,
-            1 => self.lane.world.is_holding() || self.asked[no].said,
-            _ => self.waits(no - 1) || self.asked[no].said,
-        }
+    fn ask_for_more(&mut self) -> anyhow::Result<()> {
+        let (no, commands) = (self.asked.len(), &self.lane.world.commands);
+        let key = format!("{}-main-{no}", self.name);
+        let more = match self.scenario.what {
+            What::Queue(pushes) if no < pushes => {
+                let is_time = if no == 1 { self.lane.world.is_holding() } else { self.waits(no - 1) };
+                is_time.then(|| push(commands, key, &["alpha"])).transpose()?
+            }
+            What::Redelivered if no == 1 && self.is_settled(0, &self.asked[0]) => {
+                // Nobody tells of this commit: the branch stands there when it is done once more.
+                let (_, commit) = commands.change(&[], &key)?;
+                Some(self.asked[0].again(key, commit)?)
+            }
+            What::Push
+            | What::Queue(_)
+            | What::Redelivered
+            | What::Version
+            | What::Release
+            | What::Compose { .. }
+            | What::Dokploy { .. } => None,
+        };
+        self.asked.extend(more);
+        Ok(())
     }
 
     fn waits(&self, no: usize) -> bool {
@@ -182,7 +191,7 @@ impl Play<'_> {
     /// Of two pushes the first goes on when the second waits; of three, when somebody has died about them.
     fn let_go_in_time(&self) -> anyhow::Result<()> {
         let SyncsScenario { what: What::Queue(pushes), .. } = self.scenario else { return Ok(()) };
-        if *pushes == 2 && self.lane.world.is_holding() && self.waits(1) {
+        if *pushes == 2 && self.asked.len() == 2 && self.lane.world.is_holding() && self.waits(1) {
             self.lane.world.let_go()?;
         }
         Ok(())
