@@ -122,6 +122,7 @@ pub(crate) async fn asked(app: &Arc<App>, request: Request) -> Result<Asked, Ref
     {
         return Err(not_believed(Unsigned::UsedUp));
     }
+    failpoint::failpoint!("gateway.stamp.used");
     let asker = match caller {
         Some(caller) => {
             deploy(&caller)?;

@@ -58,7 +58,7 @@ pub struct Release {
     pub commit: CommitId,
     #[serde(default)]
     pub from: Option<GitRef>,
-    /// It was there already, at the same commit.
+    /// It was there already, at the same commit, and this run had not made it.
     #[serde(default)]
     pub existed: bool,
     /// For people: why it is this version.

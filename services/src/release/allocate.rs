@@ -118,7 +118,7 @@ impl Book<'_> {
     fn staging(&self, target: &CommitId) -> Result<Allocation, ReleaseRefusal> {
         let kind = ReleaseKind::Staging;
         if let Some(tag) = self.made_before(kind, target) {
-            return Ok(existing(tag, kind, None, format!("this run made {} before", tag.version)));
+            return Ok(ours(tag, kind, None));
         }
         let Some(highest) = self.known.last().map(|tag| tag.version) else {
             return Ok(self.made(kind, Version::FIRST, target, None, "the first release of this repository".to_owned()));
@@ -138,7 +138,7 @@ impl Book<'_> {
             return Err(ReleaseRefusal::WrongKind { kind, from: from.version, found: from.kind, wanted: "staging release" });
         }
         if let Some(tag) = self.made_before(kind, from.commit) {
-            return Ok(existing(tag, kind, Some(from.version), format!("this run made {} before", tag.version)));
+            return Ok(ours(tag, kind, Some(from.version)));
         }
         if let Some(tag) = self.known.iter().rev().find(|tag| tag.kind == kind && tag.commit == from.commit) {
             return self.again(tag, kind, Some(from.version));
@@ -170,7 +170,7 @@ impl Book<'_> {
             }
         }
         if let Some(tag) = self.made_before(kind, target) {
-            return Ok(existing(tag, kind, Some(from.version), format!("this run made {} before", tag.version)));
+            return Ok(ours(tag, kind, Some(from.version)));
         }
         if target == from.commit {
             return Err(ReleaseRefusal::NothingMended { from: from.version });
@@ -214,6 +214,12 @@ impl Book<'_> {
 fn rollback(from: &Known<'_>) -> Allocation {
     let why = format!("{}, a {} release, is deployed again", from.version, from.kind);
     existing(from, ReleaseKind::Rollback, Some(from.version), why)
+}
+
+/// What this run made before it was interrupted: it is there, and to those who are told of the release it is new.
+fn ours(tag: &Known<'_>, kind: ReleaseKind, from: Option<Version>) -> Allocation {
+    let why = format!("this run made {} before", tag.version);
+    Allocation { release: release(kind, tag.version, tag.commit, from, false, why), message: None }
 }
 
 fn existing(tag: &Known<'_>, kind: ReleaseKind, from: Option<Version>, why: String) -> Allocation {

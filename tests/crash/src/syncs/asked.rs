@@ -6,8 +6,14 @@ use anyhow::Context as _;
 use proto::view::RunView;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, time::Duration};
-use system_tests::client::Client;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use system_tests::{
+    client::Client,
+    forge::{Forge, sign},
+};
 
 /// How long one answer is waited for.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -95,19 +101,34 @@ impl Asked {
     async fn send(&self, client: &Client, first: &Followed) -> anyhow::Result<Value> {
         let (status, body) = match &self.how {
             How::Delivery { source, body } => {
-                let forge = system_tests::forge::Forge::new(&format!("{}/hooks/{source}", client.url), "");
+                let forge = Forge::new(&format!("{}/hooks/{source}", client.url), "");
                 let answer = forge.deliver_as(&self.key, "push", body).await?;
                 (answer.status, answer.body)
             }
             How::Version { body } => {
-                let answer = first.forge(&client.url).post("/deploy", body).await?;
-                (answer.status, answer.body)
+                let (bytes, headers) = self.stamped(body, first)?;
+                let mut request = reqwest::Client::new().post(format!("{}/deploy", client.url)).header("content-type", "application/json");
+                for (name, value) in headers {
+                    request = request.header(name, value);
+                }
+                let answer = request.body(bytes).send().await?;
+                (answer.status(), answer.json().await?)
             }
             How::Redelivery { of } => self.post(client, &format!("/v1/deliveries/{of}/redeliver"), &json!({})).await?,
             How::Release => self.post(client, "/v1/releases", &json!({ "kind": "staging" })).await?,
         };
         anyhow::ensure!(status == StatusCode::ACCEPTED || status == StatusCode::OK, "{status}: {body}");
         Ok(body)
+    }
+
+    /// Signed over time, nonce and body: each try has a nonce of its own.
+    fn stamped(&self, body: &Value, first: &Followed) -> anyhow::Result<(Vec<u8>, [(&'static str, String); 3])> {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let (seconds, nonce) = (at.as_secs().to_string(), format!("{}-{}", self.key, at.as_nanos()));
+        let bytes = serde_json::to_vec(body)?;
+        let signed = [format!("{seconds}.{nonce}.").as_bytes(), &bytes].concat();
+        let signature = sign(&first.forge("").secret, &signed);
+        Ok((bytes, [("x-hub-signature-256", signature), ("x-iac-timestamp", seconds), ("x-iac-nonce", nonce)]))
     }
 
     async fn post(&self, client: &Client, path: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {

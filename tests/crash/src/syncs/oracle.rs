@@ -5,7 +5,8 @@
 //! 3. Of one sync of a commit, the effect is begun once at most, and only with the last word; where it says that it deployed,
 //!    it was begun once and brought to its end once; where it says that it did nothing, there is none.
 //! 4. No effect is of a sync that nobody asked for.
-//! 5. A tag is pushed once, as an annotated one, to the commit that its run is about, and never moved.
+//! 5. A tag is pushed once, as an annotated one, to the commit that its run is about, and never moved; its run says that it made
+//!    it.
 
 use super::world::{Effect, Update};
 use crate::{orders, store::Logged};
@@ -128,6 +129,9 @@ fn of_tags(runs: &[Told], tags: &[Tag]) -> Vec<String> {
     }
     found.extend(times.into_iter().filter(|(_, times)| *times > 1).map(|(tag, times)| format!("{tag} was pushed {times} times")));
     for told in runs {
+        if told.log.of("release_made").any(|event| event["release"]["existed"] == true) {
+            found.push(format!("run {} made its tag, and says that it was there already", told.log.id));
+        }
         let (made, tags) = (told.log.count("release_made"), tags.iter().filter(|tag| tag.commit == told.commit).count());
         if told.releases && (made, tags) != (1, 1) {
             found.push(format!("run {} made {made} releases, and there are {tags} tags of its commit", told.log.id));

@@ -97,6 +97,7 @@ fn everything_that_is_wrong_is_found() {
     wrong("a commit at", &|_, _, tags| tags[0].kind = "commit".to_owned());
     wrong("there are 0 tags", &|_, _, tags| tags.clear());
     wrong("made 0 releases", &|told, _, _| drop_events(told, "release_made"));
+    wrong("says that it was there already", &|told, _, _| told.log.events[2]["release"]["existed"] = json!(true));
     let twice = violations(&[right(), right()], &effects(), &[tag()]);
     assert!(twice.iter().any(|found| found.contains("2 runs are about the same")), "{twice:?}");
 }

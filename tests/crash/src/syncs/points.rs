@@ -135,7 +135,11 @@ pub const ALL: &[SyncsScenario] = &[
     of(What::Redelivered, push("C31", "done once more: run stored, not recorded", &[gateway("gateway.redelivery.recording")])),
     of(
         What::Version,
-        push("C32", "version recorded, its run not stored", &[gateway("gateway.received"), gateway("gateway.deployment.recorded")]),
+        push(
+            "C32",
+            "version asked for; its stamp used up; recorded, its run not stored",
+            &[gateway("gateway.received"), gateway("gateway.stamp.used"), gateway("gateway.deployment.recorded")],
+        ),
     ),
     of(What::Version, push("C32", "version's run stored, not answered", &[gateway("bus.sent.inbox"), gateway("gateway.admitted")])),
     of(What::Release, push("C32", "release ordered, nothing stored", &[gateway("gateway.received"), gateway("gateway.sealed")])),
