@@ -106,12 +106,7 @@ impl Asked {
                 (answer.status, answer.body)
             }
             How::Version { body } => {
-                let (bytes, headers) = self.stamped(body, first)?;
-                let mut request = reqwest::Client::new().post(format!("{}/deploy", client.url)).header("content-type", "application/json");
-                for (name, value) in headers {
-                    request = request.header(name, value);
-                }
-                let answer = request.body(bytes).send().await?;
+                let answer = stamped(&format!("{}/deploy", client.url), &self.key, body, first)?.send().await?;
                 (answer.status(), answer.json().await?)
             }
             How::Redelivery { of } => self.post(client, &format!("/v1/deliveries/{of}/redeliver"), &json!({})).await?,
@@ -119,16 +114,6 @@ impl Asked {
         };
         anyhow::ensure!(status == StatusCode::ACCEPTED || status == StatusCode::OK, "{status}: {body}");
         Ok(body)
-    }
-
-    /// Signed over time, nonce and body: each try has a nonce of its own.
-    fn stamped(&self, body: &Value, first: &Followed) -> anyhow::Result<(Vec<u8>, [(&'static str, String); 3])> {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let (seconds, nonce) = (at.as_secs().to_string(), format!("{}-{}", self.key, at.as_nanos()));
-        let bytes = serde_json::to_vec(body)?;
-        let signed = [format!("{seconds}.{nonce}.").as_bytes(), &bytes].concat();
-        let signature = sign(&first.forge("").secret, &signed);
-        Ok((bytes, [("x-hub-signature-256", signature), ("x-iac-timestamp", seconds), ("x-iac-nonce", nonce)]))
     }
 
     async fn post(&self, client: &Client, path: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
@@ -147,4 +132,14 @@ impl Asked {
         };
         Ok((record["run_id"] != run.as_str()).then(|| format!("{} is run {run}, and its record says {record}", self.key)))
     }
+}
+
+/// A request that is signed over time, nonce and body: each try has a nonce of its own.
+fn stamped(url: &str, key: &str, body: &Value, first: &Followed) -> anyhow::Result<reqwest::RequestBuilder> {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let (seconds, nonce) = (at.as_secs().to_string(), format!("{key}-{}", at.as_nanos()));
+    let body = serde_json::to_vec(body)?;
+    let signature = sign(&first.forge("").secret, &[format!("{seconds}.{nonce}.").as_bytes(), &body].concat());
+    let request = reqwest::Client::new().post(url).header("content-type", "application/json").header("x-hub-signature-256", signature);
+    Ok(request.header("x-iac-timestamp", seconds).header("x-iac-nonce", nonce).body(body))
 }
