@@ -4,6 +4,7 @@ use crate::bucket::Bucket;
 use crate::error::{BusError, Op};
 use crate::link::Link;
 use proto::subject;
+use std::time::Duration;
 
 /// The nonces.
 #[derive(Debug, Clone)]
@@ -12,6 +13,10 @@ pub struct Nonces {
 }
 
 impl Nonces {
+    /// How long a nonce is remembered, by the clock of the server: twice the longest `sync.signature_ttl` (30 minutes), because a
+    /// time may be off both ways, and an hour more for clocks that differ. The gateway refuses settings that need longer.
+    pub const REMEMBERED: Duration = Duration::from_hours(2);
+
     pub(crate) fn new(link: Link) -> Self {
         Self { bucket: Bucket::new(link, subject::NONCES) }
     }

@@ -42,4 +42,5 @@ mod fixtures;
 
 pub use sources::{FileFault, SourceFault, repositories_of, secrets_in_force};
 pub use start::{GatewayDeps, GatewayError, router, run};
+pub use syncs::SyncFault;
 pub use telling::NotifyFault;

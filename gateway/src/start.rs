@@ -17,7 +17,7 @@ use crate::{
     runs::RunIndex,
     sources::{Source, SourceFault, Sources},
     status::TailCache,
-    syncs::SyncRules,
+    syncs::{SyncFault, SyncRules},
     telling::{self, Commenting, Means, Publishing, Sealer, Telling},
 };
 use axum::Router;
@@ -27,7 +27,6 @@ use proto::{
     Secret,
     git::{AllowedHosts, BadGit},
     ids::BadId,
-    sync::BadSyncName,
 };
 use service::{
     http,
@@ -84,9 +83,9 @@ pub enum GatewayError {
     /// A repository cannot be followed.
     #[error("[[sources]] cannot be used")]
     Source(#[source] SourceFault),
-    /// The environment of syncs is none.
-    #[error("[sync] cannot be read")]
-    Sync(#[source] BadSyncName),
+    /// No sync can be started.
+    #[error("[sync] cannot be used")]
+    Sync(#[source] SyncFault),
     /// A hook of the settings cannot be used.
     #[error(transparent)]
     Notify(telling::NotifyFault),

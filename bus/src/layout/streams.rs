@@ -21,8 +21,6 @@ const WORK_DUPLICATES: Duration = HOUR;
 
 /// How long what webhooks brought can be looked at, and a delivery that comes again is known. INBOX forgets it after a day.
 const DELIVERIES_MAX_AGE: Duration = Duration::from_hours(30 * 24);
-/// How long a nonce is remembered: twice as long as the longest `sync.signature_ttl`, because a time may be off both ways.
-const NONCES_MAX_AGE: Duration = HOUR;
 
 /// More dead letters than anybody reads; older ones make room.
 const MOST_DEAD: i64 = 10_000;
@@ -254,7 +252,7 @@ impl Layout {
 
     fn nonces(&self) -> Wanted {
         Wanted {
-            config: self.bucket(subject::NONCES, NONCES_MAX_AGE),
+            config: self.bucket(subject::NONCES, crate::nonces::Nonces::REMEMBERED),
             consumers: Vec::new(),
             writer: "gateway",
             why: "nonces of stamped signatures: each is good once, at one gateway",

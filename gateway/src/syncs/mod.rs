@@ -1,11 +1,12 @@
 //! Starting runs of syncs: for a push (`hooks`), for `POST /sync` and for a version at `POST /deploy`; and how they stand.
 //!
-//! Who may ask is shown in [`mod@proof`], what may be asked is decided in [`request`], how a run is told in [`result`]; all three
-//! are pure but for the nonces. [`mod@start`] stores a run, [`version`] knows which run a deployment is.
+//! Who may ask is shown in [`mod@proof`], what may be asked is decided in [`request`], how a run is told in [`result`], how long a stamp is
+//! good in [`stamp`]; all four are pure but for using the nonces up. [`mod@start`] stores a run, [`version`] knows which run a deployment is.
 
 mod proof;
 mod request;
 mod result;
+mod stamp;
 mod start;
 mod status;
 mod sync;
@@ -20,7 +21,7 @@ pub(crate) use sync::{SyncBody, SyncSchema, sync};
 pub(crate) use version::{CachedBody, VersionBody, VersionSchema, deploy};
 
 use proto::sync::{BadSyncName, Environment};
-use service::settings::Settings;
+use service::settings::{Period, Settings};
 use std::time::Duration;
 
 /// What the settings say about syncs, besides their sources.
@@ -35,10 +36,25 @@ pub(crate) struct SyncRules {
     pub(crate) immutable_refs_only: bool,
 }
 
+/// Why no sync can be started by these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncFault {
+    /// The environment is none.
+    #[error("sync.environment cannot be used")]
+    Environment(#[source] BadSyncName),
+    /// A stamp would be good again after its nonce is forgotten.
+    #[error("sync.signature_ttl of {0} is longer than nonces are remembered for: a request could be sent again; write 30m or less")]
+    Signature(Period),
+}
+
 impl SyncRules {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, BadSyncName> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SyncFault> {
         let sync = &settings.sync;
-        sync.environment.parse::<Environment>()?;
+        sync.environment.parse::<Environment>().map_err(SyncFault::Environment)?;
+        // The settings are checked before; what they allow and what is remembered must never part.
+        if stamp::remembered_for(*sync.signature_ttl) >= bus::Nonces::REMEMBERED {
+            return Err(SyncFault::Signature(sync.signature_ttl));
+        }
         Ok(Self {
             command: sync.command.clone(),
             timeout_s: u32::try_from(sync.timeout.as_secs()).unwrap_or(u32::MAX),

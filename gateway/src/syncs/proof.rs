@@ -3,6 +3,7 @@
 //! A signature is over the body, as a forge's is; or stamped, over time, nonce and body, which nobody can send again. A nonce is
 //! used up in the store, so that this holds at every gateway.
 
+use super::stamp::Stamp;
 use crate::{
     answers::Refusal,
     app::{App, in_time},
@@ -77,8 +78,7 @@ enum Unsigned {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shown {
     mark: [u8; 32],
-    /// What is signed before the body.
-    stamp: Option<String>,
+    stamp: Option<Stamp>,
 }
 
 /// A signature that is good.
@@ -86,7 +86,7 @@ struct Shown {
 struct Signed {
     key: KeyId,
     /// To be used up.
-    stamp: Option<String>,
+    stamp: Option<Stamp>,
 }
 
 /// Reads a request whose sender may be shown either way. A bad signature is never made good by a key: the body may not be what
@@ -117,10 +117,14 @@ pub(crate) async fn asked(app: &Arc<App>, request: Request) -> Result<Asked, Ref
     };
     let signed = shown.verify(&source.secrets(), &body).map_err(not_believed)?;
     app.hearing.proved(from, Instant::now());
-    if let Some(stamp) = &signed.stamp
-        && !use_up(app, stamp).await?
-    {
-        return Err(not_believed(Unsigned::UsedUp));
+    if let Some(stamp) = &signed.stamp {
+        // Once more: a body may take its time, and nonces are not remembered for that.
+        if !stamp.is_fresh(app.sync.signature_ttl, Timestamp::now()) {
+            return Err(not_believed(Unsigned::Stale));
+        }
+        if !use_up(app, stamp).await? {
+            return Err(not_believed(Unsigned::UsedUp));
+        }
     }
     failpoint::failpoint!("gateway.stamp.used");
     let asker = match caller {
@@ -151,8 +155,8 @@ fn not_believed(app: &Arc<App>, source: &Source, why: Unsigned, (event, from): (
 }
 
 /// Whether the stamp had not been used before.
-async fn use_up(app: &App, stamp: &str) -> Result<bool, Refusal> {
-    let digest = hex::encode(Sha256::digest(stamp.as_bytes()));
+async fn use_up(app: &App, stamp: &Stamp) -> Result<bool, Refusal> {
+    let digest = hex::encode(Sha256::digest(stamp.as_str().as_bytes()));
     in_time(async {
         match app.bus.nonces().take(&digest).await {
             Ok(()) => Ok(true),
@@ -168,7 +172,13 @@ fn shown(headers: &HeaderMap, (stamped_only, ttl): (bool, Duration), now: Timest
     let mut mark = [0; 32];
     hex::decode_to_slice(signature, &mut mark).map_err(|_| Unsigned::Form)?;
     let stamp = match (one(headers, TIMESTAMP)?, one(headers, NONCE)?) {
-        (Some(at), Some(nonce)) => Some(stamp(at, nonce, ttl, now)?),
+        (Some(at), Some(nonce)) => {
+            let stamp = Stamp::read(at, nonce).ok_or(Unsigned::Stamp)?;
+            if !stamp.is_fresh(ttl, now) {
+                return Err(Unsigned::Stale);
+            }
+            Some(stamp)
+        }
         (None, None) if stamped_only => return Err(Unsigned::NotStamped),
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => return Err(Unsigned::Stamp),
@@ -176,19 +186,9 @@ fn shown(headers: &HeaderMap, (stamped_only, ttl): (bool, Duration), now: Timest
     Ok(Shown { mark, stamp })
 }
 
-fn stamp(at: &str, nonce: &str, ttl: Duration, now: Timestamp) -> Result<String, Unsigned> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
-    let sound = (8..=128).contains(&nonce.len()) && nonce.bytes().all(plain) && at.bytes().all(|b| b.is_ascii_digit());
-    let seconds = at.parse::<i64>().ok().filter(|_| sound).ok_or(Unsigned::Stamp)?;
-    if now.as_second().abs_diff(seconds) > ttl.as_secs() {
-        return Err(Unsigned::Stale);
-    }
-    Ok(format!("{at}.{nonce}."))
-}
-
 impl Shown {
     fn verify(self, secrets: &Secrets, body: &[u8]) -> Result<Signed, Unsigned> {
-        let head = self.stamp.as_deref().unwrap_or_default();
+        let head = self.stamp.as_ref().map_or("", Stamp::as_str);
         let holds = |secret: &Secret| mark(secret.expose().as_bytes(), &[head.as_bytes(), body]).as_slice().ct_eq(self.mark.as_slice());
         let key = secrets.find(holds).ok_or(Unsigned::Mismatch)?;
         Ok(Signed { key, stamp: self.stamp })
@@ -251,7 +251,7 @@ mod tests {
         let stamped = signed(&stamp, b"{}");
         let full = [(SIGNATURE, stamped.as_str()), (TIMESTAMP, "1700000000"), (NONCE, NONCE_OF_TESTS)];
         for required in [false, true] {
-            assert_eq!(told(&full, required, b"{}").unwrap().stamp.as_deref(), Some(stamp.as_str()));
+            assert_eq!(told(&full, required, b"{}").unwrap().stamp.as_ref().map(Stamp::as_str), Some(stamp.as_str()));
         }
         assert_eq!(told(&full[..1], false, b"{}"), Err(Unsigned::Mismatch), "its stamp is signed too");
         assert_eq!(told(&full[..2], false, b"{}"), Err(Unsigned::Stamp));

@@ -10,7 +10,8 @@ use crate::settings::tree::{Followed, ForgeKind, Settings, Sync};
 
 /// Shortest secret of a webhook, in bytes: 128 bits as hexadecimal digits.
 const SHORTEST_SECRET: usize = 32;
-/// Longest that a stamped signature may be good for: nonces are remembered for an hour, and a time may be off both ways.
+/// Longest that a stamped signature may be good for: nonces are remembered for two hours, a time may be off both ways, and
+/// so may the clocks of gateways. The gateway compares this with the store.
 const LONGEST_SIGNATURE: Duration = Duration::from_mins(30);
 
 pub(super) fn syncs(settings: &Settings, found: &mut Findings) {
