@@ -77,11 +77,14 @@ pub(crate) struct VersionSchema {
 /// The answer to a version that is being deployed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct VersionBody {
-    /// `accepted`; `in_progress` if it had been asked for before.
+    /// `accepted`; `in_progress` if it had been asked for before; `ignored` if nothing that was named is managed.
     status: &'static str,
-    deployment_id: String,
-    #[schema(value_type = String, format = "uuid")]
-    run_id: RunId,
+    /// Absent: nothing is deployed. So are `run_id` and `status_url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    run_id: Option<RunId>,
     env: String,
     #[serde(rename = "ref")]
     reference: String,
@@ -93,7 +96,8 @@ pub(crate) struct VersionBody {
     requested_services: Option<Vec<ServiceId>>,
     /// Those that are not managed, and why.
     skipped: Vec<NotChosen>,
-    status_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_url: Option<String>,
     wait: bool,
     /// It was in flight already.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -141,8 +145,7 @@ pub(crate) async fn deploy(app: &App, asked: &Asked, version: Version) -> Result
         }
     };
     if managed.as_ref().is_some_and(Vec::is_empty) {
-        let reasons: Vec<String> = skipped.iter().map(|skipped| format!("{}: {}", skipped.what, skipped.reason)).collect();
-        return Err(Refusal::field("services", format!("names nothing that is managed here: {}", reasons.join("; "))));
+        return Ok(Json(nothing_managed(version, skipped)).into_response());
     }
     let services = managed.map_or(SyncWanted::All, |names| SyncWanted::Named { names });
     let now = begin(app, source, &version, &id, services, &asked.asker.name()).await?;
@@ -159,9 +162,9 @@ pub(crate) async fn deploy(app: &App, asked: &Asked, version: Version) -> Result
     }
     let body = VersionBody {
         status: if duplicate { "in_progress" } else { "accepted" },
-        status_url: format!("/deploy/{id}/status"),
-        deployment_id: id,
-        run_id: run,
+        status_url: Some(format!("/deploy/{id}/status")),
+        deployment_id: Some(id),
+        run_id: Some(run),
         env: version.environment.to_string(),
         reference: version.reference,
         tag: version.tag,
@@ -172,6 +175,24 @@ pub(crate) async fn deploy(app: &App, asked: &Asked, version: Version) -> Result
         duplicate,
     };
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+/// The answer where every service that is named is skipped: no run, and so no deployment that could be asked for.
+fn nothing_managed(version: Version, skipped: Vec<NotChosen>) -> VersionBody {
+    VersionBody {
+        status: "ignored",
+        deployment_id: None,
+        run_id: None,
+        env: version.environment.to_string(),
+        reference: version.reference,
+        tag: version.tag,
+        triggered_by: version.triggered_by,
+        requested_services: version.services,
+        skipped,
+        status_url: None,
+        wait: version.wait,
+        duplicate: false,
+    }
 }
 
 fn told(version: &Version, id: String, view: &RunView, cached: bool) -> Response {

@@ -76,11 +76,6 @@ async fn e1_deploy_is_told_apart_by_its_body() {
         (signed(&world.gateway, "/deploy", &crate::harness::request()), 401, "this needs a key"),
         (bare(&world.gateway, "/deploy", &version), 401, "this needs a key"),
         (bare(&world.gateway, "/deploy", &version).header("x-hub-signature-256", "sha256=00"), 401, "Invalid signature"),
-        (
-            signed(&world.gateway, "/deploy", &json!({"tag": "v1", "services": ["bootstrap/vault"]})),
-            400,
-            "services: names nothing that is managed here",
-        ),
     ] {
         let (got, answer) = told(request).await;
         assert!(got == status && answer["error"].as_str().is_some_and(|text| text.starts_with(error)), "{status} {error}: {got} {answer}");
@@ -93,6 +88,23 @@ async fn e1_deploy_is_told_apart_by_its_body() {
     let exact = exact.await;
     assert_eq!(told(signed(&exact, "/deploy", &version)).await.1["error"], json!("Ref must be an exact 40-character commit SHA"));
     assert_eq!(told(signed(&exact, "/deploy", &json!({"env": "staging", "ref": "b".repeat(40)}))).await.0, 202);
+}
+
+#[tokio::test]
+async fn e9_what_is_not_managed_is_skipped_also_where_it_is_all_that_is_named() {
+    let world = world().await;
+    let of = |services: Value| json!({"tag": "v1", "services": services, "wait": true});
+    let (status, answer) = told(signed(&world.gateway, "/deploy", &of(json!(["bootstrap/vault", "finance_report/app"])))).await;
+    let reasons: Vec<_> = answer["skipped"].as_array().unwrap().iter().map(|skipped| skipped["reason"].as_str().unwrap()).collect();
+    assert_eq!((status, &answer["status"], &answer["skipped"][0]["what"]), (200, &json!("ignored"), &json!("bootstrap/vault")), "{answer}");
+    assert!(reasons[0].contains("by hand") && reasons[1].contains("`finance_report` is not managed"), "{answer}");
+    assert_eq!(answer["requested_services"], json!(["bootstrap/vault", "finance_report/app"]));
+    assert!(["deployment_id", "run_id", "status_url"].iter().all(|field| answer.get(field).is_none()), "nothing to be asked for: {answer}");
+    assert_eq!(triggers(&world.store.bus).await, []);
+    let mut some = of(json!(["bootstrap/vault", "platform/postgres"]));
+    some["wait"] = json!(false);
+    let (status, answer) = told(signed(&world.gateway, "/deploy", &some)).await;
+    assert_eq!((status, &answer["status"], &answer["skipped"][0]["what"]), (202, &json!("accepted"), &json!("bootstrap/vault")), "{answer}");
 }
 
 #[tokio::test]
