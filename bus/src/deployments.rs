@@ -11,6 +11,17 @@ use crate::read::AtOnce;
 use proto::subject;
 use serde::{Serialize, de::DeserializeOwned};
 
+/// Records that are asked for with one request.
+const AT_ONCE: usize = 256;
+
+/// Some records, in the order of their last change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentPage<T> {
+    pub found: Vec<T>,
+    /// Where the next page begins; absent: there is none.
+    pub next: Option<u64>,
+}
+
 /// The records.
 #[derive(Debug, Clone)]
 pub struct Deployments {
@@ -41,16 +52,28 @@ impl Deployments {
         stored.map_or(Ok(None), |stored| value_of(&stored))
     }
 
-    /// The records of what is deployed where, as many as one request brings. In a cluster it may miss what was written this
-    /// instant.
-    pub async fn list<T: DeserializeOwned>(&self, of: &str) -> Result<Vec<T>, BusError> {
+    /// Records of what is deployed where, in the order of their last change: at most `limit` of those that stand at `from` (0: the
+    /// first) or behind it. In a cluster it may miss what was written this instant.
+    pub async fn list<T: DeserializeOwned>(&self, of: &str, from: u64, limit: usize) -> Result<DeploymentPage<T>, BusError> {
         key("x", of)?;
         let subject = self.bucket.subject(&format!("*.{of}"));
-        let mut found = Vec::new();
-        for stored in self.bucket.link.many(&self.bucket.stream(), &subject, 1, AtOnce::MANY).await? {
-            found.extend(value_of(&stored)?);
+        let (mut found, mut from) = (Vec::new(), from);
+        loop {
+            // One more than is wanted: whether there is another page is known, not guessed from a full one.
+            let at_once = AtOnce { messages: (limit - found.len() + 1).min(AT_ONCE), bytes: None };
+            let some = self.bucket.link.many(&self.bucket.stream(), &subject, from, at_once).await?;
+            let all = some.len() < at_once.messages;
+            for stored in some {
+                if found.len() == limit {
+                    return Ok(DeploymentPage { found, next: Some(stored.seq) });
+                }
+                from = stored.seq + 1;
+                found.extend(value_of(&stored)?);
+            }
+            if all {
+                return Ok(DeploymentPage { found, next: None });
+            }
         }
-        Ok(found)
     }
 }
 

@@ -53,7 +53,7 @@ pub use control::{Control, StopSignals};
 pub use dead_letters::{Buried, DeadLetters};
 pub use decisions::{Decision, Decisions};
 pub use deliveries::{Deliveries, DeliveryPage, StoredDelivery};
-pub use deployments::Deployments;
+pub use deployments::{DeploymentPage, Deployments};
 pub use error::{BusError, Cause};
 pub use fleet::{Fleet, FleetEvent, FleetWatch};
 pub use floor::Floor;

@@ -78,8 +78,34 @@ async fn of_two_who_change_a_deployment_one_does() {
     deployments.change("2f", "bb", &4_u32, 0).await.unwrap();
     assert_eq!(deployments.find::<u32>("0f").await.unwrap(), Some(2));
     assert_eq!(deployments.find::<u32>("3f").await.unwrap(), None);
-    assert_eq!(deployments.list::<u32>("aa").await.unwrap(), [2, 3]);
+    let listed = deployments.list::<u32>("aa", 0, 9).await.unwrap();
+    assert_eq!((listed.found, listed.next), (vec![2, 3], None));
     assert!(matches!(deployments.find::<u32>("*").await, Err(BusError::Invalid { .. })));
+}
+
+#[tokio::test]
+async fn deployments_of_a_place_are_listed_in_pages_to_the_last() {
+    let ground = Ground::new().await;
+    let deployments = ground.bus.deployments();
+    for n in 0..700_u32 {
+        deployments.change(&format!("d{n}"), if n % 7 == 3 { "bb" } else { "aa" }, &n, 0).await.unwrap();
+    }
+    let (all, few): (Vec<u32>, Vec<u32>) = (0..700).partition(|n| n % 7 != 3);
+    // More than one request brings, in one page; in pages that end with the last, and in such that do not.
+    for limit in [1_000, 600, 599, 300, 299, 64] {
+        let (mut seen, mut from) = (Vec::new(), 0);
+        loop {
+            let page = deployments.list::<u32>("aa", from, limit).await.unwrap();
+            assert!(page.found.len() == limit || page.next.is_none(), "{limit}");
+            seen.extend(page.found);
+            let Some(next) = page.next else { break };
+            from = next;
+        }
+        assert_eq!(seen, all, "{limit}");
+    }
+    assert_eq!(deployments.list::<u32>("bb", 0, 1_000).await.unwrap().found, few);
+    let none = deployments.list::<u32>("cc", 0, 1_000).await.unwrap();
+    assert_eq!((none.found.len(), none.next), (0, None));
 }
 
 #[tokio::test]

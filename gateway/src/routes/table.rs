@@ -103,7 +103,10 @@ fn deployments() -> Vec<Route> {
         .header("X-Hub-Signature-256", SIGNED)
         .takes_either::<DeploySchema, VersionSchema>()
         .gives_either::<DeployBody, VersionBody>(202, "Stored, or in flight; `Idempotency-Replayed: true` if it had been before.")
-        .gives_either::<CachedBody, VersionBody>(200, "A version that was deployed within ten minutes, or that was waited for; or, `ignored`, one of whose services none is managed.")
+        .gives_either::<CachedBody, VersionBody>(
+            200,
+            "A version that was deployed within ten minutes, or that was waited for; or, `ignored`, one of whose services none is managed.",
+        )
         .gives::<CachedBody>(500, "A version that was waited for, and failed.")
         .refuses(&[
             BAD,

@@ -18,10 +18,15 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
+use bus::DeploymentPage;
 use proto::sync::deployment_id;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
+
+/// Most candidates that an answer names.
+const MAX_LIMIT: usize = 200;
+const DEFAULT_LIMIT: usize = 50;
 
 /// Which deployment is asked for.
 #[derive(Debug, ToSchema)]
@@ -36,6 +41,11 @@ pub(crate) struct StatusSchema {
     services: Option<Vec<String>>,
     /// Told apart from others of the same version, where there are any.
     deployment_id: Option<String>,
+    /// How many candidates are named, where more than one deployment is meant: 1 to 200.
+    #[schema(default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the answer before.
+    cursor: Option<String>,
 }
 
 /// The answer where no deployment, or more than one, is meant.
@@ -48,6 +58,9 @@ pub(crate) struct NotFoundBody {
     expected_deployment_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     candidate_deployment_ids: Vec<String>,
+    /// Goes into `cursor` for more candidates; absent: those are all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
 /// Which deployment a request means.
@@ -59,7 +72,10 @@ enum Meant {
     Other {
         expected: String,
     },
-    Several(Vec<String>),
+    Several {
+        ids: Vec<String>,
+        next: Option<u64>,
+    },
 }
 
 /// `GET /deploy/{id}/status` of a deployment of a version.
@@ -79,9 +95,22 @@ pub(crate) async fn status(State(app): State<Arc<App>>, request: Request) -> Res
     if id.is_some_and(|id| !is_deployment_id(id)) {
         return Err(Refusal::field("deployment_id", "must be 16 hexadecimal digits"));
     }
+    let (limit, cursor) = (limit(&fields)?, cursor(&fields)?);
     let of = place(version.environment.as_str(), &version.reference);
-    let candidates = in_time(async { Ok(app.bus.deployments().list::<Deployment>(&of).await?) }).await?;
-    match meant(candidates, &version, id) {
+    let deployments = app.bus.deployments();
+    let meant = in_time(async {
+        let exact = match wanted(&version, id) {
+            Err(expected) => return Ok(Meant::Other { expected }),
+            Ok(None) => None,
+            Ok(Some(id)) => deployments.get::<Deployment>(&id, &of).await?.value,
+        };
+        if let Some(deployment) = exact {
+            return Ok(Meant::This(deployment));
+        }
+        let page = deployments.list::<Deployment>(&of, cursor.unwrap_or(0), limit).await?;
+        Ok(among(page, &version, id, cursor.is_some()))
+    });
+    match meant.await? {
         Meant::This(deployment) => stands(&app, deployment).await,
         Meant::None => Ok(not_found(NotFoundBody { status: "not_found", error: "Deployment not found".into(), ..NotFoundBody::default() })),
         Meant::Other { expected } => Ok(conflict(NotFoundBody {
@@ -90,38 +119,52 @@ pub(crate) async fn status(State(app): State<Arc<App>>, request: Request) -> Res
             expected_deployment_id: Some(expected),
             ..NotFoundBody::default()
         })),
-        Meant::Several(ids) => Ok(conflict(NotFoundBody {
+        Meant::Several { ids, next } => Ok(conflict(NotFoundBody {
             status: "error",
             error: "Ambiguous deployment; deployment_id and services are required".into(),
             candidate_deployment_ids: ids,
+            next_cursor: next.map(|seq| seq.to_string()),
             ..NotFoundBody::default()
         })),
     }
 }
 
-/// `candidates`: the deployments of the same environment and reference.
-fn meant(mut candidates: Vec<Deployment>, version: &Version, id: Option<&str>) -> Meant {
-    let wanted = match (id, &version.services) {
-        (Some(id), None) => {
-            // Which services it was of need not be said where the id says it.
-            if !candidates.is_empty() && candidates.iter().all(|candidate| candidate.id != id) {
-                return Meant::Other { expected: deployment_id(&version.environment, &version.reference, None) };
-            }
-            id.to_owned()
+/// The id that is meant, where the request says so; an error is the id of what it names, where it also says another.
+fn wanted(version: &Version, id: Option<&str>) -> Result<Option<String>, String> {
+    let expected = version.services.as_deref().map(|services| deployment_id(&version.environment, &version.reference, Some(services)));
+    match (id, expected) {
+        (Some(id), Some(expected)) if id != expected => Err(expected),
+        // Which services it was of need not be said where the id says it.
+        (id, expected) => Ok(expected.or_else(|| id.map(str::to_owned))),
+    }
+}
+
+/// What a request means that names no deployment there is, among those of the same environment and reference. `further`: the page
+/// is not the first.
+fn among(page: DeploymentPage<Deployment>, version: &Version, id: Option<&str>, further: bool) -> Meant {
+    let DeploymentPage { mut found, next } = page;
+    match (&version.services, id) {
+        (Some(_), _) => Meant::None,
+        (None, Some(_)) if found.is_empty() => Meant::None,
+        (None, Some(_)) => Meant::Other { expected: deployment_id(&version.environment, &version.reference, None) },
+        (None, None) if further || next.is_some() || found.len() > 1 => {
+            Meant::Several { ids: found.into_iter().map(|candidate| candidate.id).collect(), next }
         }
-        (id, Some(services)) => {
-            let expected = deployment_id(&version.environment, &version.reference, Some(services));
-            if id.is_some_and(|id| id != expected) {
-                return Meant::Other { expected };
-            }
-            expected
-        }
-        (None, None) => match candidates.len() {
-            0 | 1 => return candidates.pop().map_or(Meant::None, Meant::This),
-            _ => return Meant::Several(candidates.into_iter().map(|candidate| candidate.id).collect()),
-        },
-    };
-    candidates.into_iter().find(|candidate| candidate.id == wanted).map_or(Meant::None, Meant::This)
+        (None, None) => found.pop().map_or(Meant::None, Meant::This),
+    }
+}
+
+/// How many candidates an answer names.
+fn limit(fields: &Fields) -> Result<usize, Refusal> {
+    let Some(value) = fields.get("limit").filter(|value| !value.is_null()) else { return Ok(DEFAULT_LIMIT) };
+    let number = value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=MAX_LIMIT).contains(n));
+    number.ok_or_else(|| Refusal::field("limit", format!("must be 1 to {MAX_LIMIT}")))
+}
+
+/// Where the page of candidates begins.
+fn cursor(fields: &Fields) -> Result<Option<u64>, Refusal> {
+    let cursor = request::text(fields, "cursor")?.map(str::parse).transpose();
+    cursor.map_err(|_| Refusal::field("cursor", "is not a cursor of this API: take next_cursor as it is, or start without"))
 }
 
 async fn stands(app: &App, deployment: Deployment) -> Result<Response, Refusal> {
@@ -169,24 +212,51 @@ mod tests {
 
     #[test]
     fn a_deployment_is_meant_by_its_id_or_by_what_it_is() {
-        let (all, some) = (deployment(None), deployment(Some(&["p/a"])));
-        let both = || vec![all.clone(), some.clone()];
+        let (all, of_a) = (deployment(None), deployment(Some(&["p/a"])));
         let plain = version(&json!({"tag": "v1"}));
-        let of_a = version(&json!({"tag": "v1", "services": ["p/a"]}));
-        let of_b = version(&json!({"tag": "v1", "services": ["p/b"]}));
-        for (candidates, version, id, expected) in [
-            (vec![], &plain, None, Meant::None),
-            (vec![some.clone()], &plain, None, Meant::This(some.clone())),
-            (both(), &plain, None, Meant::Several(vec![all.id.clone(), some.id.clone()])),
-            (both(), &plain, Some(all.id.as_str()), Meant::This(all.clone())),
-            (both(), &plain, Some(some.id.as_str()), Meant::This(some.clone())),
-            (both(), &plain, Some("0123456789abcdef"), Meant::Other { expected: all.id.clone() }),
-            (vec![], &plain, Some("0123456789abcdef"), Meant::None),
-            (both(), &of_a, None, Meant::This(some.clone())),
-            (both(), &of_a, Some(all.id.as_str()), Meant::Other { expected: some.id.clone() }),
-            (both(), &of_b, None, Meant::None),
+        let with_a = version(&json!({"tag": "v1", "services": ["p/a"]}));
+        for (version, id, expected) in [
+            (&plain, None, Ok(None)),
+            (&plain, Some("0123456789abcdef"), Ok(Some("0123456789abcdef".to_owned()))),
+            (&with_a, None, Ok(Some(of_a.id.clone()))),
+            (&with_a, Some(of_a.id.as_str()), Ok(Some(of_a.id.clone()))),
+            (&with_a, Some(all.id.as_str()), Err(of_a.id.clone())),
         ] {
-            assert_eq!(meant(candidates, version, id), expected, "{version:?} {id:?}");
+            assert_eq!(wanted(version, id), expected, "{version:?} {id:?}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_deployment_there_is_may_mean_one_of_several() {
+        let (all, of_a) = (deployment(None), deployment(Some(&["p/a"])));
+        let page = |found: &[&Deployment], next| DeploymentPage { found: found.iter().map(|one| (*one).clone()).collect(), next };
+        let several = |ids: &[&Deployment], next| Meant::Several { ids: ids.iter().map(|one| one.id.clone()).collect(), next };
+        let plain = version(&json!({"tag": "v1"}));
+        let with_b = version(&json!({"tag": "v1", "services": ["p/b"]}));
+        for (page, version, id, further, expected) in [
+            (page(&[], None), &plain, None, false, Meant::None),
+            (page(&[&of_a], None), &plain, None, false, Meant::This(of_a.clone())),
+            (page(&[&of_a], Some(7)), &plain, None, false, several(&[&of_a], Some(7))),
+            (page(&[&of_a], None), &plain, None, true, several(&[&of_a], None)),
+            (page(&[&all, &of_a], None), &plain, None, false, several(&[&all, &of_a], None)),
+            (page(&[&of_a], None), &plain, Some("0123456789abcdef"), false, Meant::Other { expected: all.id.clone() }),
+            (page(&[], None), &plain, Some("0123456789abcdef"), false, Meant::None),
+            (page(&[&all, &of_a], None), &with_b, None, false, Meant::None),
+        ] {
+            assert_eq!(among(page, version, id, further), expected, "{version:?} {id:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_candidates_has_bounds() {
+        let fields = |body: Value| body.as_object().unwrap().clone();
+        assert_eq!(limit(&fields(json!({}))), Ok(DEFAULT_LIMIT));
+        assert_eq!((limit(&fields(json!({"limit": 200}))), cursor(&fields(json!({"cursor": "17"})))), (Ok(200), Ok(Some(17))));
+        for bad in [json!({"limit": 0}), json!({"limit": 201}), json!({"limit": -1}), json!({"limit": 1e9}), json!({"limit": "9"})] {
+            assert!(limit(&fields(bad.clone())).is_err(), "{bad}");
+        }
+        for bad in [json!({"cursor": "x"}), json!({"cursor": 7}), json!({"cursor": "-1"})] {
+            assert!(cursor(&fields(bad.clone())).is_err(), "{bad}");
         }
     }
 }

@@ -104,7 +104,11 @@ async fn e9_what_is_not_managed_is_skipped_also_where_it_is_all_that_is_named() 
     let mut some = of(json!(["bootstrap/vault", "platform/postgres"]));
     some["wait"] = json!(false);
     let (status, answer) = told(signed(&world.gateway, "/deploy", &some)).await;
-    assert_eq!((status, &answer["status"], &answer["skipped"][0]["what"]), (202, &json!("accepted"), &json!("bootstrap/vault")), "{answer}");
+    assert_eq!(
+        (status, &answer["status"], &answer["skipped"][0]["what"]),
+        (202, &json!("accepted"), &json!("bootstrap/vault")),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -213,6 +217,20 @@ async fn a_deployment_is_found_by_what_it_is() {
     let candidates: std::collections::BTreeSet<_> =
         answer["candidate_deployment_ids"].as_array().unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(candidates, [&first, &second].map(|answer| answer["deployment_id"].to_string()).into());
+    // In pages, to the last.
+    let mut first_page = all.clone();
+    first_page["limit"] = json!(1);
+    let (status, page) = ask(&first_page).await;
+    assert_eq!((status, &page["candidate_deployment_ids"]), (409, &json!([first["deployment_id"]])), "{page}");
+    first_page["cursor"] = page["next_cursor"].clone();
+    let (status, rest) = ask(&first_page).await;
+    assert_eq!(
+        (status, &rest["candidate_deployment_ids"], rest.get("next_cursor")),
+        (409, &json!([second["deployment_id"]]), None),
+        "{rest}"
+    );
+    first_page["cursor"] = json!("x");
+    assert_eq!(ask(&first_page).await.0, 400);
     let mut exact = all.clone();
     exact["deployment_id"] = second["deployment_id"].clone();
     assert_eq!(ask(&exact).await.1["run_id"], second["run_id"]);
