@@ -1,9 +1,10 @@
 //! DELIVERIES: what webhooks brought and what became of it. What a record says is the gateways' business; here it is JSON
-//! under a key of three names, `source.delivery.body`, that is stored once.
+//! under a key of three names, `source.delivery.body`, that is stored once, and changed by whoever read it last.
 
 use crate::bucket::{Bucket, value_of};
 use crate::error::{BusError, Op};
 use crate::link::Link;
+use crate::locks::Held;
 use crate::read::AtOnce;
 use async_nats::jetstream::stream::Info;
 use proto::{SourceId, subject};
@@ -59,6 +60,19 @@ impl Deliveries {
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, BusError> {
         valid(key)?;
         Ok(self.bucket.get(key).await?.value)
+    }
+
+    /// The same, with the revision that a change of it has to name.
+    pub async fn held<T: DeserializeOwned>(&self, key: &str) -> Result<Held<Option<T>>, BusError> {
+        valid(key)?;
+        let entry = self.bucket.get(key).await?;
+        Ok(Held { value: entry.value, revision: entry.revision })
+    }
+
+    /// Changes a record. [`BusError::Conflict`]: somebody else did meanwhile.
+    pub async fn change<T: Serialize>(&self, key: &str, record: &T, revision: u64) -> Result<(), BusError> {
+        valid(key)?;
+        self.bucket.put_if(key, record, revision).await.map(|_| ())
     }
 
     /// The last record of one delivery of a source, whatever its body, as the leader has it.

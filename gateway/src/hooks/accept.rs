@@ -8,10 +8,12 @@
 //! - After the record: what comes again is answered from it. A record that says `accepted` is stored after its run, so it never
 //!   stands for a run that is not there.
 //! - Twins: both make the same run, of which the INBOX keeps one trigger, and one of them stores the record.
+//! - What was ignored and comes again is judged anew (see [`mod@super::anew`]): nothing was made of it, so nothing is done twice.
 //! - The same body under another id: the same run, and a record of its own, which says so. After a day the INBOX has forgotten
 //!   the trigger; then the run itself is found.
 
 use super::{
+    anew::{self, Anew},
     foresee::{Foreseen, foresee},
     judge::{Facts, Ignored, Meaning, Moved},
     proof::Proven,
@@ -69,35 +71,37 @@ pub(crate) struct Taken {
 
 /// Takes it in.
 pub(crate) async fn accept(app: &App, received: Received<'_>) -> Result<Taken, Refusal> {
-    let Received { source, event, delivery, body, proven, moved, meaning, from } = received;
-    let key = record::key(&source.id, &delivery, &body);
-    let (earlier, foreseen) = tokio::join!(in_time(earlier(app, source, &delivery, &key)), foreseen(app, source, &meaning));
+    let source = received.source;
+    let key = record::key(&source.id, &received.delivery, &received.body);
+    let (earlier, foreseen) =
+        tokio::join!(in_time(earlier(app, source, &received.delivery, &key)), foreseen(app, source, &received.meaning));
     let id_reused = match earlier? {
         Earlier::Same(record) => {
-            app.gateway_metrics.delivery(source.id.as_str(), Verdict::Duplicate.as_str());
-            tracing::info!(source = %source.id, delivery = key, "a delivery has come before");
-            return Ok(Taken { key, outcome: Outcome::Before(record) });
+            let outcome = came_again(app, received, &key, *record, foreseen).await?;
+            return Ok(Taken { key, outcome });
         }
         Earlier::OtherBody => true,
         Earlier::Nothing => false,
     };
+    let (bound_id, by) = (received.bound_id(), received.by());
+    let identity = || identity(app, source, bound_id.as_deref(), &received.body);
+    let Received { event, delivery, proven, moved, meaning, .. } = &received;
     if id_reused {
         app.gateway_metrics.delivery_id_reused();
         tracing::error!(alarm = "delivery_id_reuse", source = %source.id, delivery = key, key_id = %proven.key,
             "two deliveries of one id have different bodies: whoever holds the secret sends what the forge does not");
     }
-    let mut record = Delivery::new(source, &event, &delivery, Verdict::Ignored).telling(moved, &proven, &body);
-    record.id_reused = id_reused;
-    record.from = from.map(|from| from.to_string());
+    let mut record = Delivery::new(source, event, delivery, Verdict::Ignored).telling(moved.clone(), proven, &received.body);
+    (record.id_reused, record.bound_id) = (id_reused, bound_id.clone());
+    record.from = received.from.map(|from| from.to_string());
     let outcome = match meaning {
         Meaning::Nothing(why) => {
             record.reason = why.to_string();
-            Outcome::Ignored(why)
+            Outcome::Ignored(why.clone())
         }
         Meaning::Sync(facts) => {
-            let identity = identity(app, source, &delivery, &body, &proven);
-            let commit = facts.push.after.as_str().chars().take(8).collect();
-            let (run, first) = run(app, source, &identity, &key, facts).await?;
+            let commit = short(facts);
+            let (run, first) = run(app, source, &identity(), &by, &key, facts.clone()).await?;
             record.run = Some(run);
             record.verdict = if first { Verdict::Accepted } else { Verdict::Duplicate };
             if first { Outcome::Run { run, commit, foreseen } } else { Outcome::Before(Box::new(record.clone())) }
@@ -110,6 +114,51 @@ pub(crate) async fn accept(app: &App, received: Received<'_>) -> Result<Taken, R
     tracing::info!(source = %source.id, delivery = key, event = record.event, verdict = record.verdict.as_str(), reason = record.reason,
         key_id = %proven.key, sender = record.sender, run = record.run.map(tracing::field::display), "a delivery");
     Ok(Taken { key, outcome })
+}
+
+/// A delivery that has come before. One that was ignored is judged anew: the settings may have been corrected since.
+async fn came_again(app: &App, received: Received<'_>, key: &str, record: Delivery, foreseen: Foreseen) -> Result<Outcome, Refusal> {
+    let source = received.source;
+    let (bound_id, by) = (received.bound_id(), received.by());
+    let known = |record| {
+        app.gateway_metrics.delivery(source.id.as_str(), Verdict::Duplicate.as_str());
+        tracing::info!(source = %source.id, delivery = key, "a delivery has come before");
+        Outcome::Before(Box::new(record))
+    };
+    match (record.verdict, received.meaning) {
+        (Verdict::Ignored, Meaning::Nothing(why)) => Ok(known(Delivery { reason: why.to_string(), ..record })),
+        (Verdict::Ignored, Meaning::Sync(facts)) => {
+            let commit = short(&facts);
+            let anew = Anew { identity: identity(app, source, bound_id.as_deref(), &received.body), facts, by: &by, asked: None };
+            let done = anew::anew(app, source, key, anew).await?;
+            Ok(match done.record.run {
+                Some(run) if done.made => Outcome::Run { run, commit, foreseen },
+                Some(_) | None => known(done.record),
+            })
+        }
+        (Verdict::Accepted | Verdict::Duplicate | Verdict::Refused | Verdict::Redelivered, Meaning::Nothing(_) | Meaning::Sync(_)) => {
+            Ok(known(record))
+        }
+    }
+}
+
+impl Received<'_> {
+    /// The forge's id of it, where which run it is hangs on that too. A forge's signature covers the body and not the delivery's id
+    /// (but for Standard Webhooks, which cover both): what is the same body is the same run, whatever id it comes with. Where no
+    /// signature covers the body, the id decides as well.
+    fn bound_id(&self) -> Option<String> {
+        self.proven.signed_id.clone().or_else(|| self.proven.unbound.then(|| self.delivery.clone()))
+    }
+
+    /// For the run's record.
+    fn by(&self) -> String {
+        format!("webhook/{}", self.source.id)
+    }
+}
+
+/// The first eight digits of where the branch was put.
+fn short(facts: &Facts) -> String {
+    facts.push.after.as_str().chars().take(8).collect()
 }
 
 /// What stands under a delivery's id already.
@@ -128,18 +177,23 @@ async fn earlier(app: &App, source: &Source, delivery: &str, key: &str) -> Resul
     }
 }
 
-/// A forge's signature covers the body and not the delivery's id (but for Standard Webhooks, which cover both): what is the same
-/// body is the same run, whatever id it comes with. Where no signature covers the body, the id decides as well.
-fn identity(app: &App, source: &Source, delivery: &str, body: &BodyDigest, proven: &Proven) -> Identity {
-    let id = proven.signed_id.as_deref().or(proven.unbound.then_some(delivery)).unwrap_or_default();
-    let key = format!("{id} {}", body.0);
+/// Which run a delivery makes. `bound_id`: see [`Received::bound_id`].
+pub(super) fn identity(app: &App, source: &Source, bound_id: Option<&str>, body: &BodyDigest) -> Identity {
+    let key = format!("{} {}", bound_id.unwrap_or_default(), body.0);
     let caller = format!("webhook of {}", source.id);
     let request = Repeatable { caller: &caller, key: &key, body: b"", secret: app.auth.secret() };
     Identity::repeatable(&request, syncs::shard_of(&source.environment, app.shards))
 }
 
 /// Stores the run. Whether this delivery is the one that made it, now or before it came again.
-async fn run(app: &App, source: &Source, identity: &Identity, key: &str, facts: Facts) -> Result<(RunId, bool), Refusal> {
+pub(super) async fn run(
+    app: &App,
+    source: &Source,
+    identity: &Identity,
+    by: &str,
+    key: &str,
+    facts: Facts,
+) -> Result<(RunId, bool), Refusal> {
     let release = source.auto_stage.then_some(ReleaseOrder { kind: ReleaseKind::Staging, from: None, strict: false });
     let wanted = Wanted {
         environment: source.environment.clone(),
@@ -151,7 +205,7 @@ async fn run(app: &App, source: &Source, identity: &Identity, key: &str, facts: 
         deployment_id: None,
         release,
     };
-    let admitted = syncs::start(app, source, identity, &format!("webhook/{}", source.id), wanted).await?;
+    let admitted = syncs::start(app, source, identity, by, wanted).await?;
     if !admitted.replayed {
         return Ok((admitted.run, true));
     }

@@ -61,6 +61,9 @@ fn text(record: &Delivery, view: Option<&RunView>) -> String {
     let made = match record.verdict {
         Verdict::Refused => return format!("It was not believed, and nothing was done: {}.", record.reason),
         Verdict::Ignored => return format!("It comes from the forge, and nothing was to be done: {}.", record.reason),
+        Verdict::Accepted if record.was_ignored.is_some() => {
+            "It had been ignored (`was_ignored` tells why), was judged anew, and made this run"
+        }
         Verdict::Accepted => "It made this run",
         Verdict::Duplicate => "Another delivery of the same body had made this run",
         Verdict::Redelivered => "It was done once more, as this run",

@@ -1,12 +1,14 @@
 //! Webhooks of forges: who sent one, what it tells, what becomes of it, and what is kept of it.
 //!
 //! The way of a delivery: who sends nothing but bad ones is not heard ([`hearing`]); its headers are looked at before its body is
-//! read ([`proof`], [`heading`]); the body is read within bounds ([`reading`], [`room`]), believed or not, and only then understood ([`payload`], [`skim`]); what it means is decided in
-//! [`judge`]; [`accept`] stores the run and the record; [`door`] answers; [`pages`] show the records, and
+//! read ([`proof`], [`heading`]); the body is read within bounds ([`reading`], [`room`]), believed or not, and only then
+//! understood ([`payload`], [`skim`]); what it means is decided in [`judge`]; [`accept`] stores the run and the record,
+//! [`mod@anew`] does for what had been ignored; [`door`] answers; [`pages`] show the records, and
 //! [`mod@redeliver`] does one once more. Which secrets are tried, and which repository is meant,
 //! is the source's matter (`sources`): nothing of it comes from the request but the address.
 
 mod accept;
+mod anew;
 mod door;
 mod explain;
 mod foresee;

@@ -86,7 +86,9 @@ pub(crate) struct DeliveryBody {
     from: Option<String>,
     /// Another delivery had the same id and another body.
     id_reused: bool,
-    /// Who had it done once more, and of which delivery.
+    /// Why it had been ignored, before it was judged anew and made its run.
+    was_ignored: Option<String>,
+    /// Who had it done once more, and of which delivery; of one that was judged anew because a person wanted it, who.
     by: Option<String>,
     of: Option<String>,
 }
@@ -164,6 +166,7 @@ impl DeliveryBody {
             sender: record.sender,
             from: record.from,
             id_reused: record.id_reused,
+            was_ignored: record.was_ignored,
             by: record.by,
             of: record.of,
         }

@@ -84,7 +84,24 @@ pub(crate) struct Delivery {
     /// Another delivery had the same id and another body.
     #[serde(default)]
     pub(crate) id_reused: bool,
-    /// Of a redelivery: who wanted it, and of which record.
+    /// The repository in the forge's words, as it may be shown, and its id there.
+    #[serde(default)]
+    pub(crate) repository: Option<String>,
+    #[serde(default)]
+    pub(crate) repository_id: Option<String>,
+    /// How many other references it moved, of which nothing is kept.
+    #[serde(default)]
+    pub(crate) others: u32,
+    /// The forge's id of it to the letter, where which run it is hangs on that as well as on the body.
+    #[serde(default)]
+    pub(crate) bound_id: Option<String>,
+    /// Why it had been ignored, before it was judged anew and made its run.
+    #[serde(default)]
+    pub(crate) was_ignored: Option<String>,
+    /// Of a request to judge it anew with an Idempotency-Key: what its repeat is known by.
+    #[serde(default)]
+    pub(crate) asked_with: Option<RunId>,
+    /// Of a redelivery: who wanted it, and of which record. Of one that was judged anew because a person wanted it: who.
     #[serde(default)]
     pub(crate) by: Option<String>,
     #[serde(default)]
@@ -112,6 +129,12 @@ impl Delivery {
             sender: None,
             from: None,
             id_reused: false,
+            repository: None,
+            repository_id: None,
+            others: 0,
+            bound_id: None,
+            was_ignored: None,
+            asked_with: None,
             by: None,
             of: None,
         }
@@ -119,9 +142,9 @@ impl Delivery {
 
     /// With what it moved, and whose it is.
     pub(crate) fn telling(self, moved: Moved, proven: &Proven, body: &BodyDigest) -> Self {
-        let Moved { reference, before, after, forced, sender } = moved;
-        let key_id = Some(proven.key.as_str().to_owned());
-        Self { reference, before, after, forced, sender, key_id, body_sha256: Some(body.0.clone()), ..self }
+        let Moved { reference, before, after, forced, sender, repository, repository_id, others } = moved;
+        let (key_id, body_sha256) = (Some(proven.key.as_str().to_owned()), Some(body.0.clone()));
+        Self { reference, before, after, forced, sender, repository, repository_id, others, key_id, body_sha256, ..self }
     }
 }
 

@@ -12,7 +12,10 @@ pub(crate) use secrets::{KeyId, Secrets};
 pub use watched::FileFault;
 pub(crate) use watched::Watched;
 
-use crate::forge::github::GitHub;
+use crate::{
+    forge::github::GitHub,
+    hooks::{SHOWN, shown},
+};
 use login::Login;
 use proto::{
     PoolName, SourceId,
@@ -68,6 +71,8 @@ pub(crate) struct Source {
     /// As the forge names it, if its pushes are matched so.
     pub(crate) repository_id: Option<String>,
     pub(crate) full_name: String,
+    /// As `hooks` shows senders.
+    ignore_senders: Vec<String>,
     pub(crate) projects: Vec<String>,
     pub(crate) environment: Environment,
     pub(crate) pool: PoolName,
@@ -144,6 +149,7 @@ impl Source {
             git_ref: format!("refs/heads/{}", of.branch).parse().map_err(bad_git)?,
             repository_id: of.repository_id.clone(),
             full_name: of.full_name.clone().unwrap_or_else(|| name::full_name(of.kind, &git_url)),
+            ignore_senders: of.ignore_senders.iter().map(|name| shown(name, SHOWN)).collect(),
             projects: of.projects.clone(),
             environment: environment.parse().map_err(bad_name)?,
             pool: of.pool.parse().map_err(bad_id)?,
@@ -168,6 +174,11 @@ impl Source {
     pub(crate) fn check_files(&self) -> Result<(), FileFault> {
         self.secrets.check()?;
         self.login.check()
+    }
+
+    /// Whether pushes of a sender, as they are shown, are not followed.
+    pub(crate) fn ignores(&self, sender: &str) -> bool {
+        self.ignore_senders.iter().any(|name| name.eq_ignore_ascii_case(sender))
     }
 
     /// Whether services of a project are managed.

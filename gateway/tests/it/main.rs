@@ -14,6 +14,7 @@ mod forge;
 mod harness;
 mod health;
 mod hooks;
+mod hooks_anew;
 mod hooks_hostile;
 mod hooks_once;
 mod keys;

@@ -58,6 +58,8 @@ fn followed(source: &Followed, key: &impl Fn(&str) -> String, found: &mut Findin
     found.require(branch, &key("branch"), format!("{:?} is no branch", source.branch), rest);
     let rest = ("nothing would ever be synced", "name at least one, such as [\"platform\"]");
     found.require(!source.projects.is_empty(), &key("projects"), "is empty", rest);
+    let rest = ("it would match nobody, or whoever has no name", "write names as `sender` of a delivery shows them");
+    found.require(source.ignore_senders.iter().all(|name| !name.trim().is_empty()), &key("ignore_senders"), "has an empty name", rest);
     if let Some(name) = &source.environment {
         environment(&key("environment"), name, found);
     }

@@ -119,6 +119,7 @@ fn a_source_keeps_the_rules() {
         ("repository = 'ssh://git:canary@h.example/r'", "user name or password"),
         ("projects = []", "is empty"),
         ("environment = 'a-b'", "is no environment"),
+        ("ignore_senders = ['bot', ' ']", "has an empty name"),
         ("webhook_secret = 'canary-too-short'", "fewer than 32"),
         ("secrets_file = '/x'", "together with secrets_file"),
         ("kind = 'azure-devops'", "user:password"),

@@ -29,6 +29,8 @@ section! {
         repository_id: Option<String> = None,
         /// The repository's name as webhooks give it, such as `acme/infra`. Absent: told from `repository`.
         full_name: Option<String> = None,
+        /// Whose pushes are not followed, by the names that `sender` of a delivery shows, such as `["navvy-bot[bot]"]`: so that what a bot pushes because of a sync starts no other. Case does not count.
+        ignore_senders: Vec<String> = Vec::new(),
         /// Projects whose services are managed; those of others are skipped.
         projects: Vec<String> = vec!["platform".into()],
         /// What a push syncs. Absent: `sync.environment`.
