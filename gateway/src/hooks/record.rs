@@ -144,7 +144,7 @@ impl Delivery {
     pub(crate) fn telling(self, moved: Moved, proven: &Proven, body: &BodyDigest) -> Self {
         let Moved { reference, before, after, forced, sender, repository, repository_id, others } = moved;
         let (key_id, body_sha256) = (Some(proven.key.as_str().to_owned()), Some(body.0.clone()));
-        Self { reference, before, after, forced, sender, repository, repository_id, others, key_id, body_sha256, ..self }
+        Self { key_id, body_sha256, reference, before, after, forced, sender, repository, repository_id, others, ..self }
     }
 }
 

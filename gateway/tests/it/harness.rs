@@ -79,6 +79,20 @@ impl Store {
         Box::pin(until(async || self.bus.probe().await.is_ok())).await;
     }
 
+    /// Bounds a stream's bytes, while the server runs; -1: no bound. Tells how many messages it holds.
+    pub(crate) async fn bound(&self, stream: &str, max_bytes: i64) -> u64 {
+        let options = self.server.as_ref().expect("it runs").connect_options("operator");
+        let login = (options.user.expect("a user"), options.password.expect("a password"));
+        let client =
+            async_nats::ConnectOptions::new().user_and_password(login.0, login.1).connect(options.url).await.expect("a connection");
+        let jetstream = async_nats::jetstream::new(client);
+        let found = jetstream.get_stream(stream).await.expect("the stream").cached_info().clone();
+        let (messages, found) = (found.state.messages, found.config);
+        assert_eq!(found.discard, async_nats::jetstream::stream::DiscardPolicy::New, "a full stream takes nothing, and drops nothing");
+        jetstream.update_stream(async_nats::jetstream::stream::Config { max_bytes, ..found }).await.expect("updated");
+        messages
+    }
+
     /// Takes a line out of what the gateways' user may do, while the server runs.
     pub(crate) async fn forbid(&self, line: &str) {
         let folder = self.dir.path().join("nats");

@@ -15,6 +15,7 @@ mod harness;
 mod health;
 mod hooks;
 mod hooks_anew;
+mod hooks_full;
 mod hooks_hostile;
 mod hooks_once;
 mod keys;
