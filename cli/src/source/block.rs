@@ -74,6 +74,9 @@ impl Drop for Beside {
 
 /// Checks the configuration with the lines added.
 pub(super) fn plan(config: &Path, args: &SourceAddArgs, block: &str) -> Result<Plan, CliError> {
+    // What a link points to is replaced, not the link.
+    let found = std::fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+    let config = found.as_path();
     let failed = |operation: &'static str| move |source| CliError::File { operation, path: config.to_owned(), source };
     let (before, mode) = match std::fs::read_to_string(config) {
         Ok(text) => (text, std::fs::metadata(config).map_err(failed("read"))?.permissions().mode() & 0o777),

@@ -40,6 +40,11 @@ impl Hook {
         Self { url, content_type, events, place, secret }
     }
 
+    /// Whether nobody has said where the gateway is.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.url.starts_with(UNKNOWN)
+    }
+
     /// For people. `secret` only where it was asked for.
     pub(super) fn text(&self, file: &Path, secret: Option<&Secret>) -> String {
         let mut lines = vec![format!("at the forge: {}", self.place), format!("  URL           {}", self.url)];
@@ -52,7 +57,7 @@ impl Hook {
             None => format!("the first line of {} (--show-secret prints it)", file.display()),
         };
         lines.push(format!("  {}: {from}", self.secret));
-        if self.url.starts_with(UNKNOWN) {
+        if self.is_unknown() {
             lines.push("  the gateway's address is not known: set gateway.public_url, or give --public-url".to_owned());
         }
         lines.join("\n")

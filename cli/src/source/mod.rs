@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use proto::git::GitUrl;
 use serde_json::json;
-use service::settings::{Layers, Settings};
+use service::settings::{Followed, ForgeKind, Layers, Settings};
 
 use crate::args::{Forge, SourceAddArgs, SourceArgs, SourceVerb};
 use crate::exit::Exit;
@@ -32,22 +32,22 @@ async fn add(out: &Out, args: &SourceAddArgs) -> Result<Exit, CliError> {
     let block = block::text(args, &path);
     // Before anything is made: a source that would be refused leaves nothing behind.
     let plan = args.config.as_deref().map(|config| block::plan(config, args, &block)).transpose()?;
-    let made = secret::make(&path, args.forge, args.rotate)?;
-    let added = plan.map(block::Plan::perform).transpose()?;
     let public_url = args.public_url.clone().or_else(|| settings.gateway.public_url.clone());
     let hook = hook::Hook::new(args.forge, &args.id, public_url.as_deref());
-    let registered = if args.register {
-        let token = files::secret_line(args.forge_token_file.as_deref().unwrap_or(Path::new("")))?;
-        let api = args.api_url.clone().unwrap_or_else(|| settings.gateway.github.api_url.clone());
-        Some(register::register(&api, &token, &url, &hook, &made.secret).await?)
-    } else {
-        None
+    let hub = if args.register { Some(looked_at(args, &settings, &url, &hook).await?) } else { None };
+    let made = secret::make(&path, args.forge, args.rotate)?;
+    usable(args, &url, &path)?;
+    let added = plan.map(block::Plan::perform).transpose()?;
+    let registered = match hub {
+        None => None,
+        Some((hub, there)) => Some(hub.register(&hook, there, &made.secret).await?),
     };
     if out.is_json() {
         let secret = args.show_secret.then(|| made.secret.expose());
         out.json(&json!({
             "id": args.id, "secrets_file": path, "secret_file": made.what.word(), "block": block,
-            "config": added.map(block::Added::word), "registered": registered.map(register::Registered::word),
+            "config": added.map(block::Added::word), "registered": registered.as_ref().map(register::Registered::word),
+            "webhook_problems": registered.as_ref().map(register::Registered::problems),
             "webhook": { "url": hook.url, "content_type": hook.content_type, "events": hook.events, "secret": secret },
         }))?;
         return Ok(Exit::Ok);
@@ -57,8 +57,17 @@ async fn add(out: &Out, args: &SourceAddArgs) -> Result<Exit, CliError> {
         (_, _) => out.line(block.trim_end())?,
     }
     out.hint(&format!("{}: {}", path.display(), made.what.words()));
+    if let Some(mode) = made.open_to_others {
+        out.warn(&format!(
+            "{} has mode {mode:04o}: others may read the secret; chmod 600 it, if the gateway can still read it then",
+            path.display()
+        ));
+    }
     if let Some(registered) = registered {
         out.hint(registered.words());
+        for problem in registered.problems() {
+            out.warn(&format!("the webhook that is there {problem}"));
+        }
     } else {
         out.line(&format!("\n{}", hook.text(&path, args.show_secret.then_some(&made.secret))))?;
     }
@@ -66,6 +75,39 @@ async fn add(out: &Out, args: &SourceAddArgs) -> Result<Exit, CliError> {
         out.warn(&format!("{} is not among git.allowed_hosts: add it, or no gateway starts with this source", url.host()));
     }
     Ok(Exit::Ok)
+}
+
+/// GitHub, once it was asked for the webhooks of the repository: whoever may not see them can make none.
+async fn looked_at(
+    args: &SourceAddArgs,
+    settings: &Settings,
+    url: &GitUrl,
+    hook: &hook::Hook,
+) -> Result<(register::Hub, Option<register::There>), CliError> {
+    let token = files::secret_line(args.forge_token_file.as_deref().unwrap_or(Path::new("")))?;
+    let api = args.api_url.clone().unwrap_or_else(|| settings.gateway.github.api_url.clone());
+    let hub = register::Hub::new(&api, &token, url, hook)?;
+    let there = hub.find(&hook.url).await?;
+    Ok((hub, there))
+}
+
+/// A file that was there already may hold what no gateway starts with.
+fn usable(args: &SourceAddArgs, url: &GitUrl, path: &Path) -> Result<(), CliError> {
+    let kind = args.forge.kind();
+    let of = Followed {
+        id: args.id.clone(),
+        kind,
+        repository: args.repository.clone(),
+        branch: args.branch.clone(),
+        secrets_file: Some(path.to_owned()),
+        ..Followed::default()
+    };
+    let mut settings = Settings::default();
+    settings.git.allowed_hosts = vec![url.host().to_owned()];
+    gateway::secrets_in_force(&of, &settings).map(|_| ()).map_err(|fault| {
+        let next = "correct the file, or remove it to have one made";
+        CliError::usage(format!("no gateway starts with this source: {}", crate::problem::causes(&fault)), next)
+    })
 }
 
 fn checked(args: &SourceAddArgs) -> Result<GitUrl, CliError> {
@@ -104,13 +146,17 @@ fn hosts_allow(settings: &Settings, url: &GitUrl) -> bool {
 impl Forge {
     /// The word of the configuration.
     fn as_str(self) -> &'static str {
+        self.kind().as_str()
+    }
+
+    fn kind(self) -> ForgeKind {
         match self {
-            Self::Github => "github",
-            Self::Gitlab => "gitlab",
-            Self::Gitea => "gitea",
-            Self::BitbucketCloud => "bitbucket-cloud",
-            Self::BitbucketServer => "bitbucket-server",
-            Self::AzureDevops => "azure-devops",
+            Self::Github => ForgeKind::Github,
+            Self::Gitlab => ForgeKind::Gitlab,
+            Self::Gitea => ForgeKind::Gitea,
+            Self::BitbucketCloud => ForgeKind::BitbucketCloud,
+            Self::BitbucketServer => ForgeKind::BitbucketServer,
+            Self::AzureDevops => ForgeKind::AzureDevops,
         }
     }
 }
