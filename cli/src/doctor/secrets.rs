@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use gateway::forge::github::GitHub;
+use gateway::forge::{ForgeError, github::GitHub};
 use service::settings::{Followed, Settings};
 
 use super::Finding;
@@ -191,11 +191,17 @@ async fn github(settings: &Settings) -> Vec<Finding> {
     all
 }
 
-fn asked(key: String, answer: Result<(), gateway::forge::ForgeError>) -> Finding {
-    match answer {
-        Ok(()) => Finding::ok(key, "GitHub takes it"),
-        Err(error) => Finding::fail(key, error.to_string(), "make a token that may do what the configuration's reference says of it"),
-    }
+/// Only where GitHub has spoken about the token is another one of any use.
+fn asked(key: String, answer: Result<(), ForgeError>) -> Finding {
+    let Err(error) = answer else { return Finding::ok(key, "GitHub takes it") };
+    let advice = match error {
+        ForgeError::NotThere(_) | ForgeError::Denied(_) | ForgeError::Refused(_) => {
+            "make a token that may do what the configuration's reference says of it"
+        }
+        ForgeError::Limited { .. } => "wait as long, and look once more",
+        ForgeError::Unavailable(_) => "check gateway.github.api_url and the way there; nothing is known of the token",
+    };
+    Finding::fail(key, error.to_string(), advice)
 }
 
 #[cfg(test)]
@@ -225,6 +231,20 @@ mod tests {
             let finding = file("x".into(), &path, For::Owner);
             assert!(finding.state == State::Fail && finding.found.contains(word) && !finding.advice.is_empty(), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn a_forge_that_is_away_says_nothing_of_the_token() {
+        for (answer, word) in [
+            (ForgeError::Denied("x".into()), "make a token"),
+            (ForgeError::NotThere("x".into()), "make a token"),
+            (ForgeError::Unavailable("x".into()), "nothing is known of the token"),
+            (ForgeError::Limited { retry_after: std::time::Duration::from_secs(60) }, "wait"),
+        ] {
+            let finding = asked("k".into(), Err(answer.clone()));
+            assert!(finding.state == State::Fail && finding.advice.contains(word), "{answer:?}: {finding:?}");
+        }
+        assert_eq!(asked("k".into(), Ok(())).state, State::Ok);
     }
 
     #[tokio::test]
