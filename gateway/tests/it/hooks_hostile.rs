@@ -1,4 +1,4 @@
-//! Deliveries that are not what they should be, over a real store: rows W1 to W12, W17, W20 and W21 of the table of hostile inputs,
+//! Deliveries that are not what they should be, over a real store: rows W1 to W12, W17, W20, W21 and W29 of the table of hostile inputs,
 //! by which the tests are named.
 
 use crate::{
@@ -259,4 +259,43 @@ async fn w11_without_a_source_there_is_no_such_address_and_without_a_secret_no_g
     let chain = std::iter::successors(Some(&refused as &dyn std::error::Error), |error| error.source());
     let told = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     assert!(told.contains("/nonexistent/webhook"), "{told}");
+}
+
+/// What is said in a conversation starts nothing here, whoever says it, wherever and however.
+#[tokio::test]
+async fn w29_comments_reviews_and_issues_start_nothing() {
+    let world = world().await;
+    let of = |action: &str, text: &str, association: &str| {
+        json!({
+            "action": action, "issue": {"number": 7, "pull_request": {"url": "x"}},
+            "comment": {"id": 1, "body": text, "author_association": association, "user": {"login": "mallory"}},
+            "review": {"id": 1, "body": text, "state": "approved"}, "changes": {"body": {"from": "before"}},
+            "repository": {"id": 42, "full_name": "acme/infra"}, "sender": {"login": "mallory"},
+            // As if it were a push.
+            "ref": "refs/heads/main", "before": B, "after": B,
+        })
+    };
+    let mut n = 0;
+    for event in ["issue_comment", "pull_request_review", "pull_request_review_comment", "issues", "pull_request", "commit_comment"] {
+        for (action, text, association) in [
+            ("created", "navvy apply", "OWNER"),
+            ("edited", "navvy apply", "OWNER"),
+            ("created", "> navvy apply", "NONE"),
+            ("submitted", "run apply", "NONE"),
+        ] {
+            n += 1;
+            let body = of(action, text, association).to_string().into_bytes();
+            let mark = format!("sha256={}", hex_mark(SECRET, &body));
+            let request = world.gateway.bare(Method::POST, "/hooks/platform").header(header::CONTENT_TYPE, "application/json").body(body);
+            let request = request.header("x-github-event", event).header("x-github-delivery", format!("d{n}"));
+            let (status, answer) = told(request.header("x-hub-signature-256", mark)).await;
+            assert_eq!(
+                (status, &answer["status"], &answer["reason"]),
+                (202, &json!("ignored"), &json!(format!("`{event}` is no push"))),
+                "{action}"
+            );
+        }
+    }
+    assert_eq!(triggers(&world.store.bus).await, []);
+    assert!(records(&world.store).await.iter().all(|(_, record)| record["verdict"] == "ignored"));
 }

@@ -1,6 +1,6 @@
 //! The accept loop over real sockets, with raw bytes.
 //!
-//! Limits are set small; nothing asserts a duration, only that the awaited thing happens within a generous deadline.
+//! Tests that begin with `w` and a number are rows of the table of hostile inputs. Limits are set small; nothing asserts a duration, only that the awaited thing happens within a generous deadline.
 
 use std::future::Future;
 
@@ -88,19 +88,28 @@ async fn requests_are_served_and_see_their_peer() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_ends_its_head_is_closed() {
+async fn w18_a_client_that_never_ends_its_head_is_closed() {
     let limits = Limits { header_timeout: Duration::from_millis(50), ..Limits::default() };
     let server = start(hello(), limits).await;
     for begun in [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
         assert!(!server.talk(begun).await.contains("200"), "{begun:?}");
     }
+    // A byte now and then buys no time.
+    let mut slow = server.connect().await;
+    let trickle = async { while slow.write_all(b"x").await.is_ok() && timeout_of_a_read(&mut slow).await {} };
+    soon(trickle).await;
     let mut idle = server.connect().await;
     idle.write_all(ASK).await.unwrap();
     assert!(rest(&mut idle).await.contains("hello"), "served, then closed for idling");
 }
 
+/// Whether nothing was said for a moment: it is neither answered nor closed.
+async fn timeout_of_a_read(stream: &mut TcpStream) -> bool {
+    tokio::time::timeout(Duration::from_millis(5), stream.read(&mut [0; 64])).await.is_err()
+}
+
 #[tokio::test]
-async fn oversized_heads_are_refused() {
+async fn w19_oversized_heads_are_refused() {
     let limits = Limits { headers: 10, header_bytes: 8 * 1024, ..Limits::default() };
     let server = start(hello(), limits).await;
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(11));
@@ -113,7 +122,7 @@ async fn oversized_heads_are_refused() {
 }
 
 #[tokio::test]
-async fn one_client_cannot_hold_more_than_its_share() {
+async fn w19_one_client_cannot_hold_more_than_its_share() {
     let limits = Limits { connections_per_ip: 1, exempt_loopback: false, ..Limits::default() };
     let server = start(hello(), limits).await;
     let mut first = server.connect().await;
