@@ -2,7 +2,7 @@
 # Everything CI runs, in the order that fails soonest. `make test` is this.
 #
 #   test.sh          all steps
-#   test.sh STEP…    only the named ones: lint, deny, fixtures, cargo, simulation, model, crash, doc
+#   test.sh STEP…    only the named ones: lint, workflows, deny, fixtures, cargo, simulation, model, crash, doc
 #
 # CRASH_ROUNDS (3) is how often each crash point is played.
 set -euo pipefail
@@ -20,6 +20,17 @@ step_lint() {
   cargo clippy -p domain -p simulation -p model --all-targets --features simulation/planted-bugs,model/planted-bugs --locked -- -D warnings
   # What is compiled only with the points to die at.
   cargo clippy -p failpoint -p crash-tests --features crash-tests/failpoints --all-targets --locked -- -D warnings
+}
+
+# The workflows that people copy, and our own. They run nowhere here, so that this is all that finds a mistake in one.
+step_workflows() {
+  say "workflows of GitHub Actions"
+  if command -v actionlint >/dev/null; then
+    actionlint examples/*/.github/workflows/*.yml .github/workflows/*.yml
+  else
+    echo "SKIPPED: actionlint is not installed (go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12)"
+    skipped+=("workflows")
+  fi
 }
 
 # Licences, banned crates and sources. Not advisories: those change without a
@@ -75,7 +86,7 @@ step_doc() {
 }
 
 steps=("$@")
-[[ $# -gt 0 ]] || steps=(lint deny fixtures cargo simulation model crash doc)
+[[ $# -gt 0 ]] || steps=(lint workflows deny fixtures cargo simulation model crash doc)
 # Before the first step, so that nothing is found missing after minutes of compiling.
 case " ${steps[*]} " in
   *" cargo "* | *" crash "* | *" fixtures "*) scripts/ensure-tools.sh ;;
@@ -83,7 +94,7 @@ case " ${steps[*]} " in
 esac
 for step in "${steps[@]}"; do
   if ! declare -F "step_$step" >/dev/null; then
-    echo "test.sh: unknown step $step (known: lint, deny, fixtures, cargo, simulation, model, crash, doc)" >&2
+    echo "test.sh: unknown step $step (known: lint, workflows, deny, fixtures, cargo, simulation, model, crash, doc)" >&2
     exit 2
   fi
   "step_$step"
