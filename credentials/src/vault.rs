@@ -131,9 +131,7 @@ pub(crate) fn usable(token: Secret) -> Result<Secret, Cause> {
 
 /// The token is good, and the path is not for it.
 fn not_allowed() -> Cause {
-    Cause::denied(
-        "the policies of this worker's token, which is good, do not allow the path: let a policy allow it, or correct the path",
-    )
+    Cause::denied("the policies of this worker's token, which is good, do not allow the path: let a policy allow it, or correct the path")
 }
 
 pub(crate) fn understood(answer: Answer) -> Result<Answer, Cause> {

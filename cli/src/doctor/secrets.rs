@@ -239,7 +239,7 @@ mod tests {
             (ForgeError::Denied("x".into()), "make a token"),
             (ForgeError::NotThere("x".into()), "make a token"),
             (ForgeError::Unavailable("x".into()), "nothing is known of the token"),
-            (ForgeError::Limited { retry_after: std::time::Duration::from_secs(60) }, "wait"),
+            (ForgeError::Limited { retry_after: std::time::Duration::from_mins(1) }, "wait"),
         ] {
             let finding = asked("k".into(), Err(answer.clone()));
             assert!(finding.state == State::Fail && finding.advice.contains(word), "{answer:?}: {finding:?}");

@@ -4,7 +4,7 @@ use super::{
     client::{Api, ApiError},
     failures::{appeared, kind, no_place, nothing_deployed, unreadable, vanished},
     plan::{self, Names},
-    remote::{self, Place},
+    remote::{self, NoPlace, Place},
     verify::{Asked, verify},
     wire::{ComposeMade, EnvironmentMade, Ignored},
 };
