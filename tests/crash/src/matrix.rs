@@ -25,7 +25,7 @@ pub enum Moment {
 /// Every moment, in the order of the matrix.
 pub fn all() -> Vec<Moment> {
     let orders = orders::points::ALL.iter().copied().map(Moment::Orders);
-    let syncs = syncs::points::ALL.iter().copied().map(Moment::Syncs);
+    let syncs = syncs::points::all().into_iter().map(Moment::Syncs);
     points::all().into_iter().map(Moment::Terraform).chain(orders).chain(syncs).collect()
 }
 
