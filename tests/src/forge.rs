@@ -38,7 +38,8 @@ impl Answer {
 
 impl Forge {
     pub fn new(url: &str, full_name: &str) -> Self {
-        let http = reqwest::Client::builder().build().expect("a client without special wishes");
+        // A connection for each delivery: one that was kept may be closed by the gateway in the very moment it is used again.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client without special wishes");
         Self { http, url: url.to_owned(), full_name: full_name.to_owned(), secret: SECRET.to_owned() }
     }
 
