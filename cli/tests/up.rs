@@ -32,7 +32,11 @@ fn command(data: &Path) -> Command {
 
 impl Up {
     async fn start(data: &Path) -> Self {
-        let mut child = command(data).stderr(Stdio::null()).spawn().unwrap();
+        Self::with(&mut command(data), data).await
+    }
+
+    async fn with(command: &mut Command, data: &Path) -> Self {
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
         let url = line.strip_prefix("navvy ready ").unwrap().to_owned();
@@ -87,6 +91,33 @@ async fn it_serves_keeps_its_secrets_private_and_leaves_nothing_running() {
     assert!(alive(nats));
     assert_eq!(up.stop().await, Some(0));
     assert!(!alive(nats));
+}
+
+/// What needs Vault alone waits for it or is refused; the rest serves, and who asks is told.
+#[tokio::test]
+async fn it_serves_while_vault_is_away_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let token = dir.path().join("vault-token");
+    std::fs::write(&token, "hvs.canary").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let vault = [
+        ("NAVVY__WORKER__CREDENTIALS__VAULT_URL", format!("http://{closed}")),
+        ("NAVVY__WORKER__CREDENTIALS__VAULT_TOKEN_FILE", token.display().to_string()),
+    ];
+    let up = Up::with(command(dir.path()).envs(vault), dir.path()).await;
+    let told = async |path: &str| {
+        let answer = reqwest::get(format!("{}{path}", up.url)).await.unwrap();
+        (answer.status().as_u16(), answer.json::<serde_json::Value>().await.unwrap())
+    };
+    // The workers start beside the gateway.
+    until("a word about Vault", || async { told("/health").await.1["checks"]["vault_secrets"] == false }).await;
+    assert_eq!(told("/health").await.0, 503);
+    let (status, ready) = told("/readyz").await;
+    let of_vault: Vec<_> = ready["probes"].as_array().unwrap().iter().filter(|probe| probe["name"] == "vault_secrets").collect();
+    assert_eq!((status, &ready["ready"]), (200, &serde_json::json!(true)), "{ready}");
+    assert!(!of_vault.is_empty() && of_vault.iter().all(|probe| probe["ok"] == false && probe["partial"] == true), "{ready}");
+    assert_eq!(up.stop().await, Some(0));
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ mod telling;
 #[cfg(test)]
 mod fixtures;
 
-pub use sources::{FileFault, SourceFault, repositories_of, secrets_in_force};
+pub use sources::{Fetching, FileFault, SecretStore, SourceFault, repositories_of, secrets_in, secrets_in_force};
 pub use start::{GatewayDeps, GatewayError, router, run};
 pub use syncs::SyncFault;
 pub use telling::NotifyFault;

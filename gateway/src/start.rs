@@ -15,7 +15,7 @@ use crate::{
     logs::Readers,
     routes,
     runs::RunIndex,
-    sources::{Source, SourceFault, Sources},
+    sources::{SecretStore, Source, SourceFault, Sources},
     status::TailCache,
     syncs::{SyncFault, SyncRules},
     telling::{self, Commenting, Means, Publishing, Sealer, Telling},
@@ -60,6 +60,8 @@ pub struct GatewayDeps {
     pub readiness: Readiness,
     /// Of the process; the gateway adds its loops.
     pub tasks: Tasks,
+    /// Where secrets are fetched that stand in no file; only asked for sources with a `vault_path`.
+    pub secret_store: Option<Arc<dyn SecretStore>>,
 }
 
 /// Why a gateway cannot start.
@@ -111,6 +113,7 @@ pub fn router(deps: &GatewayDeps, stop: CancellationToken) -> Result<Router, Gat
     let app = Arc::new(app(deps, stop)?);
     watch_runs(&app, &deps.tasks);
     tell_outside(&app, deps)?;
+    fetch_secrets(&app, deps)?;
     add_probes(&app);
     Ok(routes::router(&app))
 }
@@ -220,6 +223,20 @@ fn tell_outside(app: &Arc<App>, deps: &GatewayDeps) -> Result<(), GatewayError> 
     Ok(())
 }
 
+fn fetch_secrets(app: &Arc<App>, deps: &GatewayDeps) -> Result<(), GatewayError> {
+    for source in app.sources.iter().filter(|source| source.needs_store()) {
+        let id = source.id.clone();
+        let store = deps.secret_store.clone().ok_or_else(|| GatewayError::Source(SourceFault::NoStore { id: id.to_string() }))?;
+        let app = Arc::clone(app);
+        deps.tasks.spawn("secrets of webhooks", async move {
+            if let Some(source) = app.sources.get(id.as_str()) {
+                source.follow_secrets(&*store, &app.stop).await;
+            }
+        });
+    }
+    Ok(())
+}
+
 fn add_probes(app: &Arc<App>) {
     let bus = app.bus.clone();
     app.readiness.add("nats", move || {
@@ -233,11 +250,14 @@ fn add_probes(app: &Arc<App>) {
     });
     for source in app.sources.iter() {
         let (weak, id) = (Arc::downgrade(app), source.id.clone());
+        let name = format!("source:{id}");
         // Whether the webhook's secret and the login can be read now, and are good: being there says nothing.
-        app.readiness.add(format!("source:{id}"), move || {
-            let checked = weak.upgrade().map(|app| app.sources.get(id.as_str()).map(Source::check_files));
-            async move { checked.flatten().unwrap_or(Ok(())).map_err(|fault| fault.to_string()) }
-        });
+        let probe = move || {
+            let checked = weak.upgrade().and_then(|app| app.sources.get(id.as_str()).map(Source::check_files));
+            async move { checked.unwrap_or(Ok(())) }
+        };
+        // A Vault that is away is away for every gateway: were none of them ready, nothing else would be served either.
+        if source.needs_store() { app.readiness.add_partial(name, probe) } else { app.readiness.add(name, probe) }
     }
     app.readiness.until(app.stop.clone());
 }

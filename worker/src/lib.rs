@@ -140,7 +140,7 @@ async fn drain_when_refused(crew: &Crew) -> BusError {
 /// are there says nothing.
 fn add_probes(readiness: &Readiness, crew: &Arc<Crew>) {
     if let Some(file) = crew.settings.worker.sync.secrets_file.clone() {
-        readiness.add("secrets_file", move || {
+        readiness.add_of_role("secrets_file", move || {
             let file = file.clone();
             async move {
                 let read = tokio::task::spawn_blocking(move || sync::secrets_file::read(&file).map(drop)).await;
@@ -150,7 +150,7 @@ fn add_probes(readiness: &Readiness, crew: &Arc<Crew>) {
     }
     if crew.supplies.keeper.has_vault() {
         let keeper = crew.supplies.keeper.clone();
-        readiness.add("vault_secrets", move || {
+        readiness.add_of_role("vault_secrets", move || {
             let keeper = keeper.clone();
             async move { keeper.check_vault().await.map_err(|cause| cause.to_string()) }
         });

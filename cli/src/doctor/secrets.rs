@@ -9,6 +9,7 @@ use gateway::forge::{ForgeError, github::GitHub};
 use service::settings::{Followed, Settings};
 
 use super::Finding;
+use crate::roles::Vault;
 
 /// Who may use a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
         all.push(file(key, &path, whom));
     }
     for (n, source) in settings.sources.iter().enumerate() {
-        all.push(followed(n, source, settings));
+        all.push(followed(n, source, settings).await);
     }
     all.extend(services(settings));
     all.extend(vault(settings).await);
@@ -131,9 +132,24 @@ pub(super) fn file(key: Cow<'static, str>, path: &Path, whom: For) -> Finding {
 }
 
 /// What the gateway says of a source: it reads all its files.
-fn followed(n: usize, source: &Followed, settings: &Settings) -> Finding {
+async fn followed(n: usize, source: &Followed, settings: &Settings) -> Finding {
     let key = format!("source {}", if source.id.is_empty() { n.to_string() } else { source.id.clone() });
+    if let Some(path) = &source.vault_path {
+        let advice = "check the path, the login of worker.credentials, and that its policy lets it read there";
+        match in_vault(path, source, settings).await {
+            Ok(1) => {}
+            Ok(count) => {
+                return Finding::warn(
+                    key,
+                    format!("{path}: {count} secrets are in force"),
+                    "take the second line out once the forge uses the first",
+                );
+            }
+            Err(why) => return Finding::fail(key, format!("{path}: {why}"), advice),
+        }
+    }
     match gateway::secrets_in_force(source, settings) {
+        Ok(0) => Finding::ok(key, "its files and its secret in Vault can be used; one secret is in force"),
         Ok(1) => Finding::ok(key, "its files can be used; one secret is in force"),
         Ok(count) => Finding::warn(
             key,
@@ -146,6 +162,13 @@ fn followed(n: usize, source: &Followed, settings: &Settings) -> Finding {
             Finding::fail(key, told, "no gateway starts with it as it is")
         }
     }
+}
+
+/// How many secrets of a webhook stand in Vault.
+async fn in_vault(path: &str, source: &Followed, settings: &Settings) -> Result<usize, String> {
+    let told = |error: crate::problem::CliError| format!("{error}: {}", crate::problem::causes(&error));
+    let vault = Vault::of_sources(settings).map_err(told)?.ok_or("no source needs it")?;
+    gateway::secrets_in(gateway::SecretStore::fetch(&vault, path).await?.expose(), source.kind)
 }
 
 /// The file of the services' secrets, by the rules of the worker.

@@ -11,6 +11,7 @@ use service::settings::Settings;
 use super::door::Door;
 use super::nats::role_failed;
 use super::process::{Process, Stage};
+use super::vault::Vault;
 use crate::exit::Exit;
 use crate::problem::CliError;
 
@@ -22,15 +23,25 @@ pub(crate) struct Place {
 }
 
 /// Runs a gateway in this stage.
-pub(crate) fn gateway(stage: &mut Stage, process: &Process, bus: Bus, door: Door) {
+pub(crate) fn gateway(stage: &mut Stage, process: &Process, bus: Bus, door: Door, vault: Option<Vault>) {
+    let drain = stage.tasks.shutdown().drain_token();
+    if let Some(vault) = vault.clone() {
+        let over = drain.clone();
+        stage.tasks.spawn("token of Vault", async move {
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = vault.keep_alive() => {}
+            }
+        });
+    }
     let deps = gateway::GatewayDeps {
         bus,
         settings: process.settings.clone(),
         metrics: process.metrics.clone(),
         readiness: process.readiness.clone(),
         tasks: stage.tasks.clone(),
+        secret_store: vault.map(|vault| Arc::new(vault) as Arc<dyn gateway::SecretStore>),
     };
-    let drain = stage.tasks.shutdown().drain_token();
     stage.run("gateway", gateway::run(deps, door.listener, drain));
 }
 

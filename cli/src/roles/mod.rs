@@ -10,6 +10,7 @@ mod nats;
 mod ops;
 mod process;
 mod ready;
+mod vault;
 
 use std::sync::Arc;
 
@@ -26,15 +27,17 @@ pub(crate) use door::listen;
 pub(crate) use nats::{connect, layout, nats_failed, role_failed};
 pub(crate) use process::{Process, Stage};
 pub(crate) use ready::announce;
+pub(crate) use vault::Vault;
 
 /// `navvy gateway`.
 pub(crate) async fn run_gateway(out: &Out, args: &GatewayArgs) -> Result<Exit, CliError> {
     let process = Process::start(out, load(args.layers())?)?;
     let door = listen(&process.settings).await?;
+    let vault = Vault::of_sources(&process.settings)?;
     let bus = connect_checked(&process.settings, "navvy-gateway", Role::Gateway).await?;
     let url = door.url();
     let mut stage = Stage::new();
-    gateway(&mut stage, &process, bus, door);
+    gateway(&mut stage, &process, bus, door, vault);
     let stages = vec![stage];
     tokio::select! {
         () = announce(out, &url, "Ctrl-C stops it") => {}

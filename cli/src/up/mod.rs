@@ -20,19 +20,21 @@ use crate::args::UpArgs;
 use crate::exit::Exit;
 use crate::output::Out;
 use crate::problem::CliError;
-use crate::roles::{self, Place, Process, Stage, role_failed};
+use crate::roles::{self, Place, Process, Stage, Vault, role_failed};
 
 /// The most digits of a generated admin token, in bytes.
 const TOKEN_BYTES: usize = 32;
 
 /// Runs everything until a signal comes or a part of it fails.
 pub(crate) async fn run(out: &Out, args: &UpArgs) -> Result<Exit, CliError> {
-    let process = Process::start(out, roles::load(args.layers())?)?;
+    let mut process = Process::start(out, roles::load(args.layers())?)?;
+    process.readiness = process.readiness.among_others();
     let door = roles::listen(&process.settings).await?;
     let url = door.url();
     let sealing = roles::sealing_key(&process.settings)?;
     let token_file = admin_token(&process.settings)?;
     let places = places(&process.settings, args.workers)?;
+    let vault = Vault::of_sources(&process.settings)?;
 
     out.hint("starting nats-server, gateway, scheduler and workers");
     let (nats, stage) = nats(&process.settings, args.migrate).await?;
@@ -48,7 +50,7 @@ pub(crate) async fn run(out: &Out, args: &UpArgs) -> Result<Exit, CliError> {
     for (place, bus) in places.into_iter().zip(buses.workers) {
         roles::worker(&mut edge, &process, bus, place);
     }
-    roles::gateway(&mut edge, &process, buses.gateway, door);
+    roles::gateway(&mut edge, &process, buses.gateway, door, vault);
 
     let stages: Vec<Stage> = [edge, core].into_iter().chain(stage).collect();
     let hints = hints(&url, token_file.as_deref());

@@ -3,11 +3,13 @@
 //! A source whose secrets cannot be read keeps the gateway from starting. After that its files may change at any time: see
 //! [`watched`]. What becomes of a delivery is decided in `hooks`.
 
+mod fetched;
 mod login;
 mod name;
 mod secrets;
 mod watched;
 
+pub use fetched::{Fetching, SecretStore};
 pub(crate) use secrets::{KeyId, Secrets};
 pub use watched::FileFault;
 pub(crate) use watched::Watched;
@@ -16,6 +18,7 @@ use crate::{
     forge::github::GitHub,
     hooks::{SHOWN, shown},
 };
+use fetched::Fetched;
 use login::Login;
 use proto::{
     PoolName, SourceId,
@@ -26,6 +29,7 @@ use proto::{
 };
 use service::settings::{Followed, ForgeKind, Settings};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Why a source cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +58,25 @@ pub enum SourceFault {
         #[source]
         source: FileFault,
     },
-    #[error("the source `{id}` has no secret: set secrets_file, or webhook_secret")]
+    #[error("the source `{id}` has no secret: set secrets_file, vault_path, or webhook_secret")]
     NoSecret { id: String },
+    #[error("the source `{id}` has its secret in Vault, and this gateway has none to ask: set worker.credentials.vault_url")]
+    NoStore { id: String },
+}
+
+/// Where a source's secrets are.
+#[derive(Debug)]
+enum Kept {
+    File(Watched<Secrets>),
+    Store(Fetched),
+}
+
+/// How many secrets a text holds that a webhook is signed with.
+///
+/// # Errors
+/// Why it could not be used, in words without any of it.
+pub fn secrets_in(text: &str, kind: ForgeKind) -> Result<usize, String> {
+    Secrets::parse(text, kind).map(|secrets| secrets.count())
 }
 
 /// A repository whose pushes are followed.
@@ -77,11 +98,11 @@ pub(crate) struct Source {
     pub(crate) environment: Environment,
     pub(crate) pool: PoolName,
     pub(crate) auto_stage: bool,
-    secrets: Watched<Secrets>,
+    secrets: Kept,
     login: Login,
 }
 
-/// How many secrets of a source's webhook are in force. Reads every file of the source, as a gateway does when it starts.
+/// How many secrets of a source's webhook are in force; 0 of those in a store, which is not asked. Reads every file of the source, as a gateway does when it starts.
 ///
 /// # Errors
 /// Why no gateway would start with it.
@@ -162,7 +183,31 @@ impl Source {
 
     /// The secrets as they are now.
     pub(crate) fn secrets(&self) -> Arc<Secrets> {
-        self.secrets.now()
+        match &self.secrets {
+            Kept::File(file) => file.now(),
+            Kept::Store(fetched) => fetched.now().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it can tell who signed: not while its secrets have not been fetched once.
+    pub(crate) fn is_ready(&self) -> bool {
+        match &self.secrets {
+            Kept::File(_) => true,
+            Kept::Store(fetched) => fetched.now().is_some(),
+        }
+    }
+
+    /// Whether its secrets have to be fetched.
+    pub(crate) fn needs_store(&self) -> bool {
+        matches!(self.secrets, Kept::Store(_))
+    }
+
+    /// Fetches its secrets, again and again, until the gateway stops.
+    pub(crate) async fn follow_secrets(&self, store: &dyn SecretStore, stop: &CancellationToken) {
+        match &self.secrets {
+            Kept::File(_) => {}
+            Kept::Store(fetched) => fetched.follow(store, stop).await,
+        }
     }
 
     /// How to log in to the git server, if the settings say.
@@ -170,10 +215,13 @@ impl Source {
         self.login.now()
     }
 
-    /// Whether its files can be read now: what they held last goes on being used.
-    pub(crate) fn check_files(&self) -> Result<(), FileFault> {
-        self.secrets.check()?;
-        self.login.check()
+    /// Whether its files, and its secrets where they are fetched, can be read now: what they held last goes on being used.
+    pub(crate) fn check_files(&self) -> Result<(), String> {
+        match &self.secrets {
+            Kept::File(file) => file.check().map_err(|fault| fault.to_string())?,
+            Kept::Store(fetched) => fetched.check()?,
+        }
+        self.login.check().map_err(|fault| fault.to_string())
     }
 
     /// Whether pushes of a sender, as they are shown, are not followed.
@@ -187,19 +235,20 @@ impl Source {
     }
 }
 
-fn secrets_of(of: &Followed) -> Result<Watched<Secrets>, SourceFault> {
+fn secrets_of(of: &Followed) -> Result<Kept, SourceFault> {
     let kind = of.kind;
-    match (&of.secrets_file, &of.webhook_secret) {
-        (Some(path), _) => {
+    match (&of.secrets_file, &of.vault_path, &of.webhook_secret) {
+        (Some(path), _, _) => {
             let read = move |text: &str| Secrets::parse(text, kind);
-            Watched::open(path, read).map_err(|source| SourceFault::File { id: of.id.clone(), source })
+            Watched::open(path, read).map(Kept::File).map_err(|source| SourceFault::File { id: of.id.clone(), source })
         }
-        (None, Some(secret)) => {
+        (None, Some(path), _) => Ok(Kept::Store(Fetched::new(path, kind))),
+        (None, None, Some(secret)) => {
             let made = Secrets::parse(secret.expose(), kind);
             let made = made.map_err(|_| SourceFault::NoSecret { id: of.id.clone() })?;
-            Ok(Watched::fixed(made))
+            Ok(Kept::File(Watched::fixed(made)))
         }
-        (None, None) => Err(SourceFault::NoSecret { id: of.id.clone() }),
+        (None, None, None) => Err(SourceFault::NoSecret { id: of.id.clone() }),
     }
 }
 

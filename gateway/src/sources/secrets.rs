@@ -32,7 +32,8 @@ impl fmt::Display for KeyId {
 }
 
 /// One or two secrets, in the order of the file.
-#[derive(Debug, Clone)]
+/// None by default: nothing is believed then.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Secrets(Vec<(KeyId, Secret)>);
 
 impl Secrets {

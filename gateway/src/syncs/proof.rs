@@ -103,6 +103,9 @@ pub(crate) async fn asked(app: &Arc<App>, request: Request) -> Result<Asked, Ref
     }
     // Nobody can sign for a repository that is not followed.
     let Some(source) = app.sources.first() else { return Err(Refusal::Untrusted) };
+    if !source.is_ready() {
+        return Err(Refusal::Unavailable);
+    }
     let from = client_ip(request.extensions(), &headers, &app.limits.trusted_proxies);
     let event = format!("POST {}", request.uri().path());
     let not_believed = |why: Unsigned| not_believed(app, source, why, (&event, from));

@@ -2,7 +2,7 @@
 
 use bus::{Bus, Layout, Role, Server, ServerOptions};
 use futures_util::future::LocalBoxFuture;
-use gateway::GatewayDeps;
+use gateway::{GatewayDeps, SecretStore};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use service::{
@@ -114,6 +114,16 @@ impl Store {
 
     /// A gateway over this connection.
     pub(crate) async fn gateway_over(&self, bus: Bus, change: impl FnOnce(&mut Settings)) -> Gateway {
+        self.gateway_with(bus, None, change).await
+    }
+
+    /// A gateway over this connection, that fetches secrets here.
+    pub(crate) async fn gateway_with(
+        &self,
+        bus: Bus,
+        secret_store: Option<Arc<dyn SecretStore>>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Gateway {
         let mut settings = Settings { data_dir: self.dir.path().join("data"), ..Settings::default() };
         settings.gateway.admin_token = Some(Secret::new(TOKEN));
         settings.git.allowed_hosts = vec!["git.example".to_owned()];
@@ -125,6 +135,7 @@ impl Store {
             metrics: Metrics::new("0.0.0", "test"),
             readiness: Readiness::new(),
             tasks: Tasks::new(shutdown),
+            secret_store,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

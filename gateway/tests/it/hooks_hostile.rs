@@ -254,6 +254,7 @@ async fn w11_without_a_source_there_is_no_such_address_and_without_a_secret_no_g
         metrics: service::metrics::Metrics::new("0", "t"),
         readiness: service::ops::Readiness::new(),
         tasks: service::shutdown::Tasks::new(service::shutdown::Shutdown::new()),
+        secret_store: None,
     };
     let refused = gateway::router(&deps, tokio_util::sync::CancellationToken::new()).unwrap_err();
     let chain = std::iter::successors(Some(&refused as &dyn std::error::Error), |error| error.source());

@@ -18,6 +18,7 @@ mod hooks_anew;
 mod hooks_full;
 mod hooks_hostile;
 mod hooks_once;
+mod hooks_store;
 mod hooks_wire;
 mod keys;
 mod listing;

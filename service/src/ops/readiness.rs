@@ -24,14 +24,23 @@ type Probe = Arc<dyn Fn() -> Outcome + Send + Sync>;
 /// The probes of the process. Clones are the same set; roles add theirs as they start.
 #[derive(Clone)]
 pub struct Readiness {
-    probes: Arc<Mutex<Vec<(String, Probe)>>>,
+    probes: Arc<Mutex<Vec<(String, Counts, Probe)>>>,
     timeout: Duration,
+    among_others: bool,
+}
+
+/// Whether a probe that fails makes the process unready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Yes,
+    /// It is told. What needs the thing is refused by itself, and the rest works.
+    No,
 }
 
 /// What `/readyz` says.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// True when there is at least one probe and every one of them succeeded.
+    /// True when there is at least one probe that counts, and every one of those succeeded.
     pub ready: bool,
     /// In the order in which they were added.
     pub probes: Vec<ProbeResult>,
@@ -44,6 +53,9 @@ pub struct ProbeResult {
     pub name: String,
     /// Did it succeed?
     pub ok: bool,
+    /// Whether the process works for the most part without it: then it does not count for `ready`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// What is wrong, in words without secrets; absent when it succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -53,13 +65,13 @@ pub struct ProbeResult {
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self { probes: Arc::default(), timeout: PROBE_TIMEOUT }
+        Self { probes: Arc::default(), timeout: PROBE_TIMEOUT, among_others: false }
     }
 }
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.all().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = self.all().into_iter().map(|(name, _, _)| name).collect();
         f.debug_struct("Readiness").field("probes", &names).finish_non_exhaustive()
     }
 }
@@ -76,8 +88,37 @@ impl Readiness {
         P: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let probe: Probe = Arc::new(move || Box::pin(probe()));
-        self.probes.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), probe));
+        self.push(name.into(), Counts::Yes, Arc::new(move || Box::pin(probe())));
+    }
+
+    /// Adds a probe that is told and does not count: what needs the thing is refused by itself, and the rest works.
+    pub fn add_partial<P, F>(&self, name: impl Into<String>, probe: P)
+    where
+        P: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.push(name.into(), Counts::No, Arc::new(move || Box::pin(probe())));
+    }
+
+    /// Adds a probe of something that all work of one role needs. In a process of that role alone it counts; where there are others,
+    /// it does not: they go on.
+    pub fn add_of_role<P, F>(&self, name: impl Into<String>, probe: P)
+    where
+        P: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let counts = if self.among_others { Counts::No } else { Counts::Yes };
+        self.push(name.into(), counts, Arc::new(move || Box::pin(probe())));
+    }
+
+    /// The same set, for roles that share their process with others.
+    #[must_use]
+    pub fn among_others(&self) -> Self {
+        Self { among_others: true, ..self.clone() }
+    }
+
+    fn push(&self, name: String, counts: Counts, probe: Probe) {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner).push((name, counts, probe));
     }
 
     /// From the moment `drain` is cancelled this process is not ready, so that balancers turn away from it.
@@ -90,17 +131,18 @@ impl Readiness {
 
     /// Runs all probes now.
     pub async fn check(&self) -> Report {
-        let runs = self.all().into_iter().map(|(name, probe)| run(name, probe, self.timeout));
+        let runs = self.all().into_iter().map(|(name, counts, probe)| run(name, counts, probe, self.timeout));
         let probes = join_all(runs).await;
-        Report { ready: !probes.is_empty() && probes.iter().all(|probe| probe.ok), probes }
+        let mut needed = probes.iter().filter(|probe| !probe.partial).peekable();
+        Report { ready: needed.peek().is_some() && needed.all(|probe| probe.ok), probes }
     }
 
-    fn all(&self) -> Vec<(String, Probe)> {
+    fn all(&self) -> Vec<(String, Counts, Probe)> {
         self.probes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-async fn run(name: String, probe: Probe, timeout: Duration) -> ProbeResult {
+async fn run(name: String, counts: Counts, probe: Probe, timeout: Duration) -> ProbeResult {
     let begun = Instant::now();
     // The call itself may panic as well as the future it makes.
     let asked = AssertUnwindSafe(async { probe().await }).catch_unwind();
@@ -110,7 +152,7 @@ async fn run(name: String, probe: Probe, timeout: Duration) -> ProbeResult {
         Err(_elapsed) => Err(format!("no answer within {} ms", timeout.as_millis())),
     };
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    ProbeResult { name, ok: outcome.is_ok(), error: outcome.err(), took_ms }
+    ProbeResult { name, ok: outcome.is_ok(), partial: counts == Counts::No, error: outcome.err(), took_ms }
 }
 
 #[cfg(test)]
@@ -146,6 +188,20 @@ mod tests {
             ("panics early", Some("the probe panicked")),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[tokio::test]
+    async fn what_only_a_part_needs_is_told_and_does_not_count() {
+        let readiness = quick();
+        readiness.add_partial("vault", || async { Err("away".into()) });
+        assert!(!readiness.check().await.ready, "alone it says nothing");
+        readiness.add("nats", || async { Ok(()) });
+        readiness.among_others().add_of_role("secrets", || async { Err("away".into()) });
+        let report = readiness.check().await;
+        let told: Vec<_> = report.probes.iter().map(|probe| (probe.name.as_str(), probe.ok, probe.partial)).collect();
+        assert_eq!((report.ready, told), (true, vec![("vault", false, true), ("nats", true, false), ("secrets", false, true)]));
+        readiness.add_of_role("secrets of a role that is alone", || async { Err("away".into()) });
+        assert!(!readiness.check().await.ready);
     }
 
     #[tokio::test]

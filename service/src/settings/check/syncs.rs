@@ -23,7 +23,7 @@ pub(super) fn syncs(settings: &Settings, found: &mut Findings) {
         let rest = ("the id is its address and its name in the store", "give each source an id of its own");
         found.require(unique, &key("id"), format!("{:?} is there twice", source.id), rest);
         followed(source, &key, found);
-        secrets(source, &key, found);
+        secrets(source, &key, settings.worker.credentials.vault_url.is_some(), found);
         login(source, &key, found);
     }
 }
@@ -80,26 +80,42 @@ fn repository(source: &Followed, key: &impl Fn(&str) -> String, found: &mut Find
     found.require(!credentials, &key("repository"), "holds a user name or password", rest);
 }
 
-fn secrets(source: &Followed, key: &impl Fn(&str) -> String, found: &mut Findings) {
+fn secrets(source: &Followed, key: &impl Fn(&str) -> String, has_vault: bool, found: &mut Findings) {
     let make = "make one with: openssl rand -hex 32";
-    match (&source.secrets_file, &source.webhook_secret) {
-        (None, None) => {
+    let given = [
+        ("secrets_file", source.secrets_file.is_some()),
+        ("webhook_secret", source.webhook_secret.is_some()),
+        ("vault_path", source.vault_path.is_some()),
+    ];
+    let mut given = given.iter().filter(|(_, is)| *is).map(|(name, _)| *name);
+    match (given.next(), given.next()) {
+        (None, _) => {
             let why = "whoever reaches the address could deploy";
-            found.add(&key("secrets_file"), "is missing, and so is webhook_secret (WEBHOOK_SECRET)", why, make);
+            found.add(&key("secrets_file"), "is missing, and so are vault_path and webhook_secret (WEBHOOK_SECRET)", why, make);
         }
-        (Some(_), Some(_)) => {
+        (Some(first), Some(second)) => {
             let why = "it is not clear which of them is meant";
-            found.add(&key("webhook_secret"), "is set together with secrets_file", why, "keep one of them");
+            found.add(&key(second), format!("is set together with {first}"), why, "keep one of them");
         }
         (Some(_), None) => {}
-        (None, Some(secret)) => {
-            let long = secret.expose().len() >= SHORTEST_SECRET;
-            let rest = ("it can be guessed, and whoever has it can deploy", make);
-            found.require(long, &key("webhook_secret"), format!("has fewer than {SHORTEST_SECRET} bytes"), rest);
-            let pair = source.kind != ForgeKind::AzureDevops || secret.expose().contains(':');
-            let rest = ("Azure DevOps logs in with both", "write user:password");
-            found.require(pair, &key("webhook_secret"), "is no user and password", rest);
-        }
+    }
+    if let Some(secret) = &source.webhook_secret {
+        let long = secret.expose().len() >= SHORTEST_SECRET;
+        let rest = ("it can be guessed, and whoever has it can deploy", make);
+        found.require(long, &key("webhook_secret"), format!("has fewer than {SHORTEST_SECRET} bytes"), rest);
+        let pair = source.kind != ForgeKind::AzureDevops || secret.expose().contains(':');
+        let rest = ("Azure DevOps logs in with both", "write user:password");
+        found.require(pair, &key("webhook_secret"), "is no user and password", rest);
+    }
+    if let Some(path) = &source.vault_path {
+        let sound = path.split_once('#').is_some_and(|(path, field)| {
+            let whole = path.split('/').count() >= 2 && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+            whole && !field.is_empty() && !path.chars().chain(field.chars()).any(char::is_control)
+        });
+        let rest = ("one field of one secret is read", "write MOUNT/PATH#FIELD, such as secret/platform/webhook#SECRET");
+        found.require(sound, &key("vault_path"), format!("{path:?} is no field of a secret"), rest);
+        let rest = ("there is no Vault to ask", "set worker.credentials.vault_url, and how to log in there");
+        found.require(has_vault, &key("vault_path"), "is set without worker.credentials.vault_url", rest);
     }
 }
 

@@ -25,6 +25,8 @@ section! {
         secrets_file: Option<PathBuf> = None,
         /// One secret, instead of `secrets_file`.
         webhook_secret: Option<Secret> = None,
+        /// Where in Vault the webhook's secret stands, instead of `secrets_file`: `MOUNT/PATH#FIELD` of version 2 of the key-value engine, with the same lines. Read each minute, with the login of `worker.credentials.vault_url` and its neighbours. Until it was read once the source's deliveries get 503; while Vault is away the last ones go on.
+        vault_path: Option<String> = None,
         /// The forge's own id of the repository, which stays when it is renamed (GitHub, GitLab, Gitea: a number; Bitbucket Cloud, Azure DevOps: a UUID). Absent: pushes are matched by name.
         repository_id: Option<String> = None,
         /// The repository's name as webhooks give it, such as `acme/infra`. Absent: told from `repository`.
