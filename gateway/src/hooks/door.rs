@@ -98,6 +98,10 @@ fn is_readable(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Takes in a delivery of a source, and answers.
 pub(crate) async fn deliver(app: &Arc<App>, source: &Source, request: Request) -> Result<Response, Refusal> {
+    // Without its secrets a source can tell nobody from another; refused as unsigned, forges would switch the webhook off.
+    if !source.is_ready() {
+        return Err(Refusal::Unavailable);
+    }
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
     is_readable(headers)?;

@@ -1,11 +1,10 @@
 //! Webhooks of forges: who sent one, what it tells, what becomes of it, and what is kept of it.
 //!
-//! The way of a delivery: nobody is let in whose source is not ready ([`waiting`]), or who sends nothing but bad ones ([`hearing`]);
-//! its headers are looked at before its body is read ([`proof`], [`heading`]); the body is read within bounds ([`reading`],
-//! [`room`]), believed or not, and only then understood ([`payload`], [`skim`]); what it means is decided in [`judge`];
-//! [`accept`] stores the run and the record, [`mod@anew`] does for what had been ignored; [`door`] answers; [`pages`] show the
-//! records, and
-//! [`mod@redeliver`] does one once more. Which secrets are tried, and which repository is meant,
+//! The way of a delivery: who sends nothing but bad ones is not heard ([`hearing`]); its headers are looked at before its body is
+//! read ([`proof`], [`heading`]); the body is read within bounds ([`reading`], [`room`]), believed or not, and only then
+//! understood ([`payload`], [`skim`]); what it means is decided in [`judge`]; [`accept`] stores the run and the record,
+//! [`mod@anew`] does for what had been ignored; [`door`] answers; [`pages`] show the records, and [`mod@redeliver`] does one once
+//! more. Which secrets are tried, and which repository is meant,
 //! is the source's matter (`sources`): nothing of it comes from the request but the address.
 
 mod accept;
@@ -25,9 +24,8 @@ mod redeliver;
 mod room;
 mod skim;
 mod trace;
-mod waiting;
 
-pub(crate) use door::HookBody;
+pub(crate) use door::{HookBody, deliver, hook};
 pub(crate) use heading::is_delivery;
 pub(crate) use hearing::Hearing;
 pub(crate) use pages::{DeliveriesBody, ExplainedBody, list, one};
@@ -35,7 +33,6 @@ pub(crate) use proof::mark;
 pub(crate) use redeliver::{RedeliveredBody, redeliver};
 pub(crate) use room::Room;
 pub(crate) use trace::{Refused, Trace, not_believed};
-pub(crate) use waiting::{deliver, hook};
 
 #[cfg(test)]
 mod fixtures;
