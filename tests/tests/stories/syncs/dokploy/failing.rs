@@ -2,6 +2,7 @@
 
 use super::{KEY, Site, deployment::Deploying, stand_in::Fault};
 use crate::syncs::{actions, kept_by, pairs};
+use system_tests::eventually;
 
 #[tokio::test]
 async fn a_service_that_cannot_be_read_fails_alone_and_nothing_is_deployed_over_it() -> anyhow::Result<()> {
@@ -17,20 +18,25 @@ async fn a_service_that_cannot_be_read_fails_alone_and_nothing_is_deployed_over_
     assert!(kind == "remote_unreadable" && message.contains("nothing is deployed") && message.contains("502"), "{view:#}");
     assert_eq!((site.deployments("redis"), site.deployments("postgres"), site.deployments("portal")), (0, 1, 1));
 
-    // No storm: the next push leaves it alone, and deploys nothing of the others again.
+    // No storm: of the next push it is put off without being asked about, and nothing of the others is deployed again.
     site.dokploy.operations();
-    let run = site.world.push(&[("libs/more.txt", "y")]).await?;
-    let view = site.world.ended(&run).await?;
-    let expected = [("platform/portal", "skipped"), ("platform/postgres", "skipped"), ("platform/redis", "failed")];
-    assert_eq!(actions(&view), pairs(&expected));
-    assert_eq!(Site::failure(&view, "platform/redis")?.0, "paused", "{view:#}");
+    let early = site.world.push(&[("libs/more.txt", "y")]).await?;
+    let view = eventually("redis to be put off", || async {
+        let view = site.world.fleet.client.get(&format!("/v1/runs/{early}")).await?;
+        Ok((view["waiting_for"]["for"] == "remote").then_some(view))
+    })
+    .await?;
+    let expected = [("platform/portal", "skipped"), ("platform/postgres", "skipped"), ("platform/redis", "blocked")];
+    assert_eq!(actions(&view), pairs(&expected), "{view:#}");
     assert_eq!(site.asked_about("redis"), [] as [String; 0]);
     assert_eq!((site.deployments("redis"), site.deployments("postgres"), site.deployments("portal")), (0, 1, 1));
 
-    // Who names it is not held up, and what was given to it by hand is still there.
+    // Who names it is not held up, and what was put off is left to that run. What was given by hand is still there.
     site.is_well();
     let run = site.world.forge.post("/sync", &serde_json::json!({"services": ["platform/redis"]})).await?.run()?;
     assert_eq!(site.world.synced(&run).await?, pairs(&[("platform/redis", "updated")]));
+    assert_eq!(actions(&site.world.ended(&early).await?)["platform/redis"], "superseded");
+    assert_eq!(site.deployments("redis"), 1);
     let env = site.dokploy.state().services["platform-staging-redis"].text("env").to_owned();
     assert!(env.contains("VAULT_ROLE_ID=role-c4nary-71") && env.contains("VAULT_SECRET_ID=secret-id-c4nary-72"), "{env}");
     assert_eq!(kept_by(&site.world, &run, &["c4nary"]).await?, [] as [String; 0]);
