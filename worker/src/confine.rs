@@ -10,6 +10,7 @@ use proto::path::{BadPath, RepoPath};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Largest file of variables that is read, in bytes.
@@ -68,6 +69,11 @@ impl RegularFile {
             Ok(_) => Ok(content),
             Err(source) => Err(Refused::Unreadable { path, source }),
         }
+    }
+
+    /// Whether it may be run.
+    pub fn is_executable(&self) -> bool {
+        self.file.metadata().is_ok_and(|about| about.permissions().mode() & 0o111 != 0)
     }
 
     /// The content, to be read piece by piece; at most the limit it was opened with.

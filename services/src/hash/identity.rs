@@ -20,6 +20,8 @@ pub struct Artifact {
     pub path: RepoPath,
     /// Of its content; of a link, of what it leads to.
     pub digest: [u8; 32],
+    /// Whether it, or what it leads to, may be run. The old hashes do not know of it.
+    pub executable: bool,
     /// Where a symbolic link leads, as it says itself. `None`: it is none. The old hashes do not know of it.
     pub link: Option<Vec<u8>>,
 }
@@ -110,8 +112,10 @@ fn full(identity: &Identity<'_>, env: &[(&str, &str)]) -> String {
         fields.count(artifacts.len());
         for artifact in artifacts {
             fields.field(artifact.path.as_str().as_bytes());
-            // One field, so that a link and what stands beside it have no twins; of a plain file nothing but the digest.
-            fields.field(&[&artifact.digest, artifact.link.as_deref().unwrap_or_default()].concat());
+            // One field, so that a link and what stands beside it have no twins; of a plain file nothing but the digest. No link
+            // leads to a name with a zero in it.
+            let run = if artifact.executable { b"\0x".as_slice() } else { b"" };
+            fields.field(&[&artifact.digest, artifact.link.as_deref().unwrap_or_default(), run].concat());
         }
     }
     fields.count(identity.secret_versions.len());
@@ -160,7 +164,7 @@ mod tests {
     }
 
     fn artifact(path: &str, byte: u8) -> Artifact {
-        Artifact { path: path.parse().unwrap(), digest: [byte; 32], link: None }
+        Artifact { path: path.parse().unwrap(), digest: [byte; 32], executable: false, link: None }
     }
 
     fn link(path: &str, to: &str) -> Artifact {
@@ -196,10 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn a_link_changes_ours_and_no_old_one() {
+    fn a_link_and_what_may_be_run_change_ours_and_no_old_one() {
         let of = |artifact: Artifact| of(COMPOSE, &env(&[]), [&[artifact], &[], &[]], &[]);
-        let (plain, link) = (of(artifact("a", 1)), of(link("a", "b")));
-        assert!(plain.v2 != link.v2 && (plain.v0, plain.v1) == (link.v0, link.v1));
+        let plain = of(artifact("a", 1));
+        let run = |artifact: Artifact| Artifact { executable: true, ..artifact };
+        let others = [of(link("a", "b")), of(run(artifact("a", 1))), of(run(link("a", "b")))];
+        assert!(others.iter().all(|other| (&plain.v0, &plain.v1) == (&other.v0, &other.v1)));
+        let ours: std::collections::BTreeSet<_> = others.iter().chain([&plain]).map(|hashes| &hashes.v2).collect();
+        assert_eq!(ours.len(), 4);
     }
 
     #[test]

@@ -27,7 +27,15 @@ pub(super) enum NotDigested {
 pub(super) struct Digests<'r> {
     root: &'r Root,
     /// By where it really lies.
-    known: BTreeMap<PathBuf, [u8; 32]>,
+    known: BTreeMap<PathBuf, Content>,
+}
+
+/// What a file or a folder holds.
+#[derive(Debug, Clone, Copy)]
+struct Content {
+    digest: [u8; 32],
+    /// It is a file that may be run: hosts are given it so.
+    executable: bool,
 }
 
 impl<'r> Digests<'r> {
@@ -38,14 +46,14 @@ impl<'r> Digests<'r> {
     /// The digest of a file; of a link, that of what it leads to, and where that is. Blocking.
     pub(super) fn artifact(&mut self, path: &RepoPath) -> Result<Artifact, NotDigested> {
         let link = self.link(path.as_str())?;
-        let digest = match self.content(path.as_str()) {
+        let Content { digest, executable } = match self.content(path.as_str()) {
             // No part of the commit: the link alone counts.
             Err(NotDigested::Refused(Refused::Missing(_) | Refused::LeadsOut(_) | Refused::Loop(_))) if link.is_some() => {
-                Sha256::digest(b"").into()
+                Content { digest: Sha256::digest(b"").into(), executable: false }
             }
-            digest => digest?,
+            content => content?,
         };
-        Ok(Artifact { path: path.clone(), digest, link })
+        Ok(Artifact { path: path.clone(), digest, executable, link })
     }
 
     /// Where a link says that it leads; of anything else nothing.
@@ -59,25 +67,25 @@ impl<'r> Digests<'r> {
         Ok(Some(target.as_os_str().as_bytes().to_vec()))
     }
 
-    fn content(&mut self, path: &str) -> Result<[u8; 32], NotDigested> {
+    fn content(&mut self, path: &str) -> Result<Content, NotDigested> {
         let file = match self.root.regular_file(path, MAX_FILE_BYTES) {
             Err(Refused::WrongKind { found: "directory", .. }) => return self.folder(path),
             file => file?,
         };
-        if let Some(digest) = self.known.get(&file.path) {
-            return Ok(*digest);
+        if let Some(content) = self.known.get(&file.path) {
+            return Ok(*content);
         }
-        let place = file.path.clone();
-        let digest = Sha256::digest(file.read()?).into();
-        self.known.insert(place, digest);
-        Ok(digest)
+        let (place, executable) = (file.path.clone(), file.is_executable());
+        let content = Content { digest: Sha256::digest(file.read()?).into(), executable };
+        self.known.insert(place, content);
+        Ok(content)
     }
 
     /// Of all files below a folder with their names. Of links in it only where they lead: they may lead in a circle.
-    fn folder(&mut self, path: &str) -> Result<[u8; 32], NotDigested> {
+    fn folder(&mut self, path: &str) -> Result<Content, NotDigested> {
         let place = self.root.directory(path)?;
-        if let Some(digest) = self.known.get(&place) {
-            return Ok(*digest);
+        if let Some(content) = self.known.get(&place) {
+            return Ok(*content);
         }
         let unreadable = |why| NotDigested::Unreadable { path: path.to_owned(), why };
         let mut names = listed(&place).map_err(unreadable)?;
@@ -88,16 +96,19 @@ impl<'r> Digests<'r> {
             let path = within.join(&name).display().to_string();
             let (kind, content) = match self.link(&path)? {
                 Some(target) => (b'l', target),
-                None => (b'f', self.content(&path)?.to_vec()),
+                None => match self.content(&path)? {
+                    Content { digest, executable: true } => (b'x', digest.to_vec()),
+                    Content { digest, executable: false } => (b'f', digest.to_vec()),
+                },
             };
             for field in [name.as_bytes(), &[kind], &content] {
                 all.update((field.len() as u64).to_be_bytes());
                 all.update(field);
             }
         }
-        let digest = all.finalize().into();
-        self.known.insert(place, digest);
-        Ok(digest)
+        let content = Content { digest: all.finalize().into(), executable: false };
+        self.known.insert(place, content);
+        Ok(content)
     }
 }
 
@@ -124,7 +135,10 @@ pub(super) fn listed(folder: &Path) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
 
     /// The artifact `x` of a checkout that is made like this.
     fn artifact(make: impl FnOnce(&Path)) -> Artifact {
@@ -158,6 +172,23 @@ mod tests {
         assert_eq!(linked("d", "one"), to_folder);
         for nowhere in ["gone", "x", "/etc/hostname", "../../etc"] {
             assert_eq!(linked(nowhere, "one").digest, <[u8; 32]>::from(Sha256::digest("")), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn whether_a_file_may_be_run_counts_also_behind_a_link() {
+        let of = |mode: u32, link: Option<&str>| {
+            artifact(|dir| {
+                fs::create_dir(dir.join("d")).unwrap();
+                let place = if link.is_some() { dir.join("d/run") } else { dir.join("x") };
+                fs::write(&place, "exit").unwrap();
+                fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
+                link.map(|to| symlink(to, dir.join("x")).unwrap()).unwrap_or_default();
+            })
+        };
+        for link in [None, Some("d/run"), Some("d")] {
+            assert_ne!(of(0o755, link), of(0o644, link), "{link:?}");
+            assert_eq!(of(0o600, link), of(0o644, link), "what else its mode says is not kept by git: {link:?}");
         }
     }
 

@@ -4,10 +4,7 @@
 
 use crate::confine::{Refused, Root};
 use proto::path::RepoPath;
-use std::{
-    io::{self, Read as _, Write},
-    os::unix::fs::PermissionsExt as _,
-};
+use std::io::{self, Read as _, Write};
 
 const BLOCK: usize = 512;
 /// Largest file, in bytes: as large as a checkout takes.
@@ -53,7 +50,7 @@ impl Archive {
         let (mut files, mut total) = (Vec::new(), 0);
         for path in paths {
             let file = root.regular_file(path.as_str(), MAX_FILE_BYTES)?;
-            let executable = std::fs::metadata(&file.path).is_ok_and(|about| about.permissions().mode() & 0o111 != 0);
+            let executable = file.is_executable();
             let header = header(path.as_str(), file.bytes, executable).ok_or_else(|| NotPacked::Path(path.clone()))?;
             total += BLOCK as u64 + file.bytes.next_multiple_of(BLOCK as u64);
             if total > MAX_BYTES {
@@ -121,7 +118,7 @@ fn split(path: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
     use std::{
-        os::unix::fs::symlink,
+        os::unix::fs::{PermissionsExt as _, symlink},
         process::{Command, Stdio},
     };
 
