@@ -29,7 +29,6 @@ use service::{
     ops::Readiness,
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// How long the store may take for one request before the caller is told to come again. Together with the look at the
@@ -79,13 +78,11 @@ pub(crate) struct App {
     pub(crate) sync: SyncRules,
     /// Which addresses' deliveries and signed requests are read.
     pub(crate) hearing: Hearing,
-    /// For bodies of deliveries.
+    /// For bodies of deliveries, and of all who show nothing but a signature over the body.
     pub(crate) room: Room,
     /// Of deliveries that were not believed.
     pub(crate) trace: Trace,
     pub(crate) forge: Arc<GitHub>,
-    /// How many bodies may be read at a time of callers that nothing but a signature over the body tells about.
-    pub(crate) unproven: Semaphore,
     pub(crate) readers: Readers,
     pub(crate) tails: TailCache,
     pub(crate) origins: Origins,

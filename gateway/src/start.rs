@@ -42,8 +42,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Live streams of one API key.
 const READERS_PER_KEY: u32 = 10;
-/// See `App::unproven`; together with the bound of a body this is what strangers can make a gateway hold.
-const UNPROVEN_BODIES: usize = 32;
 /// Length of a generated administrator's token, in bytes.
 const TOKEN_BYTES: usize = 32;
 
@@ -132,7 +130,6 @@ fn app(deps: &GatewayDeps, stop: CancellationToken) -> Result<App, GatewayError>
     Ok(App {
         callbacks: Sealer::new(&token),
         orders: order_rules(&deps.settings)?,
-        unproven: tokio::sync::Semaphore::new(UNPROVEN_BODIES),
         forge: Arc::new(GitHub::new(&settings.github).map_err(GatewayError::GitHub)?),
         sources: Sources::new(&deps.settings).map_err(GatewayError::Source)?,
         sync: SyncRules::new(&deps.settings).map_err(GatewayError::Sync)?,

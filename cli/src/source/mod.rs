@@ -103,7 +103,7 @@ fn usable(args: &SourceAddArgs, url: &GitUrl, path: &Path) -> Result<(), CliErro
         ..Followed::default()
     };
     let mut settings = Settings::default();
-    settings.git.allowed_hosts = vec![url.host().to_owned()];
+    settings.git.allowed_hosts = vec![format!("{}:{}", url.host(), url.port_or_default())];
     gateway::secrets_in_force(&of, &settings).map(|_| ()).map_err(|fault| {
         let next = "correct the file, or remove it to have one made";
         CliError::usage(format!("no gateway starts with this source: {}", crate::problem::causes(&fault)), next)

@@ -23,6 +23,18 @@ fn args(dir: &Path, forge: Forge) -> SourceAddArgs {
 }
 
 #[test]
+fn a_git_server_may_have_a_port_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    for repository in ["https://git.example.com:3000/a/b.git", "ssh://git@git.example.com:2222/a/b.git", "https://git.example.com/a/b.git"]
+    {
+        let args = SourceAddArgs { repository: repository.into(), ..args(dir.path(), Forge::Gitea) };
+        let path = dir.path().join("s");
+        secret::make(&path, Forge::Gitea, false).unwrap();
+        usable(&args, &repository.parse().unwrap(), &path).unwrap_or_else(|error| panic!("{repository}: {error}"));
+    }
+}
+
+#[test]
 fn a_secret_is_made_once_and_a_new_one_goes_in_front() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");

@@ -1,7 +1,10 @@
 //! What is kept of a run of syncs for whoever looks later: how each service stands, and what its source says. Derived from
 //! the run's log; writing it twice, or late, changes nothing.
 
-use super::state::{Job, JobState, Run};
+use super::{
+    state::{Job, JobState, Run},
+    syncs::tag_of,
+};
 use crate::planted::planted;
 use jiff::Timestamp;
 use proto::{
@@ -109,7 +112,7 @@ pub(super) fn of_service(run: &Run, job: &Job) -> Option<Note> {
         JobState::Succeeded => ServiceOutcome::Synced {
             commit: run.commit.clone()?,
             git_ref: spec.git_ref.clone(),
-            tag: run.syncs.as_ref().and_then(|syncs| syncs.release.as_ref()).map(|release| release.tag.clone()),
+            tag: tag_of(run),
             result: service.result.clone(),
         },
         // One that was not tried says nothing about its service.

@@ -142,6 +142,13 @@ pub(super) fn goes_on(job: &Job) -> bool {
     }
 }
 
+/// The tag that is deployed: the release's, or the one that was asked for.
+pub(super) fn tag_of(run: &Run) -> Option<String> {
+    let made = run.syncs.as_ref().and_then(|syncs| syncs.release.as_ref()).map(|release| release.tag.clone());
+    let asked = || Some(run.sync_spec()?.git_ref.as_str().strip_prefix("refs/tags/")?.to_owned());
+    made.or_else(asked)
+}
+
 /// What a sync is to do.
 pub(super) fn sync_of(run: &Run, job: &Job) -> Option<ServiceSync> {
     let (spec, syncs, service) = (run.sync_spec()?, run.syncs.as_ref()?, job.service.as_ref()?);
@@ -154,7 +161,7 @@ pub(super) fn sync_of(run: &Run, job: &Job) -> Option<ServiceSync> {
         commit: run.commit.clone()?,
         follows_branch: follows_branch(spec),
         named: matches!(spec.wanted, SyncWanted::Named { .. }),
-        tag: syncs.release.as_ref().map(|release| release.tag.clone()),
+        tag: tag_of(run),
         environment: spec.environment.clone(),
         service: selected.clone(),
         command: spec.command.clone(),

@@ -1,7 +1,7 @@
 //! Reads a request's body: bounded in size and time, JSON only, never decompressed.
 
-use super::json;
-use crate::{answers::Refusal, app::App};
+use super::{json, peer::client_ip};
+use crate::{answers::Refusal, app::App, hooks::Held};
 use axum::{
     body::Body,
     extract::Request,
@@ -21,11 +21,11 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    fn of_most_routes(app: &App) -> Self {
+    pub(crate) fn of_most_routes(app: &App) -> Self {
         Self { bytes: app.limits.body_bytes, setting: "gateway.body_limit_bytes" }
     }
 
-    fn exceeded(self) -> Refusal {
+    pub(crate) fn exceeded(self) -> Refusal {
         Refusal::BodyTooLarge { limit: self.bytes, setting: self.setting }
     }
 }
@@ -46,6 +46,15 @@ pub(crate) async fn json_or_nothing(app: &App, request: Request, bound: Bound) -
     let is_json = is_json(request.headers());
     let bytes = read_within(app, request, bound).await?;
     if is_json || bytes.is_empty() { Ok(bytes) } else { Err(Refusal::NotJson) }
+}
+
+/// A body of somebody who has proved nothing yet: it takes room that such senders share, so that a few slow ones keep nobody out.
+pub(crate) async fn unproven(app: &App, request: Request, bound: Bound) -> Result<Held<'_>, Refusal> {
+    let (parts, body) = request.into_parts();
+    plain(&parts.headers)?;
+    let from = client_ip(&parts.extensions, &parts.headers, &app.limits.trusted_proxies);
+    let longest = usize::try_from(bound.bytes).unwrap_or(usize::MAX);
+    app.room.read_within(&parts.headers, body, (from, app.limits.request_timeout), (longest, bound.exceeded())).await
 }
 
 /// A JSON body, together with its bytes.

@@ -16,7 +16,7 @@ use std::{
 
 /// How long a good signature speaks for its address.
 const STANDS: Duration = Duration::from_hours(24);
-/// Addresses that are remembered for a good signature. Only who has a secret can add one.
+/// Addresses that are remembered for a good signature. Only who has a secret, or a delivery that was signed with it, can add one.
 const ADDRESSES: usize = 10_000;
 
 /// What is known of addresses.

@@ -30,6 +30,7 @@ pub(crate) use heading::is_delivery;
 pub(crate) use hearing::Hearing;
 pub(crate) use pages::{DeliveriesBody, ExplainedBody, list, one};
 pub(crate) use proof::mark;
+pub(crate) use reading::Held;
 pub(crate) use redeliver::{RedeliveredBody, redeliver};
 pub(crate) use room::Room;
 pub(crate) use trace::{Refused, Trace, not_believed};

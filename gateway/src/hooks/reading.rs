@@ -50,17 +50,34 @@ impl Room {
         body: Body,
         (from, patience): (Option<IpAddr>, Duration),
     ) -> Result<Held<'_>, Refusal> {
+        self.read_within(headers, body, (from, patience), (self.lengths.1, self.too_long())).await
+    }
+
+    /// The same with a bound that is lower, and what is said beyond it.
+    pub(crate) async fn read_within(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        (from, patience): (Option<IpAddr>, Duration),
+        (longest, too_long): (usize, Refusal),
+    ) -> Result<Held<'_>, Refusal> {
         let announced = announced(headers);
-        if announced.is_some_and(|length| length > self.lengths.1 as u64) {
-            return Err(self.too_long());
+        if announced.is_some_and(|length| length > longest as u64) {
+            return Err(too_long);
         }
         // A short one gets what it announces, and no more is moved about.
         let first = announced.map_or(FIRST, |length| usize::try_from(length).unwrap_or(FIRST).min(FIRST * 4));
-        tokio::time::timeout(patience, self.collect(body, first.max(1), from)).await.map_err(|_| Refusal::BodyTooSlow)?
+        tokio::time::timeout(patience, self.collect(body, (first.max(1), from), (longest, too_long)))
+            .await
+            .map_err(|_| Refusal::BodyTooSlow)?
     }
 
-    async fn collect(&self, body: Body, first: usize, from: Option<IpAddr>) -> Result<Held<'_>, Refusal> {
-        let longest = self.lengths.1;
+    async fn collect(
+        &self,
+        body: Body,
+        (first, from): (usize, Option<IpAddr>),
+        (longest, too_long): (usize, Refusal),
+    ) -> Result<Held<'_>, Refusal> {
         let mut chunks = body.into_data_stream();
         let mut all = Vec::new();
         let mut room: Option<Taken<'_>> = None;
@@ -68,7 +85,7 @@ impl Room {
             let chunk = chunk.map_err(|_| Refusal::field("", "the body did not arrive whole"))?;
             let needed = all.len() + chunk.len();
             if needed > longest {
-                return Err(self.too_long());
+                return Err(too_long);
             }
             if needed > all.capacity() {
                 let wanted = needed.max(first).max((all.capacity() * 2).min(longest));

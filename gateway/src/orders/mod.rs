@@ -77,7 +77,9 @@ pub(crate) async fn body(app: &App, request: Request) -> Result<Bytes, Refusal> 
 /// The same from somebody who may be anybody: no longer than those of most routes.
 async fn unproven_body(app: &App, request: Request) -> Result<Bytes, Refusal> {
     let bound = Bound { bytes: app.limits.body_bytes.min(app.limits.orders_body_bytes), setting: "gateway.body_limit_bytes" };
-    body::json_or_nothing(app, request, bound).await
+    let is_json = body::is_json(request.headers());
+    let body = body::unproven(app, request, bound).await?.body;
+    if is_json || body.is_empty() { Ok(body) } else { Err(Refusal::NotJson) }
 }
 
 /// What the answer to a job says; it is kept while the job is stored.

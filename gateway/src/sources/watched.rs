@@ -7,7 +7,7 @@
 use std::{
     fmt, fs, io,
     io::Read as _,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -128,7 +128,9 @@ fn look_of(about: &fs::Metadata) -> Look {
 
 fn load<T>(path: &Path, read: &dyn Fn(&str) -> Result<T, String>) -> Result<(T, Option<Look>), FileFault> {
     let fault = |what: String| FileFault { path: path.to_owned(), what };
-    let file = fs::File::open(path).map_err(|error| fault(format!("cannot be opened: {error}")))?;
+    // NONBLOCK: to open a pipe that nobody writes to would never end.
+    let opened = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
+    let file = opened.map_err(|error| fault(format!("cannot be opened: {error}")))?;
     let about = file.metadata().map_err(|error| fault(format!("cannot be examined: {error}")))?;
     if !about.is_file() {
         return Err(fault("is no regular file".to_owned()));
@@ -170,6 +172,9 @@ mod tests {
         }
         let fault = watched.state.lock().unwrap().fault.clone().unwrap();
         assert!(fault.to_string().contains("is no number") && fault.path == path, "{fault}");
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(*watched.at(later(6)), 2, "nobody is waited for");
         fs::remove_file(&path).unwrap();
         assert_eq!(*watched.at(later(7)), 2);
         assert!(watched.state.lock().unwrap().fault.as_ref().is_some_and(|fault| fault.what.contains("cannot be opened")));

@@ -8,7 +8,10 @@ use crate::{
     answers::Refusal,
     app::{App, in_time},
     auth::{Access, Principal, Scope, Who, authorize},
-    door::{body, peer::client_ip},
+    door::{
+        body::{self, Bound},
+        peer::client_ip,
+    },
     hooks::{self, Refused, mark},
     sources::{KeyId, Secrets, Source},
 };
@@ -115,8 +118,9 @@ pub(crate) async fn asked(app: &Arc<App>, request: Request) -> Result<Asked, Ref
     let body = if caller.is_some() {
         read(app, request).await?
     } else {
-        let _room = app.unproven.try_acquire().map_err(|_| Refusal::Unavailable)?;
-        read(app, request).await?
+        let is_json = body::is_json(&headers);
+        let held = body::unproven(app, request, Bound::of_most_routes(app)).await?;
+        if is_json { held.body } else { return Err(Refusal::NotJson) }
     };
     let signed = shown.verify(&source.secrets(), &body).map_err(not_believed)?;
     app.hearing.proved(from, Instant::now());

@@ -4,7 +4,7 @@
 use crate::{
     admission::triggers,
     harness::{World, soon, told},
-    hooks::{B, SECRET, hex_mark, push, records, send, two_sources},
+    hooks::{B, SECRET, hex_mark, push, records, send, two_sources, unsigned},
 };
 use serde_json::json;
 use service::settings::Period;
@@ -45,6 +45,30 @@ async fn nothing_came_of_it_and_the_next_is_served(world: &World) {
     assert_eq!((triggers(&world.store.bus).await, records(&world.store).await), (vec![], vec![]));
     let (status, answer) = told(send(&world.gateway, &push(B, &[]), "d2")).await;
     assert_eq!((status, &answer["status"]), (202, &json!("accepted")), "{answer}");
+}
+
+/// Bodies that never come keep nobody out who signs, at any of the addresses that read a body before they know its sender.
+#[tokio::test]
+async fn strangers_who_send_slowly_keep_nobody_out() {
+    let world = World::with(two_sources).await;
+    let mut slow = Vec::new();
+    for n in 0..120 {
+        let path = ["/sync", "/deploy", "/hooks/platform"][n % 3];
+        let mut stream = connect(&world).await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: sha256={}\r\n\
+             Content-Length: 1000\r\n\r\n{{",
+            "0".repeat(64)
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let body = json!({"all": true}).to_string().into_bytes();
+    let mark = format!("sha256={}", hex_mark(SECRET, &body));
+    let asked = unsigned(&world.gateway, "/sync", body, "x").header("x-hub-signature-256", mark);
+    assert_eq!(told(asked).await.0, 202);
+    assert_eq!(told(send(&world.gateway, &push(B, &[]), "d2")).await.0, 202);
+    drop(slow);
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ fn find(program: &str, search_path: &str, checkout: &Path) -> Option<PathBuf> {
 /// What the end of a command means. `output` is the end of what it wrote, masked; `mask` takes secrets out of a text.
 pub fn judge(end: &End, scratch: &Path, output: &str, mask: &dyn Fn(&str) -> String) -> AttemptOutcome {
     let told = told::in_file(&scratch.join(RESULT)).and_then(|told| told.map_or_else(|| told::in_last_line(output), |told| Ok(Some(told))));
-    let told = told.map(|told| told.map(|told| Told { details: mask(&told.details), ..told }));
+    let told = told.map(|told| told.map(|told| Told { details: shortened(&mask(&told.details)), ..told }));
     if end.leftovers > 0 {
         return unclear(&format!("{} processes of the command withstand SIGKILL and may go on", end.leftovers));
     }
@@ -141,6 +141,11 @@ pub fn judge(end: &End, scratch: &Path, output: &str, mask: &dyn Fn(&str) -> Str
             failed("killed", &format!("the command was killed{signal}"), "Nobody of the fleet did that: the machine may be out of memory.")
         }
     }
+}
+
+/// What is shown of a text. Of one that is masked already: cut before, the end could be half of a secret.
+fn shortened(masked: &str) -> String {
+    masked.chars().take(told::MAX_DETAILS).collect()
 }
 
 /// What a command's exit record says, for a worker that was not there: the command goes on without its worker. The secrets

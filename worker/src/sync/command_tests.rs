@@ -191,6 +191,19 @@ fn every_end_has_one_meaning() {
 }
 
 #[test]
+fn details_are_cut_after_their_secrets_have_been_taken_out() {
+    let scratch = tempfile::tempdir().unwrap();
+    let secret = "canary-5ecret-Value";
+    let end = End { code: Some(0), signal: None, timed_out: false, interrupted: false, leftovers: 0, over: None };
+    for before in [1_979, 1_985, 1_999] {
+        let said = serde_json::json!({"action": "skipped", "details": format!("{}{secret}", "x".repeat(before))});
+        std::fs::write(scratch.path().join(RESULT), said.to_string()).unwrap();
+        let told = format!("{:?}", judge(&end, scratch.path(), "", &|text| text.replace(secret, "***")));
+        assert!(told.contains("xxx") && !told.contains("can"), "{before}: {told}");
+    }
+}
+
+#[test]
 fn unwatched_ends_are_judged_alike_and_tell_only_what_was_masked() {
     let scratch = tempfile::tempdir().unwrap();
     std::fs::write(scratch.path().join(RESULT), r#"{"action":"skipped","details":"hunter2"}"#).unwrap();

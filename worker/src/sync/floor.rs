@@ -83,13 +83,28 @@ pub(super) fn unless_pressed(floor: &impl Floor) -> Result<(), AttemptOutcome> {
     }
 }
 
+/// Longest text that is shown of what went wrong, in characters.
+const LONGEST: usize = 2000;
+
+/// A text that somebody else may have had a part in. Its secrets are taken out first: cut or spelt out before, half of one would
+/// be shown.
+fn shown(text: &str, mask: impl Fn(&str) -> String) -> String {
+    let masked = mask(text);
+    let mut shown: String =
+        masked.chars().take(LONGEST).flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();
+    if masked.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// A failure of a sync, secrets taken out of what it says.
 pub(super) fn failed(floor: &impl Floor, kind: &str, message: &str, next_action: &str) -> AttemptOutcome {
     AttemptOutcome::Failed {
         failure: Failure {
             kind: kind.to_owned(),
             phase: super::PHASE.to_owned(),
-            message: floor.mask(message),
+            message: shown(message, |text| floor.mask(text)),
             next_action: next_action.to_owned(),
         },
     }
@@ -97,5 +112,22 @@ pub(super) fn failed(floor: &impl Floor, kind: &str, message: &str, next_action:
 
 /// Nobody knows how it ended.
 pub(super) fn unclear(floor: &impl Floor, seen: &str) -> AttemptOutcome {
-    AttemptOutcome::Unclear { evidence: Evidence { seen: floor.mask(seen), check: super::checks(), ..Evidence::default() } }
+    AttemptOutcome::Unclear {
+        evidence: Evidence { seen: shown(seen, |text| floor.mask(text)), check: super::checks(), ..Evidence::default() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_holds_no_half_of_a_secret_wherever_it_is_cut() {
+        let secret = "can\"ary\n5ecret";
+        for before in LONGEST - 20..LONGEST + 2 {
+            let shown = shown(&format!("{}{secret} and more", "x".repeat(before)), |text| text.replace(secret, "***"));
+            assert!(!shown.contains("can") && shown.chars().count() <= LONGEST + 1, "{before}: {shown}");
+        }
+        assert_eq!(shown("a\u{1b}[2Jb", str::to_owned), "a\\u{1b}[2Jb");
+    }
 }

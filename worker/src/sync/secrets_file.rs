@@ -3,8 +3,15 @@
 //! Read anew for each sync. It may be in the middle of being written, so whatever does not look finished is refused: a sync
 //! with half of its secrets is worse than none. Errors name the file and the line, never what stands there.
 
+use nix::fcntl::OFlag;
 use proto::Secret;
-use std::{collections::BTreeMap, fs::File, io::Read as _, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::Read as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
 
 /// Largest file, in bytes. An agent keeps it in memory.
 const MAX_BYTES: usize = 1 << 20;
@@ -41,7 +48,8 @@ pub enum SecretsFileError {
 /// # Errors
 /// Whatever leaves a doubt that they are all there, and as meant.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Secret>, SecretsFileError> {
-    let file = File::open(path)?;
+    // NONBLOCK: to open a pipe that nobody writes to would never end.
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let about = file.metadata()?;
     if !about.is_file() {
         return Err(SecretsFileError::NotPlain);
@@ -230,6 +238,9 @@ mod tests {
         assert_eq!(with(0o644), Ok(1));
         assert!(with(0o664).unwrap_err().contains("others"));
         assert!(matches!(read(dir.path()), Err(SecretsFileError::NotPlain)));
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert!(matches!(read(&pipe), Err(SecretsFileError::NotPlain)), "nobody is waited for");
         assert!(matches!(read(&dir.path().join("gone")), Err(SecretsFileError::Unreadable(_))));
     }
 }

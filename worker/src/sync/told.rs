@@ -9,7 +9,7 @@ use std::path::Path;
 /// Largest such file, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 /// Longest details that are kept, in characters.
-const MAX_DETAILS: usize = 2000;
+pub(super) const MAX_DETAILS: usize = 2000;
 
 /// What the command did, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,7 @@ fn told(words: Words) -> Result<Told, String> {
             return Err(format!("`{other}` is no action; write {FORM}"));
         }
     };
-    Ok(Told { action, details: words.details.unwrap_or_default().chars().take(MAX_DETAILS).collect() })
+    Ok(Told { action, details: words.details.unwrap_or_default() })
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl Api {
             match self.once(operation, question).await {
                 Ok(body) => break body,
                 Err((error, true)) if tried < retries => {
-                    tracing::debug!(%error, "asking Dokploy again");
+                    tracing::debug!(operation, "asking Dokploy again"); // What it says may hold secrets.
                     tried += 1;
                     before = Some(error);
                     self.clock.pause(Duration::from_secs(1 << tried)).await;
@@ -150,7 +150,7 @@ impl Api {
             return Ok(body);
         }
         let message = serde_json::from_slice::<Refusal>(&body).map(|refusal| refusal.message).unwrap_or_default();
-        let message: String = message.chars().take(300).flat_map(char::escape_debug).collect();
+        // Whole: it is cut where its secrets have been taken out.
         Err(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (ApiError::KeyRefused { operation, status: status.as_u16() }, false),
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
