@@ -1,6 +1,6 @@
 //! Whether a service that something led to may be synced here. The bootstrap never is, even when it is named.
 
-use super::Question;
+use super::{NO_SUCH, Question};
 use crate::{
     layout::{Found, folders},
     mapping::BOOTSTRAP,
@@ -79,8 +79,8 @@ impl<'a> Admission<'a> {
             return Err(format!("its folder {dir} is not in this commit"));
         }
         Err(match nearest_service(id, layout.services.keys()) {
-            Some(near) => format!("no such service: did you mean `{near}`?"),
-            None => "no such service in this commit".to_owned(),
+            Some(near) => format!("{NO_SUCH}: did you mean `{near}`?"),
+            None => format!("{NO_SUCH} in this commit"),
         })
     }
 }

@@ -27,6 +27,9 @@ use proto::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How the reason begins for which a service is skipped that is not in the commit.
+pub const NO_SUCH: &str = "no such service";
+
 /// Most reasons that are told of one service.
 const MOST_REASONS: usize = 5;
 /// Most entries of what was skipped.

@@ -34,7 +34,7 @@ impl Default for Ask<'_> {
 impl Ask<'_> {
     pub(super) fn select(&self, wanted: Wanted<'_>) -> Selection {
         let text = if self.mapping.is_empty() { None } else { Some(self.mapping) };
-        let (mapping, in_force) = mapping::mapping_in_force(text, None).unwrap();
+        let (mapping, in_force) = mapping::mapping_in_force(text.map(Ok), None).unwrap();
         let manifest = if self.manifest.is_empty() { Manifest::default() } else { manifest::parse(manifest::FILE, self.manifest).unwrap() };
         let projects: Vec<String> = self.projects.iter().map(|&project| project.to_owned()).collect();
         let commit: CommitId = "a".repeat(40).parse().unwrap();

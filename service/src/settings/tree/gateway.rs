@@ -34,7 +34,7 @@ section! {
         connections_max: u32 = 4_096,
         /// How many connections one client address may hold; further ones are closed. Loopback and `gateway.trusted_proxies` are exempt.
         connections_per_ip: u32 = 64,
-        /// IP addresses of reverse proxies, which are exempt from `gateway.connections_per_ip`.
+        /// IP addresses of reverse proxies: exempt from `gateway.connections_per_ip`, and believed about who calls (the last entry of `X-Forwarded-For`).
         trusted_proxies: Vec<String> = Vec::new(),
         /// Hosts that callbacks of runs may lead to: `host` or `host:port`, exact. https only, but for loopback. Empty: no callbacks.
         callback_hosts: Vec<String> = Vec::new(),

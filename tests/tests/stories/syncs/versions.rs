@@ -64,6 +64,17 @@ async fn a_tag_that_was_moved_is_not_deployed_as_the_release_that_it_was() -> an
 }
 
 #[tokio::test]
+async fn a_version_of_a_service_that_is_not_in_it_fails_and_says_which() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let request = json!({"env": "production", "ref": "main", "services": ["platform/redis", "platform/postgers"]});
+    let view = world.ended(&world.forge.post("/deploy", &request).await?.run()?).await?;
+    assert_eq!(view["status"], "failed", "{view:#}");
+    assert!(view.to_string().contains("did you mean `platform/postgres`"), "{view:#}");
+    assert_eq!(world.deployed("production", "redis"), None);
+    Ok(())
+}
+
+#[tokio::test]
 async fn named_services_are_synced_unknown_ones_refused_and_the_bootstrap_left_alone() -> anyhow::Result<()> {
     let world = World::new().await?;
     let run = world.push(&[("platform/02.redis/compose.yaml", "services: {redis: {}}\n")]).await?;

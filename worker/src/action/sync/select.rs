@@ -92,35 +92,51 @@ async fn selected(
 struct Read {
     files: Vec<String>,
     generation: u64,
-    mapping: Option<String>,
-    manifest: Option<String>,
+    /// Or why there is no text to be had of it.
+    mapping: Option<Result<String, String>>,
+    manifest: Option<Result<String, String>>,
     too_many: bool,
 }
 
 async fn read(history: &History, commit: &CommitId) -> Result<Read, GitError> {
     let files = history.files(commit).await?;
-    let text = |bytes: Option<Vec<u8>>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Ok(Read {
         too_many: files.cut,
         files: files.paths,
         generation: history.generation(commit).await?,
-        mapping: text(history.file(commit, mapping::FILE, MOST_FILE_BYTES).await?),
-        manifest: text(history.file(commit, manifest::FILE, MOST_FILE_BYTES).await?),
+        mapping: text(history.file(commit, mapping::FILE, MOST_FILE_BYTES).await)?,
+        manifest: text(history.file(commit, manifest::FILE, MOST_FILE_BYTES).await)?,
     })
 }
 
+/// The text of a file, or what its author has to correct; anything else is a fault of the repository or of the way there.
+fn text(file: Result<Option<Vec<u8>>, GitError>) -> Result<Option<Result<String, String>>, GitError> {
+    match file {
+        Ok(None) => Ok(None),
+        Ok(Some(bytes)) => Ok(Some(String::from_utf8(bytes).map_err(|_| "is not UTF-8: save it as UTF-8 text".to_owned()))),
+        Err(GitError::TooLarge { limit, .. }) => Ok(Some(Err(format!("is longer than {limit}: make it shorter")))),
+        Err(GitError::UnsafeTree { why, .. }) => Ok(Some(Err(format!("there is something of this name {why}: put a file there")))),
+        Err(error) => Err(error),
+    }
+}
+
 fn decide(spec: &SyncSpec, commit: CommitId, changes: Option<Changes>, read: &Read, last_good: Option<&str>) -> Result<Selection, Failure> {
-    let (mapping, in_force) = mapping::mapping_in_force(read.mapping.as_deref(), last_good).map_err(|problems| {
-        let told: String = problems.to_string().chars().take(MOST_TOLD).collect();
-        failure("mapping", told, "correct navvy.yaml (`navvy mapping check navvy.yaml` says the same), and push")
-    })?;
+    let (mapping, in_force) =
+        mapping::mapping_in_force(read.mapping.as_ref().map(|text| text.as_deref().map_err(String::as_str)), last_good).map_err(
+            |problems| {
+                let told: String = problems.to_string().chars().take(MOST_TOLD).collect();
+                failure("mapping", told, "correct navvy.yaml (`navvy mapping check navvy.yaml` says the same), and push")
+            },
+        )?;
     if read.too_many {
         return Err(failure("repository", "the repository has too many files".to_owned(), "keep services in a repository of their own"));
     }
     let layout = Layout::discover(read.files.iter().map(String::as_str), &mapping)
         .map_err(|error| failure("mapping", error.to_string(), "name fewer layers or services in navvy.yaml"))?;
     let mut notes = Vec::new();
-    let manifest = match read.manifest.as_deref().map(|text| manifest::parse(manifest::FILE, text)) {
+    let no_text = |why: &String| failure("mapping", format!("{}: {why}", manifest::FILE), "correct the file, and push");
+    let manifest = read.manifest.as_ref().map(|text| text.as_deref().map_err(no_text)).transpose()?;
+    let manifest = match manifest.map(|text| manifest::parse(manifest::FILE, text)) {
         None => Manifest::default(),
         Some(Ok(manifest)) => manifest,
         // Whom a changed library concerns is not known: nobody is left out by that.
@@ -159,9 +175,22 @@ fn decide(spec: &SyncSpec, commit: CommitId, changes: Option<Changes>, read: &Re
     };
     let mut selection = selection::select(question)
         .map_err(|error| failure("mapping", error.to_string(), "name fewer globs in navvy.yaml or deploy-dependencies.yaml"))?;
+    all_there(spec, &selection)?;
     selection.until = until;
     selection.notes.splice(0..0, notes);
     Ok(selection)
+}
+
+/// Whoever names a service that is not there means another one: nothing is better than all but that.
+fn all_there(spec: &SyncSpec, selection: &Selection) -> Result<(), Failure> {
+    let SyncWanted::Named { .. } = &spec.wanted else { return Ok(()) };
+    match selection.skipped.iter().find(|skipped| skipped.reason.starts_with(selection::NO_SUCH)) {
+        None => Ok(()),
+        Some(absent) => {
+            let told = format!("{}: {}; nothing was synced", absent.what, absent.reason);
+            Err(failure("unknown_service", told, "name services that are in the commit, or leave the names out"))
+        }
+    }
 }
 
 fn failure(kind: &str, message: String, next_action: &str) -> Failure {
