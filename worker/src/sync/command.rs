@@ -122,6 +122,7 @@ fn find(program: &str, search_path: &str, checkout: &Path) -> Option<PathBuf> {
 /// What the end of a command means. `output` is the end of what it wrote, masked; `mask` takes secrets out of a text.
 pub fn judge(end: &End, scratch: &Path, output: &str, mask: &dyn Fn(&str) -> String) -> AttemptOutcome {
     let told = told::in_file(&scratch.join(RESULT)).and_then(|told| told.map_or_else(|| told::in_last_line(output), |told| Ok(Some(told))));
+    let told = told.map_err(|bad| bad.masked(mask));
     let told = told.map(|told| told.map(|told| Told { details: shortened(&mask(&told.details)), ..told }));
     if end.leftovers > 0 {
         return unclear(&format!("{} processes of the command withstand SIGKILL and may go on", end.leftovers));

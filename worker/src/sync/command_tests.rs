@@ -200,6 +200,10 @@ fn details_are_cut_after_their_secrets_have_been_taken_out() {
         std::fs::write(scratch.path().join(RESULT), said.to_string()).unwrap();
         let told = format!("{:?}", judge(&end, scratch.path(), "", &|text| text.replace(secret, "***")));
         assert!(told.contains("xxx") && !told.contains("can"), "{before}: {told}");
+        let said = serde_json::json!({"action": format!("{}{secret}", "x".repeat(before % 40))});
+        std::fs::write(scratch.path().join(RESULT), said.to_string()).unwrap();
+        let told = format!("{:?}", judge(&end, scratch.path(), "", &|text| text.replace(secret, "***")));
+        assert!(told.contains("is no action") && !told.contains("can"), "{before}: {told}");
     }
 }
 

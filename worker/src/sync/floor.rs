@@ -88,7 +88,7 @@ const LONGEST: usize = 2000;
 
 /// A text that somebody else may have had a part in. Its secrets are taken out first: cut or spelt out before, half of one would
 /// be shown.
-fn shown(text: &str, mask: impl Fn(&str) -> String) -> String {
+pub(super) fn shown(text: &str, mask: impl Fn(&str) -> String) -> String {
     let masked = mask(text);
     let mut shown: String =
         masked.chars().take(LONGEST).flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();

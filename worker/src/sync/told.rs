@@ -21,10 +21,23 @@ pub(super) struct Told {
 
 /// Why what was told is no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place} is no result: {why}")]
+#[error("{place} is no result: {}{why}", .said.as_ref().map(|said| format!("`{said}` ")).unwrap_or_default())]
 pub struct BadResult {
     place: &'static str,
     why: String,
+    /// The command's own text, which may hold a secret.
+    said: Option<String>,
+}
+
+/// Longest text of the command's that is quoted, in characters.
+const MAX_SAID: usize = 40;
+
+impl BadResult {
+    /// The same, with the secrets taken out of what the command said before that is cut.
+    pub(super) fn masked(self, mask: &dyn Fn(&str) -> String) -> Self {
+        let quoted = |said: String| mask(&said).chars().take(MAX_SAID).flat_map(char::escape_debug).collect();
+        Self { said: self.said.map(quoted), ..self }
+    }
 }
 
 #[derive(Deserialize)]
@@ -36,21 +49,21 @@ struct Words {
 
 /// The result in the file that the command was told the name of. `None`: it wrote none.
 pub(super) fn in_file(path: &Path) -> Result<Option<Told>, BadResult> {
-    let bad = |why: String| BadResult { place: "the file NAVVY_RESULT", why };
+    let place = "the file NAVVY_RESULT";
+    let bad = |why: String| BadResult { place, why, said: None };
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(_) | Ok(_) => {}
     }
     let content = small_file::read(path, MAX_BYTES).map_err(|error| bad(error.to_string()))?;
-    let words: Words = serde_json::from_slice(&content).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        bad(format!("write {FORM} into it ({place})"))
-    })?;
-    told(words).map(Some).map_err(bad)
+    let words: Words = serde_json::from_slice(&content)
+        .map_err(|error| bad(format!("write {FORM} into it (line {}, column {})", error.line(), error.column())))?;
+    told(words, place).map(Some)
 }
 
 /// The result in the last line of the output, if that line is one.
 pub(super) fn in_last_line(output: &str) -> Result<Option<Told>, BadResult> {
+    let place = "the last line of the output";
     let last = output.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     // Whatever else ends in braces is output like any other.
     if !last.starts_with('{') {
@@ -60,25 +73,22 @@ pub(super) fn in_last_line(output: &str) -> Result<Option<Told>, BadResult> {
         Ok(words) => words,
         // Meant as a result, and unreadable: what it would have said is not known, and may be that it failed.
         Err(_) if last.contains("action") => {
-            return Err(BadResult { place: "the last line of the output", why: format!("write {FORM}") });
+            return Err(BadResult { place, why: format!("write {FORM}"), said: None });
         }
         Err(_) => return Ok(None),
     };
-    told(words).map(Some).map_err(|why| BadResult { place: "the last line of the output", why })
+    told(words, place).map(Some)
 }
 
 const FORM: &str = r#"{"action":"skipped|updated|created|failed","details":"…"}"#;
 
-fn told(words: Words) -> Result<Told, String> {
+fn told(words: Words, place: &'static str) -> Result<Told, BadResult> {
     let action = match words.action.as_str() {
         "skipped" => Some(SyncAction::Skipped),
         "updated" => Some(SyncAction::Updated),
         "created" => Some(SyncAction::Created),
         "failed" => None,
-        other => {
-            let other: String = other.chars().take(40).flat_map(char::escape_debug).collect();
-            return Err(format!("`{other}` is no action; write {FORM}"));
-        }
+        other => return Err(BadResult { place, why: format!("is no action; write {FORM}"), said: Some(other.to_owned()) }),
     };
     Ok(Told { action, details: words.details.unwrap_or_default() })
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::sync::{
     env_text::{self, Lines},
     environment::Variables,
-    floor::{Clock, Floor, Patience, failed, unless_pressed},
+    floor::{Clock, Floor, Patience, failed, shown, unless_pressed},
     guard,
     kept::{self, DEPLOYED},
     made::Made,
@@ -135,7 +135,10 @@ impl<'a, 'o> Sequence<'a, 'o> {
         match api.put::<Ignored>("compose.update", &json!({ "composeId": compose_id, "env": env, "autoDeploy": false })).await {
             Ok(_) => Ok(""),
             Err(error) => {
-                floor.narrate(&format!("⚠ it is deployed, but Dokploy does not keep that it is: {}", floor.mask(&error.to_string())));
+                floor.narrate(&format!(
+                    "⚠ it is deployed, but Dokploy does not keep that it is: {}",
+                    shown(&error.to_string(), |text| floor.mask(text))
+                ));
                 Ok("; Dokploy did not keep that it is deployed, so that the next sync deploys it once more")
             }
         }
@@ -240,7 +243,7 @@ async fn read(floor: &mut impl Floor, order: &Order<'_>, names: &Names) -> Resul
         Err(error) if order.sync.force && kind(&error) == REMOTE_UNREADABLE => {
             floor.narrate(&format!(
                 "⚠ what is deployed cannot be read ({}); going on, because it is forced",
-                floor.mask(&error.to_string())
+                shown(&error.to_string(), |text| floor.mask(text))
             ));
             Ok((place, String::new()))
         }
@@ -268,7 +271,7 @@ async fn adopt(floor: &mut impl Floor, order: &Order<'_>, place: &Place, env: &s
         }
         Err(reason) => reason,
     };
-    floor.narrate(&format!("⚠ the full identity is not stored beside the service yet: {}", floor.mask(&why)));
+    floor.narrate(&format!("⚠ the full identity is not stored beside the service yet: {}", shown(&why, |text| floor.mask(text))));
 }
 
 fn only_its_compose_file(floor: &impl Floor, made: &Made) -> Result<(), AttemptOutcome> {
