@@ -145,7 +145,7 @@ pub(crate) async fn deploy(app: &App, asked: &Asked, version: Version) -> Result
         }
     };
     if managed.as_ref().is_some_and(Vec::is_empty) {
-        return Ok(Json(nothing_managed(version, skipped)).into_response());
+        return Ok(Json(without_a_deployment(version, skipped)).into_response());
     }
     let services = managed.map_or(SyncWanted::All, |names| SyncWanted::Named { names });
     let now = begin(app, source, &version, &id, services, &asked.asker.name()).await?;
@@ -165,20 +165,15 @@ pub(crate) async fn deploy(app: &App, asked: &Asked, version: Version) -> Result
         status_url: Some(format!("/deploy/{id}/status")),
         deployment_id: Some(id),
         run_id: Some(run),
-        env: version.environment.to_string(),
-        reference: version.reference,
-        tag: version.tag,
-        triggered_by: version.triggered_by,
-        requested_services: version.services,
-        skipped,
-        wait: version.wait,
         duplicate,
+        ..without_a_deployment(version, skipped)
     };
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 
 /// The answer where every service that is named is skipped: no run, and so no deployment that could be asked for.
-fn nothing_managed(version: Version, skipped: Vec<NotChosen>) -> VersionBody {
+/// The answer to one that is deployed is this one with its deployment.
+fn without_a_deployment(version: Version, skipped: Vec<NotChosen>) -> VersionBody {
     VersionBody {
         status: "ignored",
         deployment_id: None,

@@ -1,6 +1,6 @@
 //! A lane: a fleet of real processes that scenarios are played on, one after the other.
 
-use crate::{store::Store, syncs::world::World};
+use crate::{family, points::Victim, store::Store, syncs::world::World};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::{
@@ -65,6 +65,23 @@ pub const WORKER: &str = "w1";
 pub const OTHER_WORKER: &str = "w2";
 
 impl Lane {
+    /// Kills those of a worker, its runners and what they run that are victims.
+    pub(crate) fn kill_at_work(&mut self, victims: &[Victim]) -> anyhow::Result<()> {
+        let worker = self.fleet.pid(WORKER).context("the worker runs")?;
+        let (runners, family) = (family::children(worker), family::below(worker));
+        // From the inside out: who is still there must not see the others go.
+        if victims.contains(&Victim::Worker) {
+            self.fleet.kill(WORKER)?;
+        }
+        if victims.contains(&Victim::Runner) {
+            family::kill_all(&runners);
+        }
+        if victims.contains(&Victim::Tool) {
+            family::kill_all(&family);
+        }
+        Ok(())
+    }
+
     /// A gateway, a scheduler and a worker, each built with points to die at.
     pub async fn open(ground: &Arc<Ground>) -> anyhow::Result<Self> {
         let no = ground.lanes.fetch_add(1, Ordering::Relaxed);

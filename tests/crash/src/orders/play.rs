@@ -7,11 +7,10 @@ use super::{
     points::{OrdersEnd, OrdersScenario},
 };
 use crate::{
-    family,
     lane::{Lane, OTHER_WORKER, WORKER},
     oracle::{self, Promises},
     play::Played,
-    points::{Dies, Then, Victim},
+    points::{Dies, Then},
 };
 use anyhow::Context as _;
 use proto::view::RunView;
@@ -169,18 +168,7 @@ impl Play<'_> {
         if !only_one_is_out || !self.dir.join("holding").exists() {
             return Ok(false);
         }
-        let worker = self.lane.fleet.pid(WORKER).context("the worker runs")?;
-        let (runners, family) = (family::children(worker), family::below(worker));
-        // From the inside out: who is still there must not see the others go.
-        if victims.contains(&Victim::Worker) {
-            self.lane.fleet.kill(WORKER)?;
-        }
-        if victims.contains(&Victim::Runner) {
-            family::kill_all(&runners);
-        }
-        if victims.contains(&Victim::Tool) {
-            family::kill_all(&family);
-        }
+        self.lane.kill_at_work(victims)?;
         Ok(true)
     }
 

@@ -107,6 +107,15 @@ impl World {
         Ok(actions(&view))
     }
 
+    /// The run, once nobody knows how it ended.
+    pub(crate) async fn unknown(&self, run: &str) -> anyhow::Result<Value> {
+        eventually("the outcome to be unknown", || async {
+            let view = self.fleet.client.get(&format!("/v1/runs/{run}")).await?;
+            Ok((view["status"] == "unknown").then_some(view))
+        })
+        .await
+    }
+
     /// The commit that a service was deployed from, as the example's tasks wrote it down.
     pub(crate) fn deployed(&self, environment: &str, service: &str) -> Option<String> {
         fs::read_to_string(self.state().join(environment).join(service).join("commit")).ok()

@@ -50,11 +50,7 @@ async fn a_worker_lost_in_a_sync_is_not_guessed_about_and_the_others_go_on() -> 
     eventually("the sync to have begun", || async { Ok(world.path("effects").exists().then_some(())) }).await?;
     // The machine is gone, with all that ran on it: what the runner started may still run, and nobody can say.
     world.fleet.kill("alpha")?;
-    let view = eventually("the outcome to be unknown", || async {
-        let view = world.fleet.client.get(&format!("/v1/runs/{run}")).await?;
-        Ok((view["status"] == "unknown").then_some(view))
-    })
-    .await?;
+    let view = world.unknown(&run).await?;
     assert_eq!(actions(&view), pairs(&[("platform/redis", "unknown")]), "{view:#}");
     std::fs::write(world.path("go"), "")?;
     world.fleet.start("beta").await?;

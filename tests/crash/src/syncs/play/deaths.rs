@@ -2,9 +2,8 @@
 
 use super::Play;
 use crate::{
-    family,
     lane::{OTHER_WORKER, WORKER},
-    points::{Dies, Then, Victim},
+    points::{Dies, Then},
 };
 use anyhow::Context as _;
 use std::{collections::VecDeque, fs, path::PathBuf, time::Instant};
@@ -137,18 +136,7 @@ impl Play<'_> {
         if !self.lane.world.is_holding() {
             return Ok(false);
         }
-        let worker = self.lane.fleet.pid(WORKER).context("the worker runs")?;
-        let (runners, family) = (family::children(worker), family::below(worker));
-        // From the inside out: who is still there must not see the others go.
-        if victims.contains(&Victim::Worker) {
-            self.lane.fleet.kill(WORKER)?;
-        }
-        if victims.contains(&Victim::Runner) {
-            family::kill_all(&runners);
-        }
-        if victims.contains(&Victim::Tool) {
-            family::kill_all(&family);
-        }
+        self.lane.kill_at_work(victims)?;
         Ok(true)
     }
 }

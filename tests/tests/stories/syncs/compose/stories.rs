@@ -101,11 +101,7 @@ async fn a_worker_killed_while_docker_runs_does_not_know_and_the_host_does() -> 
     eventually("docker to be called", || async { Ok(begun.exists().then_some(())) }).await?;
     site.world.fleet.kill("alpha")?;
     site.world.fleet.start("alpha").await?;
-    let view = eventually("the outcome to be unknown", || async {
-        let view = site.world.fleet.client.get(&format!("/v1/runs/{run}")).await?;
-        Ok((view["status"] == "unknown").then_some(view))
-    })
-    .await?;
+    let view = site.world.unknown(&run).await?;
     assert_eq!(actions(&view), pairs(&[("platform/redis", "unknown")]), "{view:#}");
     assert!(!fs::read_to_string(site.place("redis-staging/env"))?.contains("NAVVY_DEPLOYED_HASH"), "not deployed yet");
     fs::write(go, "")?;

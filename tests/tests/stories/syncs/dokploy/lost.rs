@@ -15,11 +15,7 @@ async fn a_worker_killed_in_a_deployment_says_that_it_does_not_know() -> anyhow:
     eventually("the deployment to have begun", || async { Ok((site.deployments("redis") == 1).then_some(())) }).await?;
     site.world.fleet.kill("alpha")?;
     site.world.fleet.start("alpha").await?;
-    let view = eventually("the outcome to be unknown", || async {
-        let view = site.world.fleet.client.get(&format!("/v1/runs/{run}")).await?;
-        Ok((view["status"] == "unknown").then_some(view))
-    })
-    .await?;
+    let view = site.world.unknown(&run).await?;
     assert_eq!(actions(&view), pairs(&[("platform/redis", "unknown")]), "{view:#}");
     // It goes on in Dokploy meanwhile, and ends well. Nobody has deployed it again.
     if let Some(service) = site.dokploy.state().services.get_mut("platform-staging-redis") {
